@@ -1,0 +1,77 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+/// Every target: Swift 6 mode, the upcoming features that tighten it, and no warnings.
+let everywhere: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+    .treatWarning("DeprecatedDeclaration", as: .warning),
+]
+
+/// Targets that touch memory which a guest can write, or that cross into C: every unsafe expression is marked.
+let strict: [SwiftSetting] = everywhere + [
+    .strictMemorySafety(),
+    .treatWarning("StrictMemorySafety", as: .error),
+]
+
+let package = Package(
+    name: "qemu-harness",
+    products: [
+        .executable(name: "qemu-harness", targets: ["qemu-harness"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", .upToNextMinor(from: "1.0.2")),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // Built for the host by SwiftPM and for the guest by scripts/build-agent.
+        .target(name: "GuestMemory", swiftSettings: strict),
+        .target(name: "VmemmapPopulate", dependencies: ["GuestMemory"], swiftSettings: strict),
+        .target(name: "AgentProtocol", dependencies: ["GuestMemory"], swiftSettings: strict),
+        .target(
+            name: "HotplugAgent",
+            dependencies: ["GuestMemory", "VmemmapPopulate", "AgentProtocol"],
+            exclude: ["Guest"],
+            swiftSettings: strict
+        ),
+
+        // Host only.
+        .target(
+            name: "MemoryBackends",
+            dependencies: ["GuestMemory", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict
+        ),
+        .systemLibrary(name: "CLibvirt", pkgConfig: "libvirt-qemu", providers: [.apt(["libvirt-dev"])]),
+        .target(
+            name: "Libvirt",
+            dependencies: ["CLibvirt", .product(name: "SystemPackage", package: "swift-system")],
+            swiftSettings: strict
+        ),
+        .target(name: "Verification", dependencies: ["GuestMemory", "VmemmapPopulate"], swiftSettings: everywhere),
+        .target(name: "RunRecord", dependencies: ["Verification"], swiftSettings: everywhere),
+        .executableTarget(
+            name: "qemu-harness",
+            dependencies: [
+                "GuestMemory", "VmemmapPopulate", "AgentProtocol", "MemoryBackends", "Libvirt", "Verification",
+                "RunRecord",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: everywhere
+        ),
+
+        .testTarget(name: "GuestMemoryTests", dependencies: ["GuestMemory"], swiftSettings: everywhere),
+        .testTarget(name: "VmemmapPopulateTests", dependencies: ["VmemmapPopulate"], swiftSettings: everywhere),
+        .testTarget(name: "LibvirtTests", dependencies: ["Libvirt"], swiftSettings: everywhere),
+    ],
+    swiftLanguageModes: [.v6]
+)
