@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A laid-out shared region: words at offsets, in the guest's byte order.
+///
+/// The agent writes it, the host reads it. Offsets serve as node addresses: the list's `list` words are offsets too.
+public struct SharedRegion: WordMemory, Sendable {
+    /// The mapping.
+    public let words: MappedWords
+    /// Where everything stands in it.
+    public let layout: SharedRegionLayout
+    /// The byte order of the words.
+    public let order: ByteOrder
+
+    /// Looks at a mapping with a layout.
+    public init(words: MappedWords, layout: SharedRegionLayout, order: ByteOrder) {
+        self.words = words
+        self.layout = layout
+        self.order = order
+    }
+
+    /// The word at an offset.
+    public func word(at offset: UInt64) throws(MemoryAccessError) -> UInt64 {
+        order.value(ofStored: try words.load(at: offset))
+    }
+
+    /// Stores a word at an offset.
+    public func store(_ value: UInt64, at offset: UInt64) throws(MemoryAccessError) {
+        try words.store(order.value(ofStored: value), at: offset)
+    }
+
+    /// A header word.
+    public func header(_ field: SharedRegionLayout.Field) throws(MemoryAccessError) -> UInt64 {
+        try word(at: field.offset)
+    }
+
+    /// Stores a header word.
+    public func setHeader(_ field: SharedRegionLayout.Field, _ value: UInt64) throws(MemoryAccessError) {
+        try store(value, at: field.offset)
+    }
+
+    /// Writes the header of a fresh region; the magic number comes last, so that a reader who sees it sees the rest.
+    public func initialize(release: [UInt8]) throws(MemoryAccessError) {
+        for (field, value) in layout.fixedFields() {
+            try setHeader(field, value)
+        }
+        try setHeader(.epoch, 1)
+        try setHeader(.state, AgentState.starting.rawValue)
+        try store(text: release, at: SharedRegionLayout.releaseOffset, capacity: SharedRegionLayout.releaseByteCount)
+        try setHeader(.magic, SharedRegionLayout.magic)
+    }
+
+    /// Runs `change` with the generation odd, for changes that are wider than a word.
+    public func changing(_ change: () throws(MemoryAccessError) -> Void) throws(MemoryAccessError) {
+        let generation = try header(.generation)
+        try setHeader(.generation, generation | 1)
+        try change()
+        try setHeader(.generation, (generation | 1) + 1)
+    }
+
+    /// Stores text eight bytes at a time, zero-padded and cut to `capacity` bytes (a multiple of 8) less one.
+    private func store(text: [UInt8], at offset: UInt64, capacity: UInt64) throws(MemoryAccessError) {
+        let bytes = text.prefix(Int(capacity) - 1)
+        for wordIndex in 0..<Int(capacity / 8) {
+            var word: UInt64 = 0
+            for byteIndex in 0..<8 where wordIndex * 8 + byteIndex < bytes.count {
+                word |= UInt64(bytes[wordIndex * 8 + byteIndex]) << UInt64(byteIndex * 8)
+            }
+            // Text is bytes in memory order, whatever the words' order is.
+            try words.store(ByteOrder.little.value(ofStored: word), at: offset + UInt64(wordIndex) * 8)
+        }
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The kernel's own notes for dump tools: `KEY=value` lines (Documentation/admin-guide/kdump/vmcoreinfo.rst).
+public struct Vmcoreinfo: Sendable {
+    /// The largest text that is read. The kernel's buffer is one page, 64 KiB on the largest page size.
+    public static let maximumByteCount = 65536
+
+    /// The text, as it stands in the guest.
+    public let text: [UInt8]
+
+    /// Takes a text; false keys simply do not occur in it.
+    public init(text: [UInt8]) {
+        self.text = text
+    }
+
+    /// The value of `KEY=`, or nil. The first line with the key counts.
+    public func value(_ key: StaticString) -> ArraySlice<UInt8>? {
+        var rest = text[...]
+        while !rest.isEmpty {
+            var line = rest.takeField(until: 0x0a)
+            if line.skip(key), line.first == 0x3d {
+                return line.dropFirst()
+            }
+        }
+        return nil
+    }
+
+    /// The value of a key whose number the kernel prints in hexadecimal without prefix: `SYMBOL(…)`.
+    public func hexadecimal(_ key: StaticString) -> UInt64? {
+        guard var digits = value(key), let number = digits.takeNumber(radix: 16), digits.isEmpty else { return nil }
+        return number
+    }
+
+    /// The value of a key whose number the kernel prints in decimal: `SIZE(…)`, `OFFSET(…)`, `LENGTH(…)`, `NUMBER(…)`.
+    public func decimal(_ key: StaticString) -> UInt64? {
+        guard var digits = value(key), let number = digits.takeNumber(radix: 10), digits.isEmpty else { return nil }
+        return number
+    }
+}
+
+extension Vmcoreinfo {
+    /// The name field of the ELF note that carries the text: 11 bytes with its NUL, padded to 12.
+    public static let noteName: [UInt8] = Array("VMCOREINFO\0\0".utf8)
+
+    /// The note's header: name size, description size, type (`Elf64_Nhdr`), before the name.
+    public static let noteHeaderByteCount = 12
+
+    /// Reads the text out of an ELF note (`vmcoreinfo_note`, kernel/crash_core.c), or returns nil when the bytes are no
+    /// such note: wrong name, a size that does not fit, or a text that does not begin with `OSRELEASE=`.
+    ///
+    /// - Parameters:
+    ///   - note: bytes from the note's header on, possibly more than the note.
+    ///   - order: the kernel's byte order.
+    public init?(note: [UInt8], order: ByteOrder) {
+        func field(_ offset: Int) -> Int {
+            var value = 0
+            for index in 0..<4 {
+                let byte = order == .little ? note[offset + 3 - index] : note[offset + index]
+                value = value << 8 | Int(byte)
+            }
+            return value
+        }
+        let textStart = Self.noteHeaderByteCount + Self.noteName.count
+        guard note.count >= textStart, field(0) == 11, field(8) == 0 else { return nil }
+        guard note[Self.noteHeaderByteCount..<textStart].elementsEqual(Self.noteName) else { return nil }
+        let byteCount = field(4)
+        guard byteCount > 0, byteCount <= Self.maximumByteCount, note.count - textStart >= byteCount else { return nil }
+        let text = note[textStart..<(textStart + byteCount)]
+        guard text.starts(with: "OSRELEASE=") else { return nil }
+        self.init(text: Array(text))
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import GuestMemory
+
+/// What the agent asks of the operating system. The guest program has Linux behind it, tests have a made-up one.
+public protocol AgentSystem: AnyObject {
+    /// Opens a file and returns its descriptor, or nil with nothing opened.
+    func open(_ path: [UInt8], _ mode: OpenMode) -> Int?
+
+    /// Closes a descriptor.
+    func close(_ descriptor: Int)
+
+    /// Reads up to `byteCount` bytes.
+    func read(_ descriptor: Int, byteCount: Int) -> ReadResult
+
+    /// Reads up to `byteCount` bytes at a file offset.
+    func read(_ descriptor: Int, at offset: UInt64, byteCount: Int) -> ReadResult
+
+    /// Writes all of `bytes` in one call; false when less went through.
+    func write(_ descriptor: Int, _ bytes: [UInt8]) -> Bool
+
+    /// Moves to the end of a file (`SEEK_END`), which on /dev/kmsg is behind the newest record.
+    func seekToEnd(_ descriptor: Int) -> Bool
+
+    /// Takes echo and line editing off a terminal.
+    func makeRaw(_ descriptor: Int)
+
+    /// Waits until one of two descriptors can be read or the time is over. A nil descriptor never can.
+    func wait(_ first: Int?, _ second: Int?, milliseconds: Int) -> (first: Bool, second: Bool)
+
+    /// The names in a folder; empty when it cannot be read.
+    func names(in folder: StaticString) -> [[UInt8]]
+
+    /// Maps a whole file shared and writable; nil when that fails.
+    func map(_ descriptor: Int) -> MappedWords?
+
+    /// Mounts a file system; a second time is no error.
+    func mount(_ type: StaticString, at target: StaticString)
+
+    /// Microseconds since boot.
+    func microseconds() -> UInt64
+
+    /// Switches the machine off.
+    func powerOff()
+}
+
+/// How a file is opened.
+public enum OpenMode: Int, Sendable {
+    /// For reading; reads wait.
+    case read = 0
+    /// For writing.
+    case write = 1
+    /// For both; a read with nothing there does not wait.
+    case readWriteNonblocking = 2
+}
+
+/// What a read gave.
+public enum ReadResult: Equatable, Sendable {
+    /// Bytes, at least one.
+    case bytes([UInt8])
+    /// The end of the file.
+    case end
+    /// Nothing there yet (`EAGAIN`).
+    case nothingYet
+    /// Records were overwritten before they were read (`EPIPE` on /dev/kmsg).
+    case overwritten
+    /// Anything else.
+    case failed(errno: UInt64)
+}
+
+extension AgentSystem {
+    /// Opens a file by a literal path.
+    func open(_ path: StaticString, _ mode: OpenMode) -> Int? {
+        open(bytes(path), mode)
+    }
+
+    /// The content of a small file, without a newline at its end; nil when it cannot be read.
+    func content(_ path: [UInt8], limit: Int = 65536) -> [UInt8]? {
+        guard let descriptor = open(path, .read) else { return nil }
+        defer { close(descriptor) }
+        var content: [UInt8] = []
+        while content.count < limit, case .bytes(let more) = read(descriptor, byteCount: limit - content.count) {
+            content += more
+        }
+        if content.last == 0x0a { content.removeLast() }
+        return content
+    }
+
+    /// The content of a small file at a literal path.
+    func content(_ path: StaticString, limit: Int = 65536) -> [UInt8]? {
+        content(bytes(path), limit: limit)
+    }
+
+    /// Writes a file at a literal path in one call.
+    func write(_ path: StaticString, _ content: StaticString) -> Bool {
+        guard let descriptor = open(path, .write) else { return false }
+        defer { close(descriptor) }
+        return write(descriptor, bytes(content))
+    }
+}
+
+/// The bytes of a literal.
+func bytes(_ text: StaticString) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.append(text: text)
+    return bytes
+}

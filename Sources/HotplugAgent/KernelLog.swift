@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+
+/// The kernel's log as an event source, read from /dev/kmsg a record at a time.
+struct KernelLog<System: AgentSystem> {
+    /// What a read gave.
+    enum Reading: Equatable {
+        /// The next record.
+        case record(KernelRecord)
+        /// So many records were overwritten before they were read; the next one follows.
+        case lost(recordCount: UInt64, then: KernelRecord)
+        /// No more for now.
+        case nothingYet
+        /// The log cannot be read any more.
+        case failed
+    }
+
+    /// /dev/kmsg.
+    let descriptor: Int
+    private let system: System
+    private var expectedSequence: UInt64?
+
+    /// The largest record that the kernel gives (`PRINTKRB_RECORD_MAX` of its reader, with room to spare).
+    private static var recordByteCount: Int { 8192 }
+
+    /// Opens the log behind its newest record; nil when there is none.
+    init?(system: System) {
+        guard let descriptor = system.open("/dev/kmsg", .readWriteNonblocking) else { return nil }
+        guard system.seekToEnd(descriptor) else {
+            system.close(descriptor)
+            return nil
+        }
+        self.descriptor = descriptor
+        self.system = system
+    }
+
+    /// Asks the kernel to log every populate and free with its addresses; false when it has no dynamic debug.
+    ///
+    /// By file and not by function: the functions' names have changed, the file's has not.
+    func enableDynamicDebug() -> Bool {
+        system.write("/sys/kernel/debug/dynamic_debug/control", "file arch/powerpc/mm/init_64.c +p")
+    }
+
+    /// Writes a marker into the log; false when the kernel does not take it.
+    func write(marker: UInt64) -> Bool {
+        var line = bytes("<7>")
+        line.append(text: KernelMessage.markerPrefix)
+        line.append(decimal: marker)
+        line.append(0x0a)
+        return system.write(descriptor, line)
+    }
+
+    /// Reads the next record.
+    mutating func next() -> Reading {
+        while true {
+            switch system.read(descriptor, byteCount: Self.recordByteCount) {
+            case .bytes(let bytes):
+                // A record that is none of the format's is not ours to judge; its number is then missing below.
+                guard let record = KernelRecord(parsing: bytes) else { continue }
+                defer { expectedSequence = record.sequence + 1 }
+                if let expectedSequence, record.sequence > expectedSequence {
+                    return .lost(recordCount: record.sequence - expectedSequence, then: record)
+                }
+                return .record(record)
+            case .overwritten: continue
+            case .nothingYet: return .nothingYet
+            case .end, .failed: return .failed
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import GuestMemory
+
+/// Which `struct page` stands where: the arithmetic of SPARSEMEM_VMEMMAP.
+public struct MemoryMapGeometry: Equatable, Sendable {
+    /// The effective address of page frame 0's `struct page`.
+    public let vmemmapBase: UInt64
+    /// log2 of a vmemmap page in bytes.
+    public let vmemmapPageShift: UInt64
+    /// The kernel's page size in bytes.
+    public let pageByteCount: UInt64
+    /// `sizeof(struct page)`.
+    public let structPageByteCount: UInt64
+
+    /// Describes a memory map.
+    ///
+    /// - Parameters:
+    ///   - vmemmapBase: where it starts.
+    ///   - vmemmapPageShift: log2 of its pages.
+    ///   - pageByteCount: what one `struct page` stands for.
+    ///   - structPageByteCount: `sizeof(struct page)`.
+    public init(vmemmapBase: UInt64, vmemmapPageShift: UInt64, pageByteCount: UInt64, structPageByteCount: UInt64) {
+        self.vmemmapBase = vmemmapBase
+        self.vmemmapPageShift = vmemmapPageShift
+        self.pageByteCount = pageByteCount
+        self.structPageByteCount = structPageByteCount
+    }
+
+    /// The sub-section's size: validity is kept per 2 MiB (`SUBSECTION_SHIFT`, include/linux/mmzone.h).
+    public static let subsectionByteCount: UInt64 = 2 << 20
+
+    /// The bytes of a vmemmap page, which are the bytes of a window and of the block that backs it.
+    public var vmemmapPageByteCount: UInt64 { 1 << vmemmapPageShift }
+
+    /// How much memory one vmemmap page describes, in bytes.
+    public var describedByteCount: UInt64 { vmemmapPageByteCount / structPageByteCount * pageByteCount }
+
+    /// The effective address of the `struct page` of the page at a physical address.
+    public func virtAddr(describing address: PhysicalAddress) -> UInt64 {
+        vmemmapBase &+ address.rawValue / pageByteCount * structPageByteCount
+    }
+
+    /// The physical address of the page whose `struct page` holds the byte at `virtAddr`, or nil below the base.
+    public func address(describedAt virtAddr: UInt64) -> PhysicalAddress? {
+        guard virtAddr >= vmemmapBase else { return nil }
+        let (product, overflows) = ((virtAddr - vmemmapBase) / structPageByteCount)
+            .multipliedReportingOverflow(by: pageByteCount)
+        return overflows ? nil : PhysicalAddress(product)
+    }
+
+    /// The windows, by start address, that hold the memory map of a range of physical memory.
+    public func windows(describing range: Range<UInt64>) -> StrideTo<UInt64> {
+        let start = virtAddr(describing: PhysicalAddress(range.lowerBound))
+        let lastPage = PhysicalAddress(range.upperBound - 1)
+        let end = virtAddr(describing: lastPage) + structPageByteCount
+        return stride(from: start.alignedDown(to: vmemmapPageByteCount), to: end, by: Int(vmemmapPageByteCount))
+    }
+}
