@@ -119,27 +119,27 @@ public struct GuestReport: Equatable, Sendable {
         let entries = entries.prefix(Int(layout.reportEntryCapacity))
         let blocks = blocks.prefix(Int(SharedRegionLayout.reportBlockCapacity))
         let isTruncated = entries.count < self.entries.count || blocks.count < self.blocks.count
-        try region.changing { () throws(MemoryAccessError) in
-            try region.store(head, at: base)
-            try region.store(UInt64(entries.count), at: base + 8)
-            try region.store((isTruncated ? .truncated : end).rawValue, at: base + 16)
-            try region.store(UInt64(blocks.count), at: base + 24)
-            try region.store(blockByteCount, at: base + 32)
-            try region.store(endAddress, at: base + 40)
-            var offset = layout.reportBlocksOffset
-            for block in blocks {
-                try region.store(block.index << 8 | block.state.rawValue, at: offset)
-                offset += 8
-            }
-            offset = layout.reportEntriesOffset
-            for entry in entries {
-                try region.store(entry.node, at: offset)
-                try region.store(entry.list, at: offset + 8)
-                try region.store(entry.phys, at: offset + 16)
-                try region.store(entry.virtAddr, at: offset + 24)
-                offset += SharedRegionLayout.reportEntryByteCount
-            }
+        try region.beginChange()
+        try region.store(head, at: base)
+        try region.store(UInt64(entries.count), at: base + 8)
+        try region.store((isTruncated ? .truncated : end).rawValue, at: base + 16)
+        try region.store(UInt64(blocks.count), at: base + 24)
+        try region.store(blockByteCount, at: base + 32)
+        try region.store(endAddress, at: base + 40)
+        var offset = layout.reportBlocksOffset
+        for block in blocks {
+            try region.store(block.index << 8 | block.state.rawValue, at: offset)
+            offset += 8
         }
+        offset = layout.reportEntriesOffset
+        for entry in entries {
+            try region.store(entry.node, at: offset)
+            try region.store(entry.list, at: offset + 8)
+            try region.store(entry.phys, at: offset + 16)
+            try region.store(entry.virtAddr, at: offset + 24)
+            offset += SharedRegionLayout.reportEntryByteCount
+        }
+        try region.endChange()
     }
 
     /// Reads the report in a region, checking every count and number before it is used.

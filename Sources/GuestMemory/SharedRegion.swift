@@ -49,12 +49,14 @@ public struct SharedRegion: WordMemory, Sendable {
         try setHeader(.magic, SharedRegionLayout.magic)
     }
 
-    /// Runs `change` with the generation odd, for changes that are wider than a word.
-    public func changing(_ change: () throws(MemoryAccessError) -> Void) throws(MemoryAccessError) {
-        let generation = try header(.generation)
-        try setHeader(.generation, generation | 1)
-        try change()
-        try setHeader(.generation, (generation | 1) + 1)
+    /// Makes the generation odd: something wider than a word is about to change.
+    public func beginChange() throws(MemoryAccessError) {
+        try setHeader(.generation, try header(.generation) | 1)
+    }
+
+    /// Makes the generation even again, and another one than before the change.
+    public func endChange() throws(MemoryAccessError) {
+        try setHeader(.generation, (try header(.generation) | 1) + 1)
     }
 
     /// Stores text eight bytes at a time, zero-padded and cut to `capacity` bytes (a multiple of 8) less one.

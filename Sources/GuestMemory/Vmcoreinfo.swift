@@ -45,6 +45,9 @@ extension Vmcoreinfo {
     /// The note's header: name size, description size, type (`Elf64_Nhdr`), before the name.
     public static let noteHeaderByteCount = 12
 
+    /// The largest note: `VMCOREINFO_NOTE_SIZE` is the text's page, two note headers and two names.
+    public static let maximumNoteByteCount = maximumByteCount + 4096
+
     /// Reads the text out of an ELF note (`vmcoreinfo_note`, kernel/crash_core.c), or returns nil when the bytes are no
     /// such note: wrong name, a size that does not fit, or a text that does not begin with `OSRELEASE=`.
     ///

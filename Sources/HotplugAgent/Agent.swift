@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import AgentProtocol
+import GuestMemory
+import VmemmapPopulate
+
+/// The guest program: one thread, one loop over the kernel's log and the control channel.
+public final class Agent<System: AgentSystem> {
+    private let system: System
+    private var channel: Int?
+    private var assembler = LineAssembler(maximumByteCount: ControlLine.maximumByteCount)
+    private var session: Session<System>?
+
+    /// Makes an agent on a system; nothing happens yet.
+    public init(system: System) {
+        self.system = system
+    }
+
+    /// Sets everything up and says `hello`, or `trouble` for what is missing. What can be had is set up all the same.
+    public func start() {
+        system.mount("proc", at: "/proc")
+        system.mount("sysfs", at: "/sys")
+        system.mount("devtmpfs", at: "/dev")
+        system.mount("debugfs", at: "/sys/kernel/debug")
+        channel = system.open("/dev/hvc1", .readWriteNonblocking)
+        if let channel {
+            system.makeRaw(channel)
+        } else {
+            tellConsole("no control channel: /dev/hvc1 cannot be opened")
+        }
+        do throws(SetupTrouble) {
+            let session = try Session(system: system)
+            self.session = session
+            say(session.hello())
+        } catch {
+            var message = bytes("missing: ")
+            message += error.missing
+            tellConsole(message)
+            say(ControlLine(identifier: 0, verb: "trouble").with("missing", text: error.missing))
+        }
+    }
+
+    /// Serves until the harness says `poweroff`.
+    public func serve() {
+        while step() {}
+        system.powerOff()
+    }
+
+    /// Waits for something to do and does it; false once the harness has said `poweroff`.
+    func step() -> Bool {
+        let ready = system.wait(session?.log?.descriptor, channel, milliseconds: 1000)
+        if ready.first { session?.drain() }
+        guard ready.second, let channel else { return true }
+        guard case .bytes(let input) = system.read(channel, byteCount: 4096) else { return true }
+        for line in assembler.append(input[...]) where !line.isEmpty {
+            guard let request = ControlLine(parsing: line[...]) else {
+                say(ControlLine(identifier: 0, verb: "trouble").with("unreadable-line", UInt64(line.count)))
+                continue
+            }
+            if request.has(verb: "poweroff") {
+                say(ControlLine(identifier: request.identifier, verb: "ok"))
+                return false
+            }
+            say(answer(to: request))
+        }
+        return true
+    }
+
+    private func answer(to request: ControlLine) -> ControlLine {
+        guard let session else {
+            return ControlLine(identifier: request.identifier, verb: "error").with("reason", text: bytes("not-set-up"))
+        }
+        return session.answer(to: request)
+    }
+
+    private func say(_ line: ControlLine) {
+        guard let channel else { return }
+        if !system.write(channel, line.encoded) {
+            tellConsole("the control channel takes no answer")
+        }
+    }
+
+    private func tellConsole(_ text: StaticString) {
+        tellConsole(bytes(text))
+    }
+
+    private func tellConsole(_ text: [UInt8]) {
+        guard let console = system.open("/dev/console", .write) else { return }
+        var line = bytes("qemu-harness agent: ")
+        line += text
+        line.append(0x0a)
+        _ = system.write(console, line)
+        system.close(console)
+    }
+}
+
+/// What kept the agent from mirroring.
+struct SetupTrouble: Error {
+    let missing: [UInt8]
+
+    init(_ missing: StaticString) {
+        self.missing = bytes(missing)
+    }
+}

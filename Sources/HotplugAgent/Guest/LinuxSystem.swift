@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import HotplugAgent
+
+// The C side, syscalls.c. Only 64-bit integers and pointers cross: this file is lowered for another architecture's
+// calling convention, which agrees with ppc64's on those alone.
+@_extern(c, "qh_open") func qhOpen(_ path: UnsafePointer<UInt8>, _ mode: Int) -> Int
+@_extern(c, "qh_close") func qhClose(_ descriptor: Int)
+@_extern(c, "qh_read") func qhRead(_ descriptor: Int, _ buffer: UnsafeMutableRawPointer, _ byteCount: Int) -> Int
+@_extern(c, "qh_pread")
+func qhPread(_ descriptor: Int, _ buffer: UnsafeMutableRawPointer, _ byteCount: Int, _ offset: Int) -> Int
+@_extern(c, "qh_write") func qhWrite(_ descriptor: Int, _ buffer: UnsafeRawPointer, _ byteCount: Int) -> Int
+@_extern(c, "qh_seek_end") func qhSeekEnd(_ descriptor: Int) -> Int
+@_extern(c, "qh_make_raw") func qhMakeRaw(_ descriptor: Int)
+@_extern(c, "qh_wait") func qhWait(_ first: Int, _ second: Int, _ milliseconds: Int) -> Int
+@_extern(c, "qh_names") func qhNames(_ path: UnsafePointer<UInt8>, _ buffer: UnsafeMutableRawPointer, _ byteCount: Int)
+    -> Int
+@_extern(c, "qh_map") func qhMap(_ descriptor: Int, _ byteCount: UnsafeMutablePointer<UInt64>)
+    -> UnsafeMutableRawPointer?
+@_extern(c, "qh_mount") func qhMount(_ type: UnsafePointer<UInt8>, _ target: UnsafePointer<UInt8>) -> Int
+@_extern(c, "qh_microseconds") func qhMicroseconds() -> UInt64
+@_extern(c, "qh_power_off") func qhPowerOff()
+
+/// Linux under the agent.
+final class LinuxSystem: AgentSystem {
+    /// `-errno` values that mean something to the agent.
+    private static let tryAgain = 11
+    private static let brokenPipe = 32
+
+    func open(_ path: [UInt8], _ mode: OpenMode) -> Int? {
+        let terminated = path + [0]
+        // SAFETY: the array is NUL-terminated, and lives as long as the call.
+        let descriptor = unsafe terminated.withUnsafeBufferPointer { buffer in
+            unsafe buffer.baseAddress.map { unsafe qhOpen($0, mode.rawValue) } ?? -1
+        }
+        return descriptor < 0 ? nil : descriptor
+    }
+
+    func close(_ descriptor: Int) {
+        qhClose(descriptor)
+    }
+
+    func read(_ descriptor: Int, byteCount: Int) -> ReadResult {
+        // SAFETY: the buffer has room for byteCount bytes.
+        unsafe filled(byteCount) { unsafe qhRead(descriptor, $0, byteCount) }
+    }
+
+    func read(_ descriptor: Int, at offset: UInt64, byteCount: Int) -> ReadResult {
+        // SAFETY: the buffer has room for byteCount bytes. Offsets above Int.max keep their bits: off_t is as wide.
+        unsafe filled(byteCount) { unsafe qhPread(descriptor, $0, byteCount, Int(truncatingIfNeeded: offset)) }
+    }
+
+    private func filled(_ byteCount: Int, _ fill: (UnsafeMutableRawPointer) -> Int) -> ReadResult {
+        guard byteCount > 0 else { return .end }
+        var result = 0
+        // SAFETY: the buffer holds byteCount bytes, and the call reports how many of them it wrote.
+        let content = unsafe [UInt8](unsafeUninitializedCapacity: byteCount) { buffer, initializedCount in
+            result = unsafe buffer.baseAddress.map { unsafe fill(UnsafeMutableRawPointer($0)) } ?? 0
+            initializedCount = max(0, result)
+        }
+        switch result {
+        case 1...: return .bytes(content)
+        case 0: return .end
+        case -Self.tryAgain: return .nothingYet
+        case -Self.brokenPipe: return .overwritten
+        default: return .failed(errno: UInt64(-result))
+        }
+    }
+
+    func write(_ descriptor: Int, _ bytes: [UInt8]) -> Bool {
+        // SAFETY: the buffer is the array's own.
+        unsafe bytes.withUnsafeBytes { buffer in
+            unsafe buffer.baseAddress.map { unsafe qhWrite(descriptor, $0, buffer.count) } == bytes.count
+        }
+    }
+
+    func seekToEnd(_ descriptor: Int) -> Bool {
+        qhSeekEnd(descriptor) >= 0
+    }
+
+    func makeRaw(_ descriptor: Int) {
+        qhMakeRaw(descriptor)
+    }
+
+    func wait(_ first: Int?, _ second: Int?, milliseconds: Int) -> (first: Bool, second: Bool) {
+        let ready = qhWait(first ?? -1, second ?? -1, milliseconds)
+        return (ready & 1 != 0, ready & 2 != 0)
+    }
+
+    func names(in folder: StaticString) -> [[UInt8]] {
+        // SAFETY: a StaticString is NUL-terminated. 256 KiB hold the names of more than 10,000 memory blocks.
+        let listing = unsafe filled(262_144) { unsafe qhNames(folder.utf8Start, $0, 262_144) }
+        guard case .bytes(let joined) = listing else { return [] }
+        return joined.split(separator: 0).map { Array($0) }
+    }
+
+    func map(_ descriptor: Int) -> MappedWords? {
+        var byteCount: UInt64 = 0
+        // SAFETY: the mapping is never undone, and its size is what the C side measured.
+        guard let base = unsafe qhMap(descriptor, &byteCount) else { return nil }
+        return unsafe MappedWords(unsafeBase: base, byteCount: byteCount)
+    }
+
+    func mount(_ type: StaticString, at target: StaticString) {
+        // SAFETY: a StaticString is NUL-terminated.
+        _ = unsafe qhMount(type.utf8Start, target.utf8Start)
+    }
+
+    func microseconds() -> UInt64 {
+        qhMicroseconds()
+    }
+
+    func powerOff() {
+        qhPowerOff()
+    }
+}
+
+/// Called by `main` in syscalls.c.
+@_cdecl("qh_agent_main")
+public func agentMain() {
+    let agent = Agent(system: LinuxSystem())
+    agent.start()
+    agent.serve()
+}

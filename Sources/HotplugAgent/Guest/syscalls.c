@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The guest program's system calls, and what the embedded Swift runtime wants from a C library beyond what glibc has.
+// No logic. Only 64-bit integers and pointers cross between Swift and this file (see LinuxSystem.swift).
+
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+void qh_agent_main(void);
+
+static int64_t result(int64_t value) { return value < 0 ? -errno : value; }
+
+int64_t qh_open(const char *path, int64_t mode) {
+    static const int flags[] = {O_RDONLY, O_WRONLY, O_RDWR | O_NONBLOCK};
+    if (mode < 0 || mode > 2) return -EINVAL;
+    return result(open(path, flags[mode] | O_CLOEXEC | O_NOCTTY));
+}
+
+void qh_close(int64_t descriptor) { close((int)descriptor); }
+
+int64_t qh_read(int64_t descriptor, void *buffer, int64_t byte_count) {
+    int64_t count;
+    do count = read((int)descriptor, buffer, (size_t)byte_count);
+    while (count < 0 && errno == EINTR);
+    return result(count);
+}
+
+int64_t qh_pread(int64_t descriptor, void *buffer, int64_t byte_count, int64_t offset) {
+    int64_t count;
+    do count = pread((int)descriptor, buffer, (size_t)byte_count, offset);
+    while (count < 0 && errno == EINTR);
+    return result(count);
+}
+
+// A non-blocking terminal takes a long line in pieces: wait until it takes the next one.
+int64_t qh_write(int64_t descriptor, const void *buffer, int64_t byte_count) {
+    int64_t written = 0;
+    while (written < byte_count) {
+        ssize_t count = write((int)descriptor, (const char *)buffer + written, (size_t)(byte_count - written));
+        if (count >= 0) {
+            written += count;
+            continue;
+        }
+        if (errno == EINTR) continue;
+        if (errno != EAGAIN) return -errno;
+        struct pollfd item = {.fd = (int)descriptor, .events = POLLOUT};
+        if (poll(&item, 1, 1000) <= 0) return -EAGAIN;
+    }
+    return written;
+}
+
+int64_t qh_seek_end(int64_t descriptor) { return result(lseek((int)descriptor, 0, SEEK_END)); }
+
+void qh_make_raw(int64_t descriptor) {
+    struct termios settings;
+    if (tcgetattr((int)descriptor, &settings) != 0) return;
+    cfmakeraw(&settings);
+    tcsetattr((int)descriptor, TCSANOW, &settings);
+}
+
+int64_t qh_wait(int64_t first, int64_t second, int64_t milliseconds) {
+    struct pollfd items[2] = {{.fd = (int)first, .events = POLLIN}, {.fd = (int)second, .events = POLLIN}};
+    if (poll(items, 2, (int)milliseconds) <= 0) return 0;
+    // A record that was overwritten shows as POLLERR; reading it tells.
+    return (items[0].revents != 0) | (items[1].revents & POLLIN ? 2 : 0);
+}
+
+// Names separated by NUL bytes. Those that do not fit are left out.
+int64_t qh_names(const char *path, void *buffer, int64_t byte_count) {
+    DIR *folder = opendir(path);
+    if (folder == NULL) return -errno;
+    int64_t used = 0;
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        int64_t length = (int64_t)strlen(entry->d_name) + 1;
+        if (entry->d_name[0] == '.' || used + length > byte_count) continue;
+        memcpy((char *)buffer + used, entry->d_name, (size_t)length);
+        used += length;
+    }
+    closedir(folder);
+    return used;
+}
+
+void *qh_map(int64_t descriptor, uint64_t *byte_count) {
+    struct stat status;
+    if (fstat((int)descriptor, &status) != 0 || status.st_size <= 0) return NULL;
+    *byte_count = (uint64_t)status.st_size;
+    void *base = mmap(NULL, (size_t)status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, (int)descriptor, 0);
+    return base == MAP_FAILED ? NULL : base;
+}
+
+int64_t qh_mount(const char *type, const char *target) {
+    mkdir(target, 0755);
+    return result(mount(type, target, type, 0, NULL));
+}
+
+uint64_t qh_microseconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+void qh_power_off(void) {
+    sync();
+    reboot(RB_POWER_OFF);
+}
+
+int main(void) {
+    qh_agent_main();
+    return 0;
+}

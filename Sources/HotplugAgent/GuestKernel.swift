@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import VmemmapPopulate
+
+/// What the kernel that the agent runs on says about its memory map.
+struct GuestKernel {
+    /// From VMCOREINFO.
+    let layout: KernelLayout
+    /// `mmu_psize_defs[mmu_vmemmap_psize].shift`, 0 when the kernel's own value is none.
+    let vmemmapPageShift: UInt64
+    /// From the first present section, 0 when there is none.
+    let vmemmapBase: UInt64
+    /// From /proc/cpuinfo.
+    let mmu: MemoryManagementUnit
+    /// From /proc/sys/kernel/osrelease.
+    let release: [UInt8]
+    /// Where VMCOREINFO's note stands (/sys/kernel/vmcoreinfo).
+    let vmcoreinfoAddress: PhysicalAddress
+
+    /// What of it is missing, by the name that the harness shows.
+    struct Missing: Error {
+        let what: StaticString
+    }
+
+    /// Reads it all.
+    init(system: some AgentSystem) throws(Missing) {
+        release = system.content("/proc/sys/kernel/osrelease") ?? []
+        mmu = Self.mmu(in: system.content("/proc/cpuinfo") ?? [])
+
+        guard let kcore = Kcore(system: system) else { throw Missing(what: "/proc/kcore") }
+        guard var location = system.content("/sys/kernel/vmcoreinfo")?[...], location.skip("0x"),
+            let address = location.takeNumber(radix: 16), location.skip(" "),
+            let byteCount = location.takeNumber(radix: 16), byteCount <= UInt64(Vmcoreinfo.maximumNoteByteCount)
+        else { throw Missing(what: "/sys/kernel/vmcoreinfo") }
+        vmcoreinfoAddress = PhysicalAddress(address)
+        guard let note = kcore.bytes(at: LinearMap.base &+ address, byteCount: Int(byteCount)),
+            let info = Vmcoreinfo(note: note, order: .native)
+        else { throw Missing(what: "vmcoreinfo-note") }
+        do throws(KernelLayout.Problem) {
+            layout = try KernelLayout(info)
+        } catch {
+            throw Missing(what: error.key)
+        }
+        do throws(MemoryAccessError) {
+            vmemmapPageShift = try layout.vmemmapPageShift(in: kcore, order: .native) ?? 0
+            // The first GiB is enough: a guest without memory there does not boot.
+            let sections = try SectionTable.presentSections(
+                layout: layout, in: kcore, endAddress: PhysicalAddress(1 << 30))
+            vmemmapBase = sections.first?.vmemmapBase ?? 0
+        } catch {
+            throw Missing(what: "kernel-memory")
+        }
+    }
+
+    /// Walks the kernel's list through a fresh /proc/kcore, until the head is the same before and after.
+    ///
+    /// Nil when the file cannot be had, or the head never stands still.
+    func listSnapshot(system: some AgentSystem) -> ListWalk? {
+        for _ in 0..<8 {
+            guard let walk = walkOnce(system: system), let again = headNow(system: system) else { return nil }
+            if again == walk.head { return walk }
+        }
+        return nil
+    }
+
+    private func headNow(system: some AgentSystem) -> UInt64? {
+        guard let kcore = Kcore(system: system) else { return nil }
+        do throws(MemoryAccessError) {
+            return try kcore.word(at: layout.listHeadAddress)
+        } catch {
+            return nil
+        }
+    }
+
+    private func walkOnce(system: some AgentSystem) -> ListWalk? {
+        guard let kcore = Kcore(system: system) else { return nil }
+        do throws(MemoryAccessError) {
+            let head = try kcore.word(at: layout.listHeadAddress)
+            return ListWalk(
+                head: head, in: kcore, pageByteCount: layout.pageByteCount, limit: Self.walkLimit)
+        } catch {
+            return nil
+        }
+    }
+
+    /// 1 TiB of the densest list: 4096 nodes a GiB. The host bounds its own walk by the guest's real memory.
+    private static var walkLimit: Int { 4096 * 1024 }
+
+    /// Finds the line `MMU : Hash` or `MMU : Radix` of pseries (`pSeries_show_cpuinfo`).
+    static func mmu(in cpuinfo: [UInt8]) -> MemoryManagementUnit {
+        var rest = cpuinfo[...]
+        while !rest.isEmpty {
+            var line = rest.takeField(until: 0x0a)
+            guard line.skip("MMU") else { continue }
+            _ = line.takeField(until: 0x3a)
+            if line.starts(with: " Radix") { return .radix }
+            if line.starts(with: " Hash") { return .hash }
+        }
+        return .unknown
+    }
+}

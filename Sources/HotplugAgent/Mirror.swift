@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import GuestMemory
+import VmemmapPopulate
+
+/// The node pages of the shared region as the memory of a list.
+struct RegionNodeStore: NodeStore {
+    let region: SharedRegion
+    /// What the next node's origin word says.
+    var origin: UInt64 = 0
+    private var pagesUsed: UInt64 = 0
+
+    init(region: SharedRegion) {
+        self.region = region
+    }
+
+    var pageByteCount: UInt64 { region.layout.pageByteCount }
+
+    func word(at address: UInt64) throws(MemoryAccessError) -> UInt64 {
+        try region.word(at: address)
+    }
+
+    func store(_ value: UInt64, at address: UInt64) throws(MemoryAccessError) {
+        try region.store(value, at: address)
+    }
+
+    mutating func allocatePage() -> UInt64? {
+        guard pagesUsed < region.layout.nodePageCapacity else { return nil }
+        defer { pagesUsed += 1 }
+        return region.layout.nodesOffset + pagesUsed * pageByteCount
+    }
+
+    func publish(_ state: VmemmapListState) throws(MemoryAccessError) {
+        if let slot = region.layout.slot(ofNodeAt: state.head) {
+            try region.store(origin, at: region.layout.originsOffset + slot * 8)
+        }
+        try region.setHeader(.nodePagesUsed, pagesUsed)
+        try region.setHeader(.nodesLeft, state.nodesLeft)
+        try region.setHeader(.liveCount, state.liveCount)
+        try region.setHeader(.head, state.head)
+    }
+}
+
+/// The Swift-managed list in the shared region, kept equal to the kernel's, and the ring that tells how it got there.
+struct Mirror: ~Copyable {
+    let region: SharedRegion
+    private let ring: EventRing
+    private var list: VmemmapList<RegionNodeStore>
+
+    init(region: SharedRegion) {
+        self.region = region
+        ring = EventRing(region)
+        list = VmemmapList(store: RegionNodeStore(region: region))
+    }
+
+    /// Publishes an event; returns its sequence number.
+    @discardableResult
+    func publish(_ event: AgentEvent, microseconds: UInt64) throws(MemoryAccessError) -> UInt64 {
+        let (kind, operands) = event.encoded
+        return try ring.publish(kind: kind, microseconds: microseconds, operands: operands)
+    }
+
+    /// Mirrors one block that the kernel was seen to populate, and publishes the event that says so.
+    mutating func observe(
+        virtAddr: UInt64, byteCount: UInt64, phys: UInt64, microseconds: UInt64
+    ) throws(MemoryAccessError) {
+        let eventSequence = try region.header(.eventCount) + 1
+        let node = try add(
+            phys: phys, virtAddr: virtAddr, origin: Self.origin(.observed, eventSequence: eventSequence))
+        let event: AgentEvent =
+            if let node {
+                .blockMirrored(virtAddr: virtAddr, byteCount: byteCount, phys: phys, mirrorNode: node)
+            } else {
+                .mirrorFull(virtAddr: virtAddr, phys: phys)
+            }
+        try publish(event, microseconds: microseconds)
+    }
+
+    /// Rebuilds the list from a snapshot of the kernel's, oldest first, as the kernel built it.
+    ///
+    /// An entry that is in the list already keeps its origin. Returns how many were new.
+    mutating func rebuild(
+        from nodes: [ListWalk.Node], newcomers: Provenance, microseconds: UInt64
+    ) throws(MemoryAccessError) -> UInt64 {
+        var origins: [UInt64: (phys: UInt64, origin: UInt64)] = [:]
+        for node in current() {
+            guard let slot = region.layout.slot(ofNodeAt: node.address) else { continue }
+            let origin = try region.word(at: region.layout.originsOffset + slot * 8)
+            origins[node.backing.virtAddr] = (node.backing.phys, origin)
+        }
+        var newCount: UInt64 = 0
+        try region.beginChange()
+        list = VmemmapList(store: RegionNodeStore(region: region))
+        try region.setHeader(.head, 0)
+        for node in nodes.reversed() {
+            let backing = node.backing
+            if let known = origins[backing.virtAddr], known.phys == backing.phys {
+                _ = try link(phys: backing.phys, virtAddr: backing.virtAddr, origin: known.origin)
+            } else {
+                newCount += 1
+                let node = try link(
+                    phys: backing.phys, virtAddr: backing.virtAddr, origin: Self.origin(newcomers, eventSequence: 0))
+                if node == nil {
+                    try publish(
+                        .mirrorFull(virtAddr: backing.virtAddr, phys: backing.phys), microseconds: microseconds)
+                    break
+                }
+            }
+        }
+        try region.endChange()
+        return newCount
+    }
+
+    /// Whether the list holds a block at exactly this place.
+    func holds(virtAddr: UInt64, phys: UInt64) -> Bool {
+        current().contains { $0.backing.virtAddr == virtAddr && $0.backing.phys == phys }
+    }
+
+    /// The list as it stands in the region.
+    private func current() -> [ListWalk.Node] {
+        let layout = region.layout
+        return ListWalk(
+            head: list.state.head, in: region, pageByteCount: layout.pageByteCount, limit: Int(layout.nodeCapacity)
+        ).nodes
+    }
+
+    private mutating func add(phys: UInt64, virtAddr: UInt64, origin: UInt64) throws(MemoryAccessError) -> UInt64? {
+        try region.beginChange()
+        let node = try link(phys: phys, virtAddr: virtAddr, origin: origin)
+        try region.endChange()
+        return node
+    }
+
+    /// Links a node through `vmemmap_list_populate`; nil when the region has no page left for it.
+    private mutating func link(phys: UInt64, virtAddr: UInt64, origin: UInt64) throws(MemoryAccessError) -> UInt64? {
+        list.store.origin = origin
+        do throws(PopulateError) {
+            return try list.populate(phys: phys, virtAddr: virtAddr)
+        } catch {
+            guard case .storage(let problem) = error else { return nil }
+            throw problem
+        }
+    }
+
+    /// An origin word: how the entry came, and by which event.
+    private static func origin(_ provenance: Provenance, eventSequence: UInt64) -> UInt64 {
+        eventSequence << 8 | provenance.rawValue
+    }
+}
