@@ -13,10 +13,11 @@ let everywhere: [SwiftSetting] = [
 ]
 
 /// Targets that touch memory which a guest can write, or that cross into C: every unsafe expression is marked.
-let strict: [SwiftSetting] = everywhere + [
-    .strictMemorySafety(),
-    .treatWarning("StrictMemorySafety", as: .error),
-]
+let strict: [SwiftSetting] =
+    everywhere + [
+        .strictMemorySafety(),
+        .treatWarning("StrictMemorySafety", as: .error),
+    ]
 
 let package = Package(
     name: "qemu-harness",

@@ -27,8 +27,8 @@ public enum SectionTable {
 
     /// Reads the sections that are present in `[0, endAddress)`, ascending.
     ///
-    /// - Parameter endAddress: the end of the physical addresses that can hold memory: boot RAM and every DIMM slot. It
-    ///   bounds the walk, since the table itself spans the whole address space.
+    /// `endAddress` is the end of the physical addresses that can hold memory: boot RAM and every DIMM slot. It bounds
+    /// the walk, since the table itself spans the whole address space.
     public static func presentSections(
         layout: KernelLayout, in kernel: borrowing some WordMemory, endAddress: PhysicalAddress
     ) throws(MemoryAccessError) -> [MemorySection] {

@@ -20,9 +20,8 @@ public protocol WordMemory {
 }
 
 extension WordMemory {
-    /// The 32-bit value at `address` (a multiple of 4), cut out of the aligned word that holds it.
-    ///
-    /// - Parameter order: the byte order of the memory, which decides where in the word the value stands.
+    /// The 32-bit value at `address` (a multiple of 4), cut out of the aligned word that holds it. The byte order of the
+    /// memory decides where in the word the value stands.
     public func halfWord(at address: UInt64, order: ByteOrder) throws(MemoryAccessError) -> UInt32 {
         guard address % 4 == 0 else { throw .misaligned(address) }
         let whole = try word(at: address.alignedDown(to: 8))
