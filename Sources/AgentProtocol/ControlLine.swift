@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import GuestMemory
+import GuestMemory
 
 /// A line on the control channel (hvc1): `ID VERB [KEY=VALUE …]` in printable ASCII, ended by a newline.
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import Synchronization
+import Synchronization
 
 /// A mapping that another party may write at any moment, seen as 64-bit words.
 ///
@@ -22,6 +22,11 @@ public import Synchronization
     public init(unsafeBase base: UnsafeMutableRawPointer, byteCount: UInt64) {
         unsafe self.base = base
         self.byteCount = byteCount.alignedDown(to: 8)
+    }
+
+    /// Lends the start of the mapping to its owner, who undoes it.
+    public func withUnsafeBase(_ body: (UnsafeMutableRawPointer) -> Void) {
+        unsafe body(base)
     }
 
     /// The word at a byte offset, loaded natively with acquire ordering.

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One thing that is wrong with the guest.
+public struct Finding: Codable, Equatable, Sendable {
+    /// Whose statement is judged.
+    public enum Subject: String, Codable, Sendable {
+        /// The kernel's list in guest RAM.
+        case list
+        /// The mirror in the shared region.
+        case mirror
+        /// The guest's report.
+        case report
+        /// The MMU.
+        case mmu
+        /// `mem_section`, the memory blocks and the machine's memory.
+        case sections
+        /// The reaction to a plug.
+        case plug
+    }
+
+    /// What is wrong with it.
+    public enum Fault: String, Codable, Sendable, CaseIterable {
+        /// A link leads back into the list.
+        case cycle
+        /// A link leads to where no memory is.
+        case linkOutsideMemory = "link-outside-memory"
+        /// A link leads to where no node can stand in its page.
+        case misplacedNode = "misplaced-node"
+        /// More nodes than memory can need.
+        case tooLong = "too-long"
+        /// The report has no room for the whole list.
+        case truncated
+        /// More node pages than the peak number of entries needs.
+        case nodePages = "node-pages"
+        /// A window's address is not a multiple of the vmemmap page.
+        case misalignedVirtual = "misaligned-virt"
+        /// A window's address lies below the memory map.
+        case virtualOutsideVmemmap = "virt-outside-vmemmap"
+        /// Two entries have the same window.
+        case duplicateVirtual = "duplicate-virt"
+        /// A block's address is not a multiple of the vmemmap page.
+        case misalignedPhysical = "misaligned-phys"
+        /// A block lies outside present memory.
+        case physicalOutsideMemory = "phys-outside-memory"
+        /// Two blocks share memory.
+        case overlap
+        /// A present section's `struct page`s have no block.
+        case hole = "coverage-hole"
+        /// An entry describes no memory at all.
+        case staleEntry = "stale-entry"
+        /// A kernel of this kind has a list, and it is empty.
+        case empty
+        /// A header word is not what it must be.
+        case header
+        /// An entry of the kernel's list is missing.
+        case missingEntry = "missing-entry"
+        /// An entry that the kernel's list does not have.
+        case extraEntry = "extra-entry"
+        /// The same window with another block.
+        case wrongPhysical = "wrong-phys"
+        /// The same entries in another order.
+        case order
+        /// An entry whose origin is unknown.
+        case origin
+        /// The MMU translates a window to another block.
+        case contradiction
+        /// The MMU does not translate a window that the list has.
+        case unmapped
+        /// Sections encode different memory maps.
+        case baseDiffers = "base-differs"
+        /// A section is present where the machine has no memory.
+        case sectionWithoutMemory = "section-without-memory"
+        /// The machine has memory where no section is present.
+        case memoryWithoutSection = "memory-without-section"
+        /// Sections and memory blocks do not agree.
+        case blockDiffers = "block-differs"
+        /// The guest refused memory.
+        case refused
+    }
+
+    /// Whose statement is judged.
+    public var subject: Subject
+    /// What is wrong.
+    public var fault: Fault
+    /// What differed, in words, with the numbers.
+    public var message: String
+
+    /// Makes a finding.
+    public init(_ subject: Subject, _ fault: Fault, _ message: String) {
+        self.subject = subject
+        self.fault = fault
+        self.message = message
+    }
+
+    /// The finding's own name, as in `list-cycle`.
+    public var name: String { "\(subject.rawValue)-\(fault.rawValue)" }
+
+    private enum CodingKeys: String, CodingKey {
+        case name, subject, fault, message
+    }
+
+    /// Reads a finding; the name follows from the rest.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        subject = try container.decode(Subject.self, forKey: .subject)
+        fault = try container.decode(Fault.self, forKey: .fault)
+        message = try container.decode(String.self, forKey: .message)
+    }
+
+    /// Writes a finding with its name.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(name, forKey: .name)
+        try container.encode(subject, forKey: .subject)
+        try container.encode(fault, forKey: .fault)
+        try container.encode(message, forKey: .message)
+    }
+}

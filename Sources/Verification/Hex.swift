@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A 64-bit word that is written as a string of hexadecimal digits, because JSON readers lose bits above 2^53.
+@propertyWrapper
+public struct Hex: Codable, Equatable, Hashable, Sendable {
+    /// The word.
+    public var wrappedValue: UInt64
+
+    /// Wraps a word.
+    public init(wrappedValue: UInt64) {
+        self.wrappedValue = wrappedValue
+    }
+
+    /// Reads `0x…`.
+    public init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        guard text.hasPrefix("0x"), let value = UInt64(text.dropFirst(2), radix: 16) else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: "'\(text.prefix(40))' is no hexadecimal word"))
+        }
+        wrappedValue = value
+    }
+
+    /// Writes `0x…`.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(wrappedValue.hexadecimal)
+    }
+}
+
+extension UInt64 {
+    /// `0x` and lower-case hexadecimal digits.
+    public var hexadecimal: String { "0x" + String(self, radix: 16) }
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import VmemmapPopulate
+
+/// What is true of the kernel's own list in its guest: places in memory, and the memory map that it has to cover.
+struct KernelListChecks {
+    let snapshot: Snapshot
+    let geometry: MemoryMapGeometry
+    /// Present memory, as ranges of physical addresses.
+    let present: [Range<UInt64>]
+
+    init(snapshot: Snapshot, geometry: MemoryMapGeometry) {
+        self.snapshot = snapshot
+        self.geometry = geometry
+        present = Self.merged(snapshot)
+    }
+
+    private var entries: [ListEntry] { snapshot.kernelList.entries }
+    private var windowByteCount: UInt64 { geometry.vmemmapPageByteCount }
+
+    func findings() -> [Finding] {
+        nodePages() + places() + overlaps()
+    }
+
+    /// Nodes come out of whole pages that are never given back: no more pages than the peak needs.
+    private func nodePages() -> [Finding] {
+        let perPage = Int(snapshot.kernel.pageByteCount / VmemmapBacking.byteCount)
+        let allowed = (snapshot.peakEntryCount + perPage - 1) / perPage
+        let used = Set(entries.map { $0.node / snapshot.kernel.pageByteCount }).count
+        guard used > allowed else { return [] }
+        return [
+            Finding(
+                .list, .nodePages,
+                "nodes stand in \(used) pages; a peak of \(snapshot.peakEntryCount) entries needs \(allowed)")
+        ]
+    }
+
+    /// Each entry by itself: aligned, inside memory, and describing some.
+    private func places() -> [Finding] {
+        entries.flatMap { entry in
+            var findings: [Finding] = []
+            let node = entry.node.hexadecimal
+            let virt = entry.virtAddr.hexadecimal
+            if entry.virtAddr % windowByteCount != 0 {
+                findings.append(
+                    Finding(
+                        .list, .misalignedVirtual,
+                        "virt \(virt) in node \(node) is no multiple of \(windowByteCount.hexadecimal)"))
+            }
+            if entry.phys % windowByteCount != 0 {
+                findings.append(
+                    Finding(
+                        .list, .misalignedPhysical,
+                        "phys \(entry.phys.hexadecimal) of virt \(virt) in node \(node) is no multiple of "
+                            + windowByteCount.hexadecimal))
+            }
+            let (blockEnd, overflows) = entry.phys.addingReportingOverflow(windowByteCount)
+            if overflows || !present.contains(where: { $0.contains(entry.phys) && blockEnd <= $0.upperBound }) {
+                findings.append(
+                    Finding(
+                        .list, .physicalOutsideMemory,
+                        "phys \(entry.phys.hexadecimal) of virt \(virt) in node \(node) lies outside present memory"))
+            }
+            if let described = describedRange(entry) {
+                if !present.contains(where: { $0.overlaps(described) }) {
+                    findings.append(
+                        Finding(
+                            .list, .staleEntry,
+                            "virt \(virt) in node \(node) describes \(described.lowerBound.hexadecimal) to "
+                                + "\(described.upperBound.hexadecimal), where no section is present"))
+                }
+            } else {
+                findings.append(
+                    Finding(
+                        .list, .virtualOutsideVmemmap,
+                        "virt \(virt) in node \(node) lies outside the memory map, which starts at "
+                            + geometry.vmemmapBase.hexadecimal))
+            }
+            return findings
+        }
+    }
+
+    private func describedRange(_ entry: ListEntry) -> Range<UInt64>? {
+        guard let start = geometry.address(describedAt: entry.virtAddr)?.rawValue else { return nil }
+        let (end, overflows) = start.addingReportingOverflow(geometry.describedByteCount)
+        return overflows ? nil : start..<end
+    }
+
+    /// Two blocks share no memory.
+    private func overlaps() -> [Finding] {
+        let sorted = entries.sorted { $0.phys < $1.phys }
+        return zip(sorted, sorted.dropFirst()).compactMap { lower, upper in
+            guard upper.phys - lower.phys < windowByteCount else { return nil }
+            return Finding(
+                .list, .overlap,
+                "the blocks of virt \(lower.virtAddr.hexadecimal) (phys \(lower.phys.hexadecimal)) and virt "
+                    + "\(upper.virtAddr.hexadecimal) (phys \(upper.phys.hexadecimal)) share memory; a block has "
+                    + "\(windowByteCount.hexadecimal) bytes")
+        }
+    }
+
+    /// The windows of each present section that no entry covers. A section without such is covered.
+    func coverage() -> (coveredCount: Int, findings: [Finding]) {
+        let windows = Set(entries.map(\.virtAddr))
+        let sectionByteCount: UInt64 = 1 << snapshot.kernel.sectionSizeBits
+        var findings: [Finding] = []
+        var coveredCount = 0
+        for section in snapshot.sections {
+            let start = section.number << snapshot.kernel.sectionSizeBits
+            let missing = geometry.windows(describing: start..<(start + sectionByteCount)).filter {
+                !windows.contains($0)
+            }
+            guard let first = missing.first else {
+                coveredCount += 1
+                continue
+            }
+            findings.append(
+                Finding(
+                    .list, .hole,
+                    "section \(section.number) (memory at \(start.hexadecimal)) has no block behind its struct pages at "
+                        + "virt \(first.hexadecimal)" + (missing.count > 1 ? " and \(missing.count - 1) more" : "")))
+        }
+        return (coveredCount, findings)
+    }
+
+    private static func merged(_ snapshot: Snapshot) -> [Range<UInt64>] {
+        var ranges: [Range<UInt64>] = []
+        for section in snapshot.sections.sorted(by: { $0.number < $1.number }) {
+            let start = section.number << snapshot.kernel.sectionSizeBits
+            let end = (section.number + 1) << snapshot.kernel.sectionSizeBits
+            if let last = ranges.last, last.upperBound == start {
+                ranges[ranges.count - 1] = last.lowerBound..<end
+            } else {
+                ranges.append(start..<end)
+            }
+        }
+        return ranges
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Whether the kernel's sections, its memory blocks and the machine's memory are the same memory.
+struct SectionChecks {
+    let snapshot: Snapshot
+
+    private var sectionByteCount: UInt64 { 1 << snapshot.kernel.sectionSizeBits }
+
+    func findings() -> [Finding] {
+        bases() + againstMemory() + againstBlocks()
+    }
+
+    /// Every section encodes the same start of the memory map.
+    private func bases() -> [Finding] {
+        snapshot.sections.compactMap { section in
+            guard section.vmemmapBase != snapshot.kernel.vmemmapBase else { return nil }
+            return Finding(
+                .sections, .baseDiffers,
+                "section \(section.number) encodes the memory map at \(section.vmemmapBase.hexadecimal), the first "
+                    + "section at \(snapshot.kernel.vmemmapBase.hexadecimal)")
+        }
+    }
+
+    /// A section is present exactly where the machine has memory.
+    private func againstMemory() -> [Finding] {
+        let present = Set(snapshot.sections.map(\.number))
+        var backed: Set<UInt64> = []
+        var findings: [Finding] = []
+        for memory in snapshot.memory {
+            let numbers = (memory.base / sectionByteCount)..<((memory.base + memory.byteCount) / sectionByteCount)
+            backed.formUnion(numbers)
+            let missing = numbers.filter { !present.contains($0) }
+            guard let first = missing.first else { continue }
+            findings.append(
+                Finding(
+                    .sections, .memoryWithoutSection,
+                    "\(missing.count) of the \(numbers.count) sections of \(memory.name) at \(memory.base.hexadecimal) "
+                        + "are not present, the first at \((first * sectionByteCount).hexadecimal)"))
+        }
+        for number in present.subtracting(backed).sorted() {
+            findings.append(
+                Finding(
+                    .sections, .sectionWithoutMemory,
+                    "section \(number) is present at \((number * sectionByteCount).hexadecimal), where the machine has "
+                        + "no memory"))
+        }
+        return findings
+    }
+
+    /// The guest's memory blocks hold exactly the present sections, and online ones are online in both.
+    private func againstBlocks() -> [Finding] {
+        guard let report = snapshot.report else { return [] }
+        guard report.blockByteCount >= sectionByteCount, report.blockByteCount % sectionByteCount == 0 else {
+            return [
+                Finding(
+                    .sections, .blockDiffers,
+                    "the guest reports memory blocks of \(report.blockByteCount) bytes; a section has \(sectionByteCount)"
+                )
+            ]
+        }
+        let sectionsPerBlock = report.blockByteCount / sectionByteCount
+        let onlineByNumber = Dictionary(
+            snapshot.sections.map { ($0.number, $0.isOnline) }, uniquingKeysWith: { first, _ in first })
+        let blockIndexes = Set(report.blocks.map(\.index))
+        var findings: [Finding] = []
+        for block in report.blocks {
+            let (first, overflows) = block.index.multipliedReportingOverflow(by: sectionsPerBlock)
+            let numbers = overflows ? 0..<0 : first..<(first + sectionsPerBlock)
+            let onlineCount = numbers.count { onlineByNumber[$0] == true }
+            let presentCount = numbers.count { onlineByNumber[$0] != nil }
+            if presentCount != Int(sectionsPerBlock) {
+                findings.append(
+                    Finding(
+                        .sections, .blockDiffers,
+                        "memory block \(block.index) exists, and \(presentCount) of its \(sectionsPerBlock) sections are "
+                            + "present"))
+            } else if block.state == "online" && onlineCount != Int(sectionsPerBlock)
+                || block.state == "offline" && onlineCount != 0
+            {
+                findings.append(
+                    Finding(
+                        .sections, .blockDiffers,
+                        "memory block \(block.index) is \(block.state), and \(onlineCount) of its \(sectionsPerBlock) "
+                            + "sections are online"))
+            }
+        }
+        let orphans = Set(snapshot.sections.map { $0.number / sectionsPerBlock }).subtracting(blockIndexes)
+        for index in orphans.sorted() {
+            findings.append(
+                Finding(.sections, .blockDiffers, "sections of memory block \(index) are present, and the block is not"))
+        }
+        return findings
+    }
+}

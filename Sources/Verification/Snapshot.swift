@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import VmemmapPopulate
+
+/// Everything that the witnesses said at one moment of rest. A verdict follows from this and from nothing else.
+public struct Snapshot: Codable, Equatable, Sendable {
+    /// The kernel's constants, as the host read them in guest RAM.
+    public var kernel: KernelFacts
+    /// The machine's memory, as libvirt describes it.
+    public var memory: [MemoryRange]
+    /// The sections that are present, as the host read them in guest RAM.
+    public var sections: [PresentSection]
+    /// Witness 2: the kernel's list, walked by the host in guest RAM.
+    public var kernelList: WalkedList
+    /// The most entries that the kernel's list ever had in this run, this moment included.
+    public var peakEntryCount: Int
+    /// Witness 1: the mirror, read in the shared region.
+    public var mirror: MirrorSnapshot?
+    /// Witness 3: the guest's report.
+    public var report: ReportSnapshot?
+    /// Witness 4: what the MMU translates.
+    public var translations: [Translation]
+
+    /// Puts a snapshot together.
+    public init(
+        kernel: KernelFacts, memory: [MemoryRange], sections: [PresentSection], kernelList: WalkedList,
+        peakEntryCount: Int, mirror: MirrorSnapshot?, report: ReportSnapshot?, translations: [Translation]
+    ) {
+        self.kernel = kernel
+        self.memory = memory
+        self.sections = sections
+        self.kernelList = kernelList
+        self.peakEntryCount = peakEntryCount
+        self.mirror = mirror
+        self.report = report
+        self.translations = translations
+    }
+}
+
+/// The MMU mode that a guest's kernel uses.
+public enum MMU: String, Codable, Sendable {
+    /// Hashed page table.
+    case hash
+    /// Radix tree.
+    case radix
+    /// The guest did not say.
+    case unknown
+}
+
+/// What has to be known of a kernel to judge its list.
+public struct KernelFacts: Codable, Equatable, Sendable {
+    /// `OSRELEASE` of VMCOREINFO.
+    public var release: String
+    /// Whether the kernel is big-endian.
+    public var isBigEndian: Bool
+    /// The page size in bytes.
+    public var pageByteCount: UInt64
+    /// log2 of a section in bytes.
+    public var sectionSizeBits: UInt64
+    /// `sizeof(struct page)`.
+    public var structPageByteCount: UInt64
+    /// log2 of a vmemmap page, nil when the kernel's own value is none.
+    public var vmemmapPageShift: UInt64?
+    /// Where the memory map starts, from the first present section; 0 when there is none.
+    @Hex public var vmemmapBase: UInt64
+    /// The MMU mode, as the guest says it.
+    public var mmu: MMU
+
+    /// Collects the facts.
+    public init(
+        release: String, isBigEndian: Bool, pageByteCount: UInt64, sectionSizeBits: UInt64,
+        structPageByteCount: UInt64, vmemmapPageShift: UInt64?, vmemmapBase: UInt64, mmu: MMU
+    ) {
+        self.release = release
+        self.isBigEndian = isBigEndian
+        self.pageByteCount = pageByteCount
+        self.sectionSizeBits = sectionSizeBits
+        self.structPageByteCount = structPageByteCount
+        self.vmemmapPageShift = vmemmapPageShift
+        self.vmemmapBase = vmemmapBase
+        self.mmu = mmu
+    }
+
+    /// The memory map's arithmetic; nil without a vmemmap page size.
+    public var geometry: MemoryMapGeometry? {
+        vmemmapPageShift.map {
+            MemoryMapGeometry(
+                vmemmapBase: vmemmapBase, vmemmapPageShift: $0, pageByteCount: pageByteCount,
+                structPageByteCount: structPageByteCount)
+        }
+    }
+}
+
+/// A piece of the machine's memory.
+public struct MemoryRange: Codable, Equatable, Sendable {
+    /// `boot`, or the DIMM's alias.
+    public var name: String
+    /// Guest physical address.
+    @Hex public var base: UInt64
+    /// Size in bytes.
+    public var byteCount: UInt64
+
+    /// Describes a piece of memory.
+    public init(name: String, base: UInt64, byteCount: UInt64) {
+        self.name = name
+        self.base = base
+        self.byteCount = byteCount
+    }
+
+    /// Its guest physical addresses.
+    public var range: Range<UInt64> { base..<(base + byteCount) }
+}
+
+/// A present entry of `mem_section`.
+public struct PresentSection: Codable, Equatable, Sendable {
+    /// Physical address shifted right by the section size bits.
+    public var number: UInt64
+    /// The memory map's start as this section encodes it.
+    @Hex public var vmemmapBase: UInt64
+    /// `SECTION_IS_ONLINE`.
+    public var isOnline: Bool
+
+    /// Describes a section.
+    public init(number: UInt64, vmemmapBase: UInt64, isOnline: Bool) {
+        self.number = number
+        self.vmemmapBase = vmemmapBase
+        self.isOnline = isOnline
+    }
+}
+
+/// One node of a list, and where it stands.
+public struct ListEntry: Codable, Equatable, Hashable, Sendable {
+    /// The node's address: effective address in the kernel, region offset in the mirror.
+    @Hex public var node: UInt64
+    /// Its link.
+    @Hex public var list: UInt64
+    /// The block's physical address.
+    @Hex public var phys: UInt64
+    /// The window's effective address.
+    @Hex public var virtAddr: UInt64
+
+    /// Makes an entry.
+    public init(node: UInt64, list: UInt64, phys: UInt64, virtAddr: UInt64) {
+        self.node = node
+        self.list = list
+        self.phys = phys
+        self.virtAddr = virtAddr
+    }
+}
+
+/// A list as it was walked, newest first.
+public struct WalkedList: Codable, Equatable, Sendable {
+    /// How a walk ended.
+    public enum End: String, Codable, Sendable {
+        /// At NULL.
+        case terminated
+        /// At a node that was visited before.
+        case cycle
+        /// At an address where no node can stand.
+        case misplaced
+        /// At an address where no memory is.
+        case unreadable
+        /// With more nodes than memory can need.
+        case limitReached = "limit-reached"
+        /// At the end of the room that the report has.
+        case truncated
+    }
+
+    /// The head's word.
+    @Hex public var head: UInt64
+    /// The nodes.
+    public var entries: [ListEntry]
+    /// How the walk ended.
+    public var end: End
+    /// The link that it ended at, 0 at NULL.
+    @Hex public var endLink: UInt64
+
+    /// Makes a walked list.
+    public init(head: UInt64, entries: [ListEntry], end: End, endLink: UInt64) {
+        self.head = head
+        self.entries = entries
+        self.end = end
+        self.endLink = endLink
+    }
+
+    /// Takes over a walk.
+    public init(_ walk: ListWalk) {
+        let entries = walk.nodes.map {
+            ListEntry(
+                node: $0.address, list: $0.backing.list, phys: $0.backing.phys, virtAddr: $0.backing.virtAddr)
+        }
+        switch walk.end {
+        case .terminated: self.init(head: walk.head, entries: entries, end: .terminated, endLink: 0)
+        case .cycle(let link): self.init(head: walk.head, entries: entries, end: .cycle, endLink: link)
+        case .misplaced(let link): self.init(head: walk.head, entries: entries, end: .misplaced, endLink: link)
+        case .unreadable(let error):
+            let link =
+                switch error {
+                case .unmapped(let address), .misaligned(let address), .failed(let address, _): address
+                }
+            self.init(head: walk.head, entries: entries, end: .unreadable, endLink: link)
+        case .limitReached:
+            self.init(
+                head: walk.head, entries: entries, end: .limitReached, endLink: walk.nodes.last?.backing.list ?? 0)
+        }
+    }
+}
+
+/// The mirror as the host found it in the shared region.
+public struct MirrorSnapshot: Codable, Equatable, Sendable {
+    /// One word of the region's header.
+    public struct HeaderWord: Codable, Equatable, Sendable {
+        /// The field's name in the region's format.
+        public var field: String
+        /// What stands there.
+        @Hex public var value: UInt64
+        /// What must stand there, and who says so; nil when any value can be right.
+        public var expected: Expectation?
+
+        /// Makes a header word.
+        public init(field: String, value: UInt64, expected: Expectation?) {
+            self.field = field
+            self.value = value
+            self.expected = expected
+        }
+    }
+
+    /// A value that something other than the region prescribes.
+    public struct Expectation: Codable, Equatable, Sendable {
+        /// The value.
+        @Hex public var value: UInt64
+        /// Who says so.
+        public var source: String
+
+        /// Makes an expectation.
+        public init(value: UInt64, source: String) {
+            self.value = value
+            self.source = source
+        }
+    }
+
+    /// The header, word by word.
+    public var header: [HeaderWord]
+    /// The mirrored list.
+    public var list: WalkedList
+    /// How each entry came, in the list's order; nil where the origin word says nothing known.
+    public var provenance: [EntryProvenance?]
+    /// How many events the agent lost in all.
+    public var lossCount: UInt64
+    /// How often the mirror was rebuilt from a snapshot.
+    public var healCount: UInt64
+
+    /// Makes a snapshot of the mirror.
+    public init(
+        header: [HeaderWord], list: WalkedList, provenance: [EntryProvenance?], lossCount: UInt64, healCount: UInt64
+    ) {
+        self.header = header
+        self.list = list
+        self.provenance = provenance
+        self.lossCount = lossCount
+        self.healCount = healCount
+    }
+}
+
+/// How an entry came into the mirror.
+public enum EntryProvenance: String, Codable, CodingKeyRepresentable, Sendable, CaseIterable {
+    /// From the kernel's own list, at the agent's start.
+    case seeded
+    /// From an event.
+    case observed
+    /// From the kernel's own list, after a loss.
+    case healed
+}
+
+/// What the guest reports of itself.
+public struct ReportSnapshot: Codable, Equatable, Sendable {
+    /// A memory block and its state.
+    public struct Block: Codable, Equatable, Sendable {
+        /// Its number.
+        public var index: UInt64
+        /// `online`, `offline`, `going-offline` or `unknown`.
+        public var state: String
+
+        /// Makes a block.
+        public init(index: UInt64, state: String) {
+            self.index = index
+            self.state = state
+        }
+    }
+
+    /// The kernel's list, walked in the guest.
+    public var list: WalkedList
+    /// The size of a memory block in bytes.
+    public var blockByteCount: UInt64
+    /// The memory blocks, ascending.
+    public var blocks: [Block]
+
+    /// Makes a report.
+    public init(list: WalkedList, blockByteCount: UInt64, blocks: [Block]) {
+        self.list = list
+        self.blockByteCount = blockByteCount
+        self.blocks = blocks
+    }
+}
+
+/// One question to the MMU (QEMU's `gva2gpa`) and its answer.
+public struct Translation: Codable, Equatable, Sendable {
+    /// What the MMU said.
+    public enum Answer: Codable, Equatable, Sendable {
+        /// The address translates to this one.
+        case physical(UInt64)
+        /// It does not translate.
+        case unmapped
+        /// The CPU was in no state to translate kernel addresses.
+        case cannotSay(String)
+    }
+
+    /// The effective address that was asked.
+    @Hex public var virtAddr: UInt64
+    /// The answer.
+    public var answer: Answer
+
+    /// Makes a translation.
+    public init(virtAddr: UInt64, answer: Answer) {
+        self.virtAddr = virtAddr
+        self.answer = answer
+    }
+}
+
+extension Translation.Answer {
+    /// Reads `0x…`, `unmapped`, or a reason why the MMU cannot say.
+    public init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        if text == "unmapped" {
+            self = .unmapped
+        } else if text.hasPrefix("0x"), let address = UInt64(text.dropFirst(2), radix: 16) {
+            self = .physical(address)
+        } else {
+            self = .cannotSay(text)
+        }
+    }
+
+    /// Writes the same.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        switch self {
+        case .physical(let address): try container.encode(address.hexadecimal)
+        case .unmapped: try container.encode("unmapped")
+        case .cannotSay(let reason): try container.encode(reason)
+        }
+    }
+}
