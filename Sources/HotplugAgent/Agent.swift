@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import AgentProtocol
+import AgentProtocol
 import GuestMemory
-import VmemmapPopulate
 
 /// The guest program: one thread, one loop over the kernel's log and the control channel.
 public final class Agent<System: AgentSystem> {
