@@ -72,7 +72,12 @@ let package = Package(
 
         .testTarget(name: "GuestMemoryTests", dependencies: ["GuestMemory"], swiftSettings: everywhere),
         .testTarget(name: "VmemmapPopulateTests", dependencies: ["VmemmapPopulate"], swiftSettings: everywhere),
-        .testTarget(name: "LibvirtTests", dependencies: ["Libvirt"], swiftSettings: everywhere),
+        .testTarget(
+            name: "LibvirtTests",
+            dependencies: ["Libvirt", .product(name: "SystemPackage", package: "swift-system")],
+            resources: [.copy("Fixtures")],
+            swiftSettings: everywhere
+        ),
     ],
     swiftLanguageModes: [.v6]
 )
