@@ -6,16 +6,19 @@ public import SystemPackage
 extension EmbeddedRoot {
     /// Ends the guests and removes the files of this user's runs whose process has died.
     ///
-    /// A run whose process lives holds its root's lock, and is left alone.
+    /// A run whose process lives holds its root's lock, and is left alone. So is one that was kept on purpose, unless
+    /// `includingKept` says otherwise.
     ///
     /// - Parameters:
     ///   - parent: The folder of the roots, as they were made with.
     ///   - memoryParent: The folder of the memory folders, as they were made with.
+    ///   - includingKept: Whether guests that were kept on purpose end as well.
     /// - Returns: The IDs of the runs that were removed.
     /// - Throws: `EmbeddedRootError.file` for what cannot be removed.
     public static func removeAbandoned(
         parent: FilePath,
-        memoryParent: FilePath = "/dev/shm"
+        memoryParent: FilePath = "/dev/shm",
+        includingKept: Bool = false
     ) throws(EmbeddedRootError) -> [String] {
         var removed: [String] = []
         for name in names(in: parent).sorted() where name.hasPrefix(prefix) {
@@ -25,6 +28,7 @@ extension EmbeddedRoot {
             // No lock file: the root is being made at this moment. Locked: its process lives.
             guard let lock = try? lockFile(root.appending(lockName), options: .noFollow) else { continue }
             defer { try? lock.close() }
+            if !includingKept, owner(of: root.appending(keptName)) != nil { continue }
             endGuests(root)
             try remove(runID: runID, root: root, memoryDirectory: memoryParent.appending(name))
             removed.append(runID)

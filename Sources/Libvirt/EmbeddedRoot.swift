@@ -125,6 +125,13 @@ public final class EmbeddedRoot: Sendable {
     /// The path of that file: QEMU puts it into /dev/shm, wherever RAM goes.
     public var sharedMemoryFile: FilePath { Self.sharedMemoryFolder.appending(sharedMemoryName) }
 
+    /// Marks the root as kept on purpose: ``removeAbandoned(parent:memoryParent:includingKept:)`` passes it over.
+    ///
+    /// - Throws: `EmbeddedRootError.file` if the mark cannot be made.
+    public func keep() throws(EmbeddedRootError) {
+        try writeFile(path.appending(Self.keptName), "")
+    }
+
     /// Keeps what libvirt found out about QEMU for the next run, and removes the root and every memory file.
     ///
     /// Call it when the run's domains are gone. What is not there is no error.
@@ -141,6 +148,8 @@ extension EmbeddedRoot {
     static let prefix = "qh-"
 
     static let lockName = "lock"
+
+    static let keptName = "kept"
 
     /// libvirt's longest socket path below a root: its monitor socket, named after the domain's number and at most 20
     /// characters of its name.

@@ -4,6 +4,7 @@ import ArgumentParser
 import Foundation
 import Libvirt
 import RunRecord
+import SystemPackage
 
 /// `run`: the main job.
 struct RunCommand: AsyncParsableCommand {
@@ -13,7 +14,9 @@ struct RunCommand: AsyncParsableCommand {
         discussion: "Without options: 1 GiB at boot, 1 GiB plugged, on POWER8 (hash MMU)."
     )
 
-    @Option(help: "CPU model: POWER8 has the hash MMU; POWER9 and POWER10 use radix unless told otherwise.")
+    @Option(
+        help: "CPU model: POWER8 has the hash MMU; POWER9 and POWER10 use radix unless told otherwise.",
+        transform: Self.cpuModel)
     var cpu: DomainDescription.CPUModel = .power8
 
     @Option(
@@ -52,6 +55,14 @@ struct RunCommand: AsyncParsableCommand {
 
     @Flag(help: "Print the domain's XML and the steps, and do nothing.")
     var dryRun = false
+
+    private static func cpuModel(_ name: String) throws -> DomainDescription.CPUModel {
+        guard let model = DomainDescription.CPUModel(rawValue: name) else {
+            let known = DomainDescription.CPUModel.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("no CPU model '\(name)'; there are \(known)")
+        }
+        return model
+    }
 
     func validate() throws {
         guard slowdown.isFinite, 0.1...1000 ~= slowdown else {
@@ -120,5 +131,3 @@ struct RunCommand: AsyncParsableCommand {
         return steps + [PowerOffStep()]
     }
 }
-
-extension DomainDescription.CPUModel: ExpressibleByArgument {}

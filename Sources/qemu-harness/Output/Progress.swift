@@ -3,6 +3,7 @@
 import ArgumentParser
 import Foundation
 import RunRecord
+import Verification
 
 /// Tells a person on stderr which step is under way and how long each took.
 struct Progress: Sendable {

@@ -97,7 +97,8 @@ struct ResultTable {
                 let padding = String(repeating: " ", count: widths[column] - cell.count)
                 return rightAligned.contains(column) ? padding + cell : cell + padding
             }
-            return "  " + cells.joined(separator: "  ").replacing(/ +$/, with: "")
+            let line = "  " + cells.joined(separator: "  ")
+            return String(line.prefix(line.count - line.reversed().prefix { $0 == " " }.count))
         }
     }
 

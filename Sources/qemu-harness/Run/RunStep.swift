@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
 import Libvirt
+import MemoryBackends
 import RunRecord
 import Verification
 
@@ -45,6 +47,7 @@ struct BootStep: RunStep {
             configuration, root: context.root, connection: context.connection, record: context.record,
             patience: context.patience)
         context.machine = machine
+        context.information.versions.qemu = try await machine.domain.qemuVersion()
         try await machine.waitForAgent()
         guard let hello = await machine.hello, let kernel = await machine.kernel else {
             throw HarnessError.infrastructure("the guest is up and did not introduce itself")

@@ -46,7 +46,6 @@ struct Runner {
             try LibvirtRuntime.start(logFile: FilePath(record.libvirtLog.path))
             let connection = try await root.connect()
             information.versions.libvirt = "\(try Connection.libraryVersion())"
-            information.versions.qemu = "\(try await connection.hypervisorVersion())"
             try record.write(information)
             var context = RunContext(
                 root: root, connection: connection, record: record, patience: patience, information: information)
