@@ -28,6 +28,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", .upToNextMinor(from: "1.0.2")),
     ],
     targets: [
         // Built for the host by SwiftPM and for the guest by scripts/build-agent.
@@ -71,6 +72,17 @@ let package = Package(
             name: "LibvirtTests",
             dependencies: ["Libvirt", .product(name: "SystemPackage", package: "swift-system")],
             resources: [.copy("Fixtures")],
+            swiftSettings: everywhere
+        ),
+        // The program itself is a dependency, so that it is built with the tests that start it.
+        .testTarget(
+            name: "RealGuestTests",
+            dependencies: [
+                "qemu-harness", "HotplugAgent", "GuestMemory", "VmemmapPopulate", "MemoryBackends", "Libvirt",
+                "Verification", "RunRecord",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: everywhere
         ),
     ],

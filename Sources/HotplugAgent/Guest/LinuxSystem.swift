@@ -123,3 +123,9 @@ public func agentMain() {
     agent.start()
     agent.serve()
 }
+
+/// Called by `main` in syscalls.c when this is no guest.
+@_cdecl("qh_self_test")
+public func selfTest() {
+    _ = LinuxSystem().write(1, SelfTest.run())
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+
+/// Mirrors made-up blocks in memory of its own, and tells what came of it.
+///
+/// The guest build runs it when it is not PID 1, the host build in a test: the same words have to come out, whatever
+/// compiler and architecture made the program.
+public enum SelfTest {
+    private static let regionByteCount: UInt64 = 2 << 20
+    private static let pageByteCount: UInt64 = 65536
+    /// More than one node page's worth.
+    private static let blockCount: UInt64 = 3000
+
+    /// A line with the list's head, its length, the events' number, and a checksum of every word of the region.
+    public static func run() -> [UInt8] {
+        // SAFETY: the memory is zeroed, aligned to words, and given back when nothing uses it any more.
+        let base = UnsafeMutableRawPointer.allocate(byteCount: Int(regionByteCount), alignment: 8)
+        unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: Int(regionByteCount))
+        defer { unsafe base.deallocate() }
+        let words = unsafe MappedWords(unsafeBase: base, byteCount: regionByteCount)
+        guard let layout = layout(),
+            let line = outcome(SharedRegion(words: words, layout: layout, order: .little))
+        else { return bytes("self-test failed\n") }
+        return line
+    }
+
+    private static func layout() -> SharedRegionLayout? {
+        do throws(SharedRegionLayout.Problem) {
+            return try SharedRegionLayout(regionByteCount: regionByteCount, pageByteCount: pageByteCount)
+        } catch {
+            return nil
+        }
+    }
+
+    private static func outcome(_ region: SharedRegion) -> [UInt8]? {
+        do throws(MemoryAccessError) {
+            try region.initialize(release: bytes("self-test"))
+            var mirror = Mirror(region: region)
+            for index in 0..<blockCount {
+                try mirror.observe(
+                    virtAddr: 0xc00c_0000_0000_0000 + index << 16, byteCount: 65536, phys: index << 20,
+                    microseconds: index)
+            }
+            // FNV-1a over words.
+            var checksum: UInt64 = 0xcbf2_9ce4_8422_2325
+            for offset in stride(from: 0, to: regionByteCount, by: 8) {
+                checksum = (checksum ^ (try region.word(at: offset))) &* 0x100_0000_01b3
+            }
+            var line: [UInt8] = []
+            for field in [SharedRegionLayout.Field.head, .liveCount, .eventCount] {
+                line.append(hex: try region.header(field))
+                line.append(0x20)
+            }
+            line.append(hex: checksum)
+            line.append(0x0a)
+            return line
+        } catch {
+            return nil
+        }
+    }
+}

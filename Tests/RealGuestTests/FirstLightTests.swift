@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import RunRecord
+import Testing
+import Verification
+
+extension RealGuest {
+    /// The main job as a user runs it, on both MMUs.
+    @Suite struct FirstLight {
+        @Test func hashGuestTakesOneGiB() async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let ending = try await harness.run(["--json"])
+            #expect(ending.status == .exited(0), "\(ending.errors)")
+
+            let results = try JSONDecoder().decode(RunResults.self, from: Data(ending.output.utf8))
+            #expect(results == (try harness.results()))
+            #expect(results.outcome == .passed)
+            let verdicts = results.steps.compactMap(\.verdict)
+            #expect(verdicts.map(\.entryCount) == [16, 32])
+            #expect(verdicts.map(\.coveredSectionCount) == [64, 128])
+            #expect(verdicts.map(\.sectionCount) == [64, 128])
+            try expectAllWitnessesAgree(verdicts)
+            #expect(verdicts.last?.provenance == [.seeded: 16, .observed: 16])
+            // Each block of the plugged GiB is new, at the 64 KiB windows behind the first GiB's, newest first.
+            let virts = results.steps.last { $0.verdict != nil }?.newEntries?.map(\.virtAddr)
+            #expect(virts == (16..<32).reversed().map { 0xc00c_0000_0000_0000 + $0 << 16 })
+
+            let guest = try harness.information().guest
+            #expect(guest.mmu == "hash")
+            #expect(guest.pageByteCount == 65536)
+            #expect(guest.vmemmapPageByteCount == 65536)
+            #expect(guest.eventSource == "dynamic debug on /dev/kmsg")
+            #expect(try leftovers() == [])
+        }
+
+        @Test(arguments: ["POWER9", "POWER10"])
+        func radixGuestTakesFourGiB(cpu: String) async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let ending = try await harness.run(["--cpu", cpu, "--plug", "4GiB"])
+            #expect(ending.status == .exited(0), "\(ending.errors)")
+
+            let verdicts = try harness.results().steps.compactMap(\.verdict)
+            #expect(verdicts.map(\.entryCount) == [1, 3])
+            #expect(verdicts.map(\.coveredSectionCount) == [64, 320])
+            try expectAllWitnessesAgree(verdicts)
+            #expect(verdicts.last?.provenance == [.seeded: 1, .observed: 2])
+            #expect(try harness.information().guest.vmemmapPageByteCount == 2 << 20)
+            #expect(ending.output.contains("passed") && ending.output.contains("0xc00c000000400000"))
+            #expect(try leftovers() == [])
+        }
+
+        /// The first GiB of a radix guest's DIMM lies in the window that boot memory has populated: no new entry is
+        /// right, and a small guest's device memory starts at 1 GiB, behind a hole.
+        @Test func severalDIMMsBehindAHole() async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let ending = try await harness.run(
+                ["--cpu", "POWER9", "--memory", "512MiB", "--plug", "256MiB", "--plug", "1GiB", "--vcpus", "2"])
+            #expect(ending.status == .exited(0), "\(ending.errors)")
+            let results = try harness.results()
+            let verdicts = results.steps.compactMap(\.verdict)
+            #expect(verdicts.map(\.entryCount) == [1, 1, 2])
+            #expect(verdicts.map(\.sectionCount) == [32, 48, 112])
+            try expectAllWitnessesAgree(verdicts)
+            #expect(try leftovers() == [])
+        }
+
+        private func expectAllWitnessesAgree(_ verdicts: [Verdict]) throws {
+            for verdict in verdicts {
+                #expect(verdict.findings == [])
+                #expect(
+                    verdict.witnesses.map(\.witness).sorted { $0.rawValue < $1.rawValue } == [
+                        .kernelList, .mirror, .mmu, .report,
+                    ])
+                for statement in verdict.witnesses {
+                    #expect(statement.standing == .agrees, "\(statement)")
+                    #expect(statement.agreeingCount == verdict.entryCount, "\(statement)")
+                    #expect(statement.unsaidCount == 0, "\(statement)")
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import HotplugAgent
+import Subprocess
+import SystemPackage
+import Testing
+
+@testable import qemu_harness
+
+/// The agent as built for the guest: the same sources through another compiler back end.
+@Suite struct GuestBuild {
+    /// The program does what the host's build of it does, word for word, under QEMU's user-mode emulation.
+    @Test func selfTestAgreesWithTheHosts() async throws {
+        let initramfs = try GuestImages.initramfs(
+            environment: ProcessInfo.processInfo.environment, executable: HarnessProcess.program)
+        let agent = initramfs.deletingLastPathComponent().appending(path: "agent-ppc64le")
+        let result = try await Subprocess.run(
+            .name("qemu-ppc64le-static"), arguments: [agent.path], input: .none, output: .string(limit: 4096),
+            error: .string(limit: 4096))
+        #expect(result.terminationStatus == .exited(0))
+        let expected = String(decoding: SelfTest.run(), as: UTF8.self)
+        #expect(expected.hasPrefix("0x1a1938 0xbb8 0xbb8 "))
+        #expect(result.standardOutput == expected)
+    }
+}
