@@ -27,6 +27,7 @@ package final class HeapWords {
 }
 
 /// Lends a fresh shared region to `body`.
+@discardableResult
 package func withRegion<Result>(
     regionByteCount: UInt64 = 4 << 20,
     pageByteCount: UInt64 = 65536,
