@@ -134,6 +134,7 @@ struct HealingTests {
         // What was observed still names its event; what was healed names none.
         let events = try running.events()
         for entry in mirror.prefix(4) where entry.provenance == .observed {
+            try #require(1...UInt64(events.count) ~= entry.eventSequence)
             guard case .blockMirrored(let virtAddr, _, _, _) = events[Int(entry.eventSequence) - 1] else {
                 Issue.record("no such event")
                 continue
