@@ -26,9 +26,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
-        .package(url: "https://github.com/swiftlang/swift-subprocess", .upToNextMinor(from: "1.0.2")),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
@@ -63,16 +61,18 @@ let package = Package(
                 "GuestMemory", "VmemmapPopulate", "AgentProtocol", "MemoryBackends", "Libvirt", "Verification",
                 "RunRecord",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Logging", package: "swift-log"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: everywhere
         ),
 
-        .testTarget(name: "GuestMemoryTests", dependencies: ["GuestMemory"], swiftSettings: everywhere),
-        .testTarget(name: "VmemmapPopulateTests", dependencies: ["VmemmapPopulate"], swiftSettings: everywhere),
-        .testTarget(name: "LibvirtTests", dependencies: ["Libvirt"], swiftSettings: everywhere),
+        .testTarget(
+            name: "LibvirtTests",
+            dependencies: ["Libvirt", .product(name: "SystemPackage", package: "swift-system")],
+            resources: [.copy("Fixtures")],
+            swiftSettings: everywhere
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

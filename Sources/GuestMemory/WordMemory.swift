@@ -62,6 +62,13 @@ public struct KernelMemory<Physical: PhysicalMemory>: WordMemory {
 }
 
 extension MemoryAccessError {
+    /// The address that was asked for.
+    public var address: UInt64 {
+        switch self {
+        case .unmapped(let address), .misaligned(let address), .failed(let address, _): address
+        }
+    }
+
     /// The same error, told in terms of the address that the caller asked for.
     fileprivate func renamed(to address: UInt64) -> MemoryAccessError {
         switch self {

@@ -2,7 +2,6 @@
 
 import AgentProtocol
 import GuestMemory
-import VmemmapPopulate
 
 /// The guest program: one thread, one loop over the kernel's log and the control channel.
 public final class Agent<System: AgentSystem> {

@@ -9,8 +9,9 @@ final class Session<System: AgentSystem> {
     private let system: System
     private let kernel: GuestKernel
     private var mirror: Mirror
-    /// The event source, nil when only snapshots are left.
+    /// The kernel's log, which tells of LMBs on every kernel, and of populates where it has dynamic debug.
     private(set) var log: KernelLog<System>?
+    private let eventSource: EventSource
 
     private var lossCount: UInt64 = 0
     private var healCount: UInt64 = 0
@@ -41,13 +42,8 @@ final class Session<System: AgentSystem> {
         } catch {
             throw SetupTrouble("ivshmem-size")
         }
-        if let log = KernelLog(system: system) {
-            if log.enableDynamicDebug() {
-                self.log = log
-            } else {
-                system.close(log.descriptor)
-            }
-        }
+        log = KernelLog(system: system)
+        eventSource = log?.enableDynamicDebug() == true ? .dynamicDebug : .snapshots
         do throws(MemoryAccessError) {
             guard try publishHeader(), try rebuild(newcomers: .seeded) != nil, try catchUp() else {
                 throw MemoryAccessError.unmapped(0)
@@ -72,8 +68,6 @@ final class Session<System: AgentSystem> {
             .with("source", eventSource.rawValue)
             .with("region", mirror.region.layout.regionByteCount)
     }
-
-    private var eventSource: EventSource { log == nil ? .snapshots : .dynamicDebug }
 
     /// Reads what the log has and mirrors it.
     func drain() {
@@ -130,7 +124,7 @@ final class Session<System: AgentSystem> {
     /// Reads the source up to now and heals what was lost; false when the source does not give the marker back.
     private func sync() throws(MemoryAccessError) -> Bool {
         guard try catchUp() else { return false }
-        if needsHealing || log == nil {
+        if needsHealing || eventSource == .snapshots {
             guard let count = try rebuild(newcomers: .healed) else { return false }
             healCount += 1
             try mirror.region.setHeader(.healCount, healCount)
@@ -232,9 +226,7 @@ final class Session<System: AgentSystem> {
             case .terminated: (.terminated, 0)
             case .cycle(let address): (.cycle, address)
             case .misplaced(let address): (.misplaced, address)
-            case .unreadable(.unmapped(let address)), .unreadable(.misaligned(let address)),
-                .unreadable(.failed(let address, _)):
-                (.unreadable, address)
+            case .unreadable(let error): (.unreadable, error.address)
             case .limitReached: (.limitReached, 0)
             }
         return GuestReport(

@@ -52,6 +52,8 @@ public struct Finding: Codable, Equatable, Sendable {
         case empty
         /// A header word is not what it must be.
         case header
+        /// The report area holds no report.
+        case unreadable
         /// An entry of the kernel's list is missing.
         case missingEntry = "missing-entry"
         /// An entry that the kernel's list does not have.

@@ -87,7 +87,8 @@ struct SectionChecks {
         let orphans = Set(snapshot.sections.map { $0.number / sectionsPerBlock }).subtracting(blockIndexes)
         for index in orphans.sorted() {
             findings.append(
-                Finding(.sections, .blockDiffers, "sections of memory block \(index) are present, and the block is not"))
+                Finding(.sections, .blockDiffers, "sections of memory block \(index) are present, and the block is not")
+            )
         }
         return findings
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
 public import VmemmapPopulate
 
 /// Everything that the witnesses said at one moment of rest. A verdict follows from this and from nothing else.
@@ -18,13 +19,16 @@ public struct Snapshot: Codable, Equatable, Sendable {
     public var mirror: MirrorSnapshot?
     /// Witness 3: the guest's report.
     public var report: ReportSnapshot?
+    /// Why the report area holds no report, nil when it does or was not asked for.
+    public var reportProblem: String?
     /// Witness 4: what the MMU translates.
     public var translations: [Translation]
 
     /// Puts a snapshot together.
     public init(
         kernel: KernelFacts, memory: [MemoryRange], sections: [PresentSection], kernelList: WalkedList,
-        peakEntryCount: Int, mirror: MirrorSnapshot?, report: ReportSnapshot?, translations: [Translation]
+        peakEntryCount: Int, mirror: MirrorSnapshot?, report: ReportSnapshot?, reportProblem: String? = nil,
+        translations: [Translation]
     ) {
         self.kernel = kernel
         self.memory = memory
@@ -33,6 +37,7 @@ public struct Snapshot: Codable, Equatable, Sendable {
         self.peakEntryCount = peakEntryCount
         self.mirror = mirror
         self.report = report
+        self.reportProblem = reportProblem
         self.translations = translations
     }
 }
@@ -194,11 +199,7 @@ public struct WalkedList: Codable, Equatable, Sendable {
         case .cycle(let link): self.init(head: walk.head, entries: entries, end: .cycle, endLink: link)
         case .misplaced(let link): self.init(head: walk.head, entries: entries, end: .misplaced, endLink: link)
         case .unreadable(let error):
-            let link =
-                switch error {
-                case .unmapped(let address), .misaligned(let address), .failed(let address, _): address
-                }
-            self.init(head: walk.head, entries: entries, end: .unreadable, endLink: link)
+            self.init(head: walk.head, entries: entries, end: .unreadable, endLink: error.address)
         case .limitReached:
             self.init(
                 head: walk.head, entries: entries, end: .limitReached, endLink: walk.nodes.last?.backing.list ?? 0)

@@ -74,7 +74,7 @@ public enum Verifier {
             findings: findings,
             statement: statement(
                 findings.isEmpty ? .agrees : .contradicts,
-                "links, alignment, overlap, stale entries and the struct pages of \(coverage.coveredCount) of "
+                "links, alignment, overlap, staleness; struct pages of \(coverage.coveredCount) of "
                     + "\(snapshot.sections.count) sections, read in guest RAM"),
             coveredSectionCount: coverage.coveredCount)
     }
@@ -94,7 +94,8 @@ public enum Verifier {
         for (entry, origin) in zip(mirror.list.entries, mirror.provenance) where origin == nil {
             findings.append(
                 Finding(
-                    .mirror, .origin, "the origin of virt \(entry.virtAddr.hexadecimal) at \(entry.node.hexadecimal) is "
+                    .mirror, .origin,
+                    "the origin of virt \(entry.virtAddr.hexadecimal) at \(entry.node.hexadecimal) is "
                         + "none that the agent writes"))
         }
         let comparison = Comparison(kernel: snapshot.kernelList, other: mirror.list, subject: .mirror)
@@ -105,11 +106,18 @@ public enum Verifier {
             statement: WitnessStatement(
                 witness: .mirror, standing: findings.isEmpty ? .agrees : .contradicts,
                 agreeingCount: comparison.agreeingCount, unsaidCount: 0,
-                detail: "\(observedCount) entries observed as they were made; the others were read from the kernel's list"
+                detail:
+                    "\(observedCount) entries observed as they were made; the others were read from the kernel's list"
             ))
     }
 
     private static func judgeReport(_ snapshot: Snapshot) -> Judgement {
+        if let problem = snapshot.reportProblem {
+            return Judgement(
+                findings: [Finding(.report, .unreadable, problem)],
+                statement: WitnessStatement(
+                    witness: .report, standing: .contradicts, agreeingCount: 0, unsaidCount: 0, detail: problem))
+        }
         guard let report = snapshot.report else {
             return Judgement(findings: [], statement: absent(.report, "no report"))
         }
@@ -142,7 +150,8 @@ public enum Verifier {
             statement: WitnessStatement(
                 witness: .mmu, standing: standing, agreeingCount: checks.agreeingCount,
                 unsaidCount: checks.unsaidCount,
-                detail: "gva2gpa of each block's first and last 4 KiB: the kernel really reaches its struct pages there"))
+                detail: "gva2gpa of each block's first and last 4 KiB: the kernel reaches its struct pages there"
+            ))
     }
 
     private static func absent(_ witness: Witness, _ why: String) -> WitnessStatement {

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CLibvirt
+internal import Glibc
+
+/// A connection to libvirt (`virConnectPtr`); it closes when nothing refers to it, its domains included.
+@safe public final class Connection: @unchecked Sendable {
+    // Set once, used by libvirt functions that lock for themselves, released in deinit: safe to share.
+    let pointer: OpaquePointer
+
+    private init(owning pointer: OpaquePointer) {
+        unsafe self.pointer = unsafe pointer
+    }
+
+    deinit {
+        // This object's own reference; domains hold theirs.
+        unsafe _ = virConnectClose(pointer)
+    }
+
+    /// Opens a connection, and starts libvirt in this process if that has not happened yet (`virConnectOpen`).
+    ///
+    /// - Parameter uri: libvirt's name for the hypervisor, such as `test:///default`; see also ``EmbeddedRoot/connect()``.
+    /// - Returns: The open connection.
+    /// - Throws: `LibvirtError` if libvirt refuses.
+    public static func open(uri: String) async throws -> Connection {
+        try LibvirtRuntime.start()
+        return try await blocking {
+            unsafe Connection(owning: try check("virConnectOpen", virConnectOpen(uri)))
+        }
+    }
+
+    /// Creates and starts a domain that libvirt forgets when it stops (`virDomainCreateXML`).
+    ///
+    /// - Parameter xml: The domain, such as ``DomainDescription/xml()`` gives it.
+    /// - Returns: The domain, its guest running.
+    /// - Throws: `LibvirtError` if the XML is refused or QEMU does not start.
+    public func createTransient(xml: String) async throws -> Domain {
+        try await blocking {
+            let flags = VIR_DOMAIN_NONE.rawValue
+            let domain = unsafe try check("virDomainCreateXML", virDomainCreateXML(self.pointer, xml, flags))
+            return unsafe try Domain(owning: domain, connection: self)
+        }
+    }
+
+    /// The domain of that name, nil if there is none (`virDomainLookupByName`).
+    ///
+    /// - Throws: `LibvirtError` if libvirt fails for another reason than that.
+    public func lookup(name: String) async throws -> Domain? {
+        try await blocking {
+            do {
+                let domain = unsafe try check("virDomainLookupByName", virDomainLookupByName(self.pointer, name))
+                return unsafe try Domain(owning: domain, connection: self)
+            } catch let error as LibvirtError where error.code == Int32(bitPattern: VIR_ERR_NO_DOMAIN.rawValue) {
+                return nil
+            }
+        }
+    }
+
+    /// The names of all active domains, sorted (`virConnectListAllDomains`).
+    ///
+    /// - Throws: `LibvirtError` if libvirt cannot list them.
+    public func domainNames() async throws -> [String] {
+        try await blocking {
+            var list: UnsafeMutablePointer<virDomainPtr?>?
+            let flags = VIR_CONNECT_LIST_DOMAINS_ACTIVE.rawValue
+            let count = unsafe try check(
+                "virConnectListAllDomains",
+                virConnectListAllDomains(self.pointer, &list, flags)
+            )
+            // libvirt allocated `count` domains and the array around them; both are ours to free.
+            defer { unsafe free(list) }
+            var names: [String] = []
+            for index in 0..<Int(count) {
+                guard let domain = unsafe list?[index] else { continue }
+                if let name = unsafe virDomainGetName(domain) { unsafe names.append(String(cString: name)) }
+                unsafe _ = virDomainFree(domain)
+            }
+            return names.sorted()
+        }
+    }
+
+    /// Has libvirt find out what the emulator for ppc64 can do, unless it knows (`virConnectGetDomainCapabilities`).
+    func probeEmulator() async throws {
+        try await blocking {
+            let answer = unsafe try check(
+                "virConnectGetDomainCapabilities",
+                virConnectGetDomainCapabilities(self.pointer, nil, "ppc64", "pseries", "qemu", 0)
+            )
+            // A C string that libvirt allocated for us; that it could be made is all that is wanted.
+            unsafe free(answer)
+        }
+    }
+
+    /// The version of the libvirt library in this process (`virGetVersion`).
+    ///
+    /// - Throws: `LibvirtError` if libvirt does not tell.
+    public static func libraryVersion() throws -> Version {
+        var number: UInt = 0
+        // Without a driver's name the other arguments are unused.
+        unsafe try check("virGetVersion", virGetVersion(&number, nil, nil))
+        return Version(packed: number)
+    }
+}
+
+/// A version as libvirt counts: major, minor, micro.
+public struct Version: Equatable, Sendable, CustomStringConvertible {
+    /// The first number.
+    public let major: Int
+    /// The second number.
+    public let minor: Int
+    /// The third number.
+    public let micro: Int
+
+    /// From libvirt's single number, major × 1,000,000 + minor × 1,000 + micro.
+    init(packed: UInt) {
+        major = Int(packed / 1_000_000)
+        minor = Int(packed / 1_000 % 1_000)
+        micro = Int(packed % 1_000)
+    }
+
+    /// The three numbers with dots between them.
+    public var description: String { "\(major).\(minor).\(micro)" }
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Foundation
+public import SystemPackage
+
+/// A private root for libvirt's embedded driver: its settings, sockets and logs, and a folder for guests' memory.
+///
+/// A process can hold one root only, and uses it for all its guests, one after another. While this object lives, its
+/// lock file tells other processes that the root is not a dead process's leftover.
+public final class EmbeddedRoot: Sendable {
+    /// What the root's folders and files are named after.
+    public let runID: String
+    /// The root itself.
+    public let path: FilePath
+    /// Where QEMU puts the files of RAM and DIMMs.
+    public let memoryDirectory: FilePath
+    private let memoryParent: FilePath
+    private let capabilitiesCache: FilePath
+    private let lock: FileDescriptor
+
+    /// Makes a root `parent/qh-<runID>` and a memory folder `memoryParent/qh-<runID>`, for this user only.
+    ///
+    /// - Parameters:
+    ///   - runID: Letters, digits and hyphens; new for every run.
+    ///   - parent: A folder with a short path, such as `$XDG_RUNTIME_DIR` or `/tmp`.
+    ///   - memoryParent: A folder in a file system in memory.
+    ///   - capabilitiesCache: A folder that carries what libvirt found out about QEMU from run to run, which saves
+    ///     seconds; made if it is not there.
+    /// - Throws: `EmbeddedRootError` if the paths will not do or the operating system refuses.
+    public init(
+        runID: String,
+        parent: FilePath,
+        memoryParent: FilePath = "/dev/shm",
+        capabilitiesCache: FilePath
+    ) throws(EmbeddedRootError) {
+        guard Self.isRunID(runID) else { throw .badRunID(runID) }
+        let root = parent.appending(Self.prefix + runID)
+        let memory = memoryParent.appending(Self.prefix + runID)
+        for path in [root, memory] where !path.string.unicodeScalars.allSatisfy(Self.isCarried) {
+            throw .badPath(path)
+        }
+        let longest = root.string.utf8.count + Self.longestSocketSuffix.utf8.count
+        guard longest <= Self.socketPathLimit else {
+            throw .socketPathTooLong(root: root, byteCount: longest, limit: Self.socketPathLimit)
+        }
+
+        try makeFolder(memory)
+        do throws(EmbeddedRootError) {
+            try makeFolder(root)
+        } catch {
+            removeTree(memory)
+            throw error
+        }
+        do throws(EmbeddedRootError) {
+            try Self.furnish(root, memory: memory, capabilities: capabilitiesCache)
+            lock = try lockFile(root.appending(Self.lockName), options: [.create, .exclusiveCreate])
+        } catch {
+            removeTree(root)
+            removeTree(memory)
+            throw error
+        }
+        self.runID = runID
+        self.path = root
+        self.memoryDirectory = memory
+        self.memoryParent = memoryParent
+        self.capabilitiesCache = capabilitiesCache
+    }
+
+    deinit {
+        // Gives up the lock as well; there is nobody to tell if it fails.
+        try? lock.close()
+    }
+
+    /// libvirt's name for the embedded driver under this root.
+    var uri: String {
+        let allowed = CharacterSet.urlPathAllowed.subtracting(CharacterSet(charactersIn: "&+;="))
+        // A path is valid text, and so can always be encoded.
+        return "qemu:///embed?root=" + (path.string.addingPercentEncoding(withAllowedCharacters: allowed) ?? "")
+    }
+
+    /// Starts libvirt's embedded driver under this root, in this process.
+    ///
+    /// Without carried-over capabilities libvirt runs QEMU a few times to see what it can do. Those processes end up as
+    /// this process's children, as guests do, and are reaped here; libvirt would wait 40 seconds for each otherwise.
+    ///
+    /// - Returns: The connection, its driver ready to start guests.
+    /// - Throws: `LibvirtError` if the driver does not start.
+    public func connect() async throws -> Connection {
+        let reaper = Task.detached {
+            while !Task.isCancelled {
+                Self.reapProbes()
+                try? await Task.sleep(for: .milliseconds(20))
+            }
+        }
+        defer { reaper.cancel() }
+        let connection = try await Connection.open(uri: uri)
+        try await connection.probeEmulator()
+        return connection
+    }
+
+    /// Reaps the QEMUs that have ended: dead children by that name which are daemons, and so were not started by this
+    /// process itself, which would reap its own.
+    private static func reapProbes() {
+        for entry in names(in: "/proc") {
+            guard let processID = Int32(entry),
+                let status = FileManager.default.contents(atPath: "/proc/\(processID)/stat")
+            else { continue }
+            // The name in parentheses, then state, parent, process group and session.
+            let text = String(decoding: status, as: UTF8.self)
+            guard let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")") else { continue }
+            let fields = text[close...].split(separator: " ")
+            guard text[open...].hasPrefix("(qemu-"), fields.count > 4, fields[1] == "Z",
+                fields[2] == "\(getpid())", fields[4] != "\(getsid(0))"
+            else { continue }
+            waitpid(processID, nil, WNOHANG)
+        }
+    }
+
+    /// Where a guest's control socket goes.
+    public var controlSocket: FilePath { path.appending("control.sock") }
+
+    /// The name of this run's file shared with the guest, as ``DomainDescription/SharedMemory`` wants it.
+    public var sharedMemoryName: String { Self.sharedMemoryName(runID: runID) }
+
+    /// The path of that file: QEMU puts it into /dev/shm, wherever RAM goes.
+    public var sharedMemoryFile: FilePath { Self.sharedMemoryFolder.appending(sharedMemoryName) }
+
+    /// Marks the root as kept on purpose: ``removeAbandoned(parent:memoryParent:includingKept:)`` passes it over.
+    ///
+    /// - Throws: `EmbeddedRootError.file` if the mark cannot be made.
+    public func keep() throws(EmbeddedRootError) {
+        try writeFile(path.appending(Self.keptName), "")
+    }
+
+    /// Keeps what libvirt found out about QEMU for the next run, and removes the root and every memory file.
+    ///
+    /// Call it when the run's domains are gone. What is not there is no error.
+    ///
+    /// - Throws: `EmbeddedRootError.file` for what cannot be removed, after the rest is gone.
+    public func remove() throws(EmbeddedRootError) {
+        copyFiles(from: path.pushing(Self.capabilities), to: capabilitiesCache)
+        try Self.remove(runID: runID, root: path, memoryDirectory: memoryDirectory)
+    }
+}
+
+extension EmbeddedRoot {
+    /// What the root's name starts with, and those of the memory folder and the shared file.
+    static let prefix = "qh-"
+
+    static let lockName = "lock"
+
+    static let keptName = "kept"
+
+    /// libvirt's longest socket path below a root: its monitor socket, named after the domain's number and at most 20
+    /// characters of its name.
+    static let longestSocketSuffix = "/lib/qemu/domain-4294967295-12345678901234567890/monitor.sock"
+
+    /// What fits into `sockaddr_un`, its closing NUL not counted.
+    static let socketPathLimit = 107
+
+    /// Where libvirt keeps what it found out about QEMU.
+    static let capabilities: FilePath = "cache/qemu/capabilities"
+
+    static let sharedMemoryFolder: FilePath = "/dev/shm"
+
+    static func sharedMemoryName(runID: String) -> String { prefix + runID + ".shared" }
+
+    static func isRunID(_ text: String) -> Bool {
+        !text.isEmpty && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
+    }
+
+    /// Removes a run's files; the root last, because a pruner looks for that.
+    static func remove(
+        runID: String,
+        root: FilePath,
+        memoryDirectory: FilePath
+    ) throws(EmbeddedRootError) {
+        let shared = sharedMemoryFolder.appending(sharedMemoryName(runID: runID))
+        let failures = [memoryDirectory, shared, root].compactMap { removeTree($0) }
+        if let first = failures.first { throw first }
+    }
+
+    /// Whether libvirt's settings, which know no escapes, can carry a character.
+    private static func isCarried(_ scalar: Unicode.Scalar) -> Bool {
+        scalar != "\"" && scalar.properties.generalCategory != .control
+    }
+
+    /// Writes the driver's settings, and hands it what earlier runs found out about QEMU.
+    private static func furnish(
+        _ root: FilePath,
+        memory: FilePath,
+        capabilities cache: FilePath
+    ) throws(EmbeddedRootError) {
+        try makeFolder(root.appending("etc"))
+        // No virtlogd, no confinement and no ownership changes: QEMU runs as whoever runs the harness, on files that
+        // are that user's own.
+        let settings = """
+            stdio_handler = "file"
+            security_driver = "none"
+            namespaces = []
+            cgroup_controllers = []
+            remember_owner = 0
+            dynamic_ownership = 0
+            user = "+\(geteuid())"
+            group = "+\(getegid())"
+            memory_backing_dir = "\(memory)"
+
+            """
+        try writeFile(root.appending("etc").appending("qemu.conf"), settings)
+
+        try makePrivateFolders(cache)
+        guard owner(of: cache) == geteuid() else { throw .foreignCache(cache) }
+        let capabilities = root.pushing(capabilities)
+        try makePrivateFolders(capabilities)
+        copyFiles(from: cache, to: capabilities)
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Foundation
+import Synchronization
+public import Verification
+
+/// The directory that is a run's log: written as things happen, complete on every way out.
+public final class RunDirectory: Sendable {
+    /// The run's name: UTC time and an identifier.
+    public let name: String
+    /// The directory.
+    public let url: URL
+
+    private struct State {
+        var events: FileHandle
+        var log: FileHandle
+        var eventCount = 0
+    }
+
+    private let state: Mutex<State>
+    private let startedAt: Date
+    private let clock = ContinuousClock()
+    private let start: ContinuousClock.Instant
+
+    /// Makes `parent/<UTC>-<identifier>/` and points `parent/latest` to it.
+    ///
+    /// Throws when the directory cannot be made or written: a run without a record is not begun.
+    public init(parent: URL, identifier: String, startedAt: Date) throws {
+        self.startedAt = startedAt
+        start = clock.now
+        name = Self.stamp(startedAt) + "-" + identifier
+        url = parent.appending(path: name, directoryHint: .isDirectory)
+        let files = FileManager.default
+        try files.createDirectory(at: parent, withIntermediateDirectories: true)
+        try files.createDirectory(at: url, withIntermediateDirectories: false)
+        state = Mutex(
+            State(
+                events: try Self.created(url.appending(path: Self.eventsName)),
+                log: try Self.created(url.appending(path: Self.logName))))
+        try Self.point(parent.appending(path: "latest"), to: name, identifier: identifier)
+    }
+
+    /// `events.jsonl`.
+    public static let eventsName = "events.jsonl"
+    /// `harness.log`.
+    public static let logName = "harness.log"
+
+    /// The guest's console, which QEMU writes itself.
+    public var consoleLog: URL { url.appending(path: "console.log") }
+    /// libvirt's own warnings.
+    public var libvirtLog: URL { url.appending(path: "libvirt.log") }
+
+    /// Seconds since the run began.
+    public var elapsedSeconds: Double {
+        let (seconds, attoseconds) = (clock.now - start).components
+        return Double(seconds) + Double(attoseconds) / 1e18
+    }
+
+    /// Writes `run.json` anew.
+    public func write(_ information: RunInformation) throws {
+        try writeJSON(information, as: "run.json")
+    }
+
+    /// Writes `results.json` anew.
+    public func write(_ results: RunResults) throws {
+        try writeJSON(results, as: "results.json")
+    }
+
+    /// Writes the domain's XML, as it was given to libvirt.
+    public func write(domainXML: String) throws {
+        try Data(domainXML.utf8).write(to: url.appending(path: "domain.xml"), options: .atomic)
+    }
+
+    /// Writes the snapshot that a step's verdict rests on.
+    public func write(_ snapshot: Snapshot, step: Int) throws {
+        try writeJSON(snapshot, as: "snapshot-\(step).json")
+    }
+
+    /// Appends an event.
+    public func append(_ kind: String, _ fields: [String: String] = [:]) throws {
+        let time = elapsedSeconds
+        try state.withLock { state in
+            state.eventCount += 1
+            let event = RunEvent(
+                seq: state.eventCount, time: (time * 1e6).rounded() / 1e6, kind: kind, fields: fields)
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            try state.events.write(contentsOf: encoder.encode(event) + Data([0x0a]))
+        }
+    }
+
+    /// Appends a line to the log, after the seconds since the run began.
+    public func log(_ line: String) throws {
+        let stamp = String(format: "%10.3f  ", elapsedSeconds)
+        try state.withLock { state in
+            try state.log.write(contentsOf: Data((stamp + line + "\n").utf8))
+        }
+    }
+
+    /// The JSON of a record's file.
+    public static func json(_ value: some Encodable) throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        encoder.dateEncodingStrategy = .iso8601
+        return try encoder.encode(value) + Data([0x0a])
+    }
+
+    private func writeJSON(_ value: some Encodable, as name: String) throws {
+        try Self.json(value).write(to: url.appending(path: name), options: .atomic)
+    }
+
+    private static func created(_ url: URL) throws -> FileHandle {
+        try Data().write(to: url, options: .withoutOverwriting)
+        return try FileHandle(forWritingTo: url)
+    }
+
+    /// Replaces a symbolic link in one step, so that there is always one.
+    private static func point(_ link: URL, to target: String, identifier: String) throws {
+        let fresh = link.deletingLastPathComponent().appending(path: ".latest-\(identifier)")
+        try FileManager.default.createSymbolicLink(atPath: fresh.path, withDestinationPath: target)
+        guard rename(fresh.path, link.path) == 0 else {
+            let code = POSIXErrorCode(rawValue: errno) ?? .EIO
+            try? FileManager.default.removeItem(at: fresh)
+            throw POSIXError(code)
+        }
+    }
+
+    private static func stamp(_ date: Date) -> String {
+        let format = Date.ISO8601FormatStyle(dateSeparator: .omitted, timeSeparator: .omitted, timeZone: .gmt)
+        return date.formatted(format)
+    }
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Foundation
+
+/// `run.json`: what was run, with what, and how it ended. Written at the start and again at the end.
+public struct RunInformation: Codable, Equatable, Sendable {
+    /// The version of this file's form.
+    public static let currentSchema = 1
+
+    /// ``currentSchema`` when it was written.
+    public var schema: Int
+    /// The run's name, which is the name of its directory.
+    public var run: String
+    /// When it began.
+    public var startedAt: Date
+    /// When it ended, nil while it runs.
+    public var finishedAt: Date?
+    /// How it ended, nil while it runs.
+    public var outcome: Outcome?
+    /// The process's exit code, nil while it runs.
+    public var exitCode: Int32?
+    /// What went wrong with the harness itself, nil when nothing did.
+    public var error: String?
+    /// The command line, the program's name first.
+    public var commandLine: [String]
+    /// Whose work this is.
+    public var versions: Versions
+    /// What the guest was made of.
+    public var guest: Guest
+
+    /// The programs that took part.
+    public struct Versions: Codable, Equatable, Sendable {
+        /// qemu-harness.
+        public var harness: String
+        /// libvirt's library, nil before it was asked.
+        public var libvirt: String?
+        /// QEMU, as libvirt names it.
+        public var qemu: String?
+
+        /// Collects versions.
+        public init(harness: String, libvirt: String? = nil, qemu: String? = nil) {
+            self.harness = harness
+            self.libvirt = libvirt
+            self.qemu = qemu
+        }
+    }
+
+    /// The guest as it was asked for, and what it said of itself.
+    public struct Guest: Codable, Equatable, Sendable {
+        /// The kernel's file.
+        public var kernelPath: String
+        /// The agent's initramfs.
+        public var initramfsPath: String
+        /// The CPU model.
+        public var cpu: String
+        /// How many virtual CPUs.
+        public var cpuCount: Int
+        /// Boot memory in bytes.
+        public var bootMemoryByteCount: UInt64
+        /// Maximum memory in bytes.
+        public var maximumMemoryByteCount: UInt64
+        /// The kernel's command line.
+        public var kernelCommandLine: String
+        /// The kernel's release, nil before the guest spoke.
+        public var kernelRelease: String?
+        /// `hash` or `radix`, nil before the guest spoke.
+        public var mmu: String?
+        /// The kernel's page size in bytes, nil before the guest spoke.
+        public var pageByteCount: UInt64?
+        /// A vmemmap page's size in bytes, nil before the guest spoke.
+        public var vmemmapPageByteCount: UInt64?
+        /// Where the agent hears of populates, nil before the guest spoke.
+        public var eventSource: String?
+
+        /// Describes a guest that has not spoken yet.
+        public init(
+            kernelPath: String, initramfsPath: String, cpu: String, cpuCount: Int, bootMemoryByteCount: UInt64,
+            maximumMemoryByteCount: UInt64, kernelCommandLine: String
+        ) {
+            self.kernelPath = kernelPath
+            self.initramfsPath = initramfsPath
+            self.cpu = cpu
+            self.cpuCount = cpuCount
+            self.bootMemoryByteCount = bootMemoryByteCount
+            self.maximumMemoryByteCount = maximumMemoryByteCount
+            self.kernelCommandLine = kernelCommandLine
+        }
+    }
+
+    /// Describes a run that begins.
+    public init(run: String, startedAt: Date, commandLine: [String], versions: Versions, guest: Guest) {
+        schema = Self.currentSchema
+        self.run = run
+        self.startedAt = startedAt
+        self.commandLine = commandLine
+        self.versions = versions
+        self.guest = guest
+    }
+}
+
+/// How a run ended.
+public enum Outcome: String, Codable, Sendable {
+    /// Everything that was verified is right.
+    case passed
+    /// There are findings: the guest is wrong.
+    case failed
+    /// The harness, libvirt or QEMU failed, or the guest was lost.
+    case error
+    /// Nothing could be verified, and nothing is known to be wrong.
+    case skipped
+    /// A signal ended it.
+    case interrupted
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Verification
+
+/// `results.json`: each step, and the verdicts.
+public struct RunResults: Codable, Equatable, Sendable {
+    /// The version of this file's form.
+    public static let currentSchema = 1
+
+    /// ``currentSchema`` when it was written.
+    public var schema: Int
+    /// The run's name.
+    public var run: String
+    /// How the run ended.
+    public var outcome: Outcome
+    /// What went wrong with the harness itself, nil when nothing did.
+    public var error: String?
+    /// The steps that were taken, in order.
+    public var steps: [StepResult]
+
+    /// Collects results.
+    public init(run: String, outcome: Outcome, error: String?, steps: [StepResult]) {
+        schema = Self.currentSchema
+        self.run = run
+        self.outcome = outcome
+        self.error = error
+        self.steps = steps
+    }
+}
+
+/// One step of a run.
+public struct StepResult: Codable, Equatable, Sendable {
+    /// Counts from 1.
+    public var number: Int
+    /// What was done, as a person reads it.
+    public var title: String
+    /// How long it took.
+    public var seconds: Double
+    /// How it ended.
+    public var outcome: Outcome
+    /// A verification's verdict.
+    public var verdict: Verdict?
+    /// The entries that the kernel's list has and did not have at the verification before, newest first; all of them
+    /// at the first one.
+    public var newEntries: [ListEntry]?
+    /// The entries that it had then and has no more.
+    public var goneEntries: [ListEntry]?
+    /// What a step that is no verification found.
+    public var findings: [Finding]?
+
+    /// Describes a step without a verdict.
+    public init(number: Int, title: String, seconds: Double, outcome: Outcome) {
+        self.number = number
+        self.title = title
+        self.seconds = seconds
+        self.outcome = outcome
+    }
+
+    /// Everything that the step found.
+    public var allFindings: [Finding] { (findings ?? []) + (verdict?.findings ?? []) }
+}

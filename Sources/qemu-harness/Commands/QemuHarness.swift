@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Foundation
+
+/// The program: its commands, and the one place where an ending becomes an exit code.
+@main
+struct QemuHarness: AsyncParsableCommand {
+    static let version = "0.1.0"
+
+    static let configuration = CommandConfiguration(
+        commandName: "qemu-harness",
+        abstract: "Verifies the vmemmap bookkeeping of a ppc64 Linux kernel while memory is plugged.",
+        discussion: """
+            Boots a real guest under libvirt, plugs memory, and holds the mirror that an agent in the guest keeps, the \
+            kernel's own list, the guest's report and the MMU against each other, page by page.
+
+            Exit codes: 0 everything verified is right; 1 there are findings; 2 libvirt, QEMU or the guest failed; \
+            4 nothing could be verified; 64 wrong use; 130 interrupted, 143 terminated.
+            """,
+        version: version,
+        subcommands: [RunCommand.self, PruneCommand.self],
+        defaultSubcommand: RunCommand.self
+    )
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var asyncCommand = command as? any AsyncParsableCommand {
+                try await asyncCommand.run()
+            } else {
+                try command.run()
+            }
+        } catch let error as HarnessError {
+            let text = "qemu-harness: \(error)\n"
+            try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
+            switch error {
+            case .usage: Foundation.exit(ExitStatus.usage)
+            case .infrastructure: Foundation.exit(ExitStatus.infrastructure)
+            }
+        } catch {
+            // ArgumentParser's own: help and version (0), wrong arguments (64), and the codes that commands end with.
+            exit(withError: error)
+        }
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Foundation
+import Libvirt
+import RunRecord
+import SystemPackage
+
+/// `run`: the main job.
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run",
+        abstract: "Boot a guest, plug memory, and verify before and after.",
+        discussion: "Without options: 1 GiB at boot, 1 GiB plugged, on POWER8 (hash MMU)."
+    )
+
+    @Option(
+        help: "CPU model: POWER8 has the hash MMU; POWER9 and POWER10 use radix unless told otherwise.",
+        transform: Self.cpuModel)
+    var cpu: DomainDescription.CPUModel = .power8
+
+    @Option(
+        help: ArgumentHelp("Kernel: a vmlinux file, or a name that scripts/guest-kernel knows.", valueName: "path|name"))
+    var kernel = "6.1"
+
+    @Option(help: ArgumentHelp("Memory at boot, a multiple of 256MiB.", valueName: "size"))
+    var memory = ByteCount(1 << 30)
+
+    @Option(
+        help: ArgumentHelp(
+            "Memory to plug as one DIMM, a multiple of 256MiB; repeat for more DIMMs. (default: 1GiB)",
+            valueName: "size"))
+    var plug: [ByteCount] = []
+
+    @Option(help: ArgumentHelp("Words to add to the kernel's command line.", valueName: "text"))
+    var append = ""
+
+    @Option(help: ArgumentHelp("Virtual CPUs.", valueName: "count"))
+    var vcpus = 1
+
+    @Option(help: ArgumentHelp("Directory for the record of the run.", valueName: "directory"))
+    var runsDir = "runs"
+
+    @Flag(help: "Print results.json instead of the table.")
+    var json = false
+
+    @Option(help: "Progress on stderr: auto, plain or none.")
+    var progress: Progress.Style = .auto
+
+    @Option(help: ArgumentHelp("Stretch every time limit by this factor, for slow machines.", valueName: "factor"))
+    var slowdown = 1.0
+
+    @Flag(help: "Leave the guest running afterwards; 'qemu-harness prune --kept' ends it.")
+    var keep = false
+
+    @Flag(help: "Print the domain's XML and the steps, and do nothing.")
+    var dryRun = false
+
+    private static func cpuModel(_ name: String) throws -> DomainDescription.CPUModel {
+        guard let model = DomainDescription.CPUModel(rawValue: name) else {
+            let known = DomainDescription.CPUModel.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("no CPU model '\(name)'; there are \(known)")
+        }
+        return model
+    }
+
+    func validate() throws {
+        guard slowdown.isFinite, 0.1...1000 ~= slowdown else {
+            throw ValidationError("--slowdown \(slowdown) is outside 0.1 to 1000")
+        }
+    }
+
+    func run() async throws {
+        let environment = ProcessInfo.processInfo.environment
+        let plugs = (plug.isEmpty ? [ByteCount(1 << 30)] : plug).map(\.value)
+        let guest = try GuestConfiguration(
+            cpu: cpu, cpuCount: vcpus, bootMemoryByteCount: memory.value, plugs: plugs,
+            kernel: GuestImages.kernel(named: kernel, environment: environment),
+            initramfs: GuestImages.initramfs(environment: environment, executable: Self.executable), append: append)
+        let steps = Self.steps(guest, plugs: plugs)
+        if dryRun { return try printPlan(guest, steps) }
+
+        for identifier in try Workplace.prune(includingKept: false) {
+            Self.tell("removed what the dead run \(identifier) left")
+        }
+        let runner = Runner(
+            steps: steps, configuration: guest, patience: Patience(factor: slowdown),
+            progress: Progress(style: progress), keepsGuest: keep)
+        let workplace = Workplace(runsDirectory: URL(filePath: runsDir), environment: environment)
+        let commandLine = CommandLine.arguments
+        let report = try await Interrupts.watching { interrupts in
+            try await workplace.run(runner, interrupts: interrupts, commandLine: commandLine)
+        }
+        if json {
+            Self.write(try RunDirectory.json(report.results), to: .standardOutput)
+        } else {
+            let table = ResultTable(
+                results: report.results, information: report.information, directory: report.directory)
+            Self.write(Data(table.text.utf8), to: .standardOutput)
+        }
+        if let error = report.results.error { Self.tell(error) }
+        if keep { Self.tell("the guest runs on; 'qemu-harness prune --kept' ends it") }
+        if report.exitCode != ExitStatus.passed { throw ExitCode(report.exitCode) }
+    }
+
+    private static var executable: URL {
+        // On Linux this link always leads to the program that runs, however it was called.
+        URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+    }
+
+    private static func tell(_ text: String) {
+        write(Data("qemu-harness: \(text)\n".utf8), to: .standardError)
+    }
+
+    /// Writes what nobody may be left to read: a reader that has gone is no error of the run's.
+    private static func write(_ data: Data, to handle: FileHandle) {
+        try? handle.write(contentsOf: data)
+    }
+
+    private func printPlan(_ guest: GuestConfiguration, _ steps: [any RunStep]) throws {
+        let domain = guest.domain(
+            name: "qh-example", console: "/run/console.log", control: "/run/control.sock", sharedName: "qh-example.shared")
+        print(try domain.xml())
+        for (index, step) in steps.enumerated() { print("\(index + 1) \(step.title)") }
+    }
+
+    /// No plan: verify before and after each plug.
+    static func steps(_ guest: GuestConfiguration, plugs: [UInt64]) -> [any RunStep] {
+        var steps: [any RunStep] = [BootStep(configuration: guest), VerifyStep()]
+        for plug in plugs { steps += [PlugStep(byteCount: plug), VerifyStep()] as [any RunStep] }
+        return steps + [PowerOffStep()]
+    }
+}

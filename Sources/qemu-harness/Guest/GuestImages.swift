@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// The files that a guest boots from: a kernel and the agent's initramfs.
+enum GuestImages {
+    /// The environment variable that names the folder with the agent's initramfs; scripts/run and scripts/test set it.
+    static let agentVariable = "QEMU_HARNESS_AGENT_DIR"
+    private static let initramfsName = "initramfs-ppc64le.cpio.gz"
+
+    /// The kernel that `--kernel` names: a file, or the name of one that scripts/guest-kernel has fetched.
+    static func kernel(named text: String, environment: [String: String]) throws -> URL {
+        let file = URL(filePath: text)
+        if text.contains("/") || FileManager.default.fileExists(atPath: file.path) {
+            try check(kernel: file)
+            return file.absoluteURL
+        }
+        let folder = cache(environment).appending(path: "kernels")
+        let fetched = folder.appending(path: text).appending(path: "vmlinux")
+        guard FileManager.default.fileExists(atPath: fetched.path) else {
+            let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [])
+                .filter { !$0.hasPrefix(".") }.sorted()
+            let known = names.isEmpty ? "none is fetched yet" : "fetched are: \(names.joined(separator: ", "))"
+            throw HarnessError.usage(
+                "no kernel '\(text)': it is no file, and no kernel of that name was fetched with scripts/guest-kernel "
+                    + "(\(known))")
+        }
+        try check(kernel: fetched)
+        return fetched
+    }
+
+    /// The agent's initramfs: beside the program that runs, where scripts/build-agent puts it, or where the environment
+    /// says.
+    static func initramfs(environment: [String: String], executable: URL) throws -> URL {
+        if let folder = environment[agentVariable] {
+            let file = URL(filePath: folder).appending(path: initramfsName)
+            guard FileManager.default.fileExists(atPath: file.path) else {
+                throw HarnessError.infrastructure("no agent at \(file.path), where \(agentVariable) points")
+            }
+            return file.absoluteURL
+        }
+        var folder = executable.resolvingSymlinksInPath().deletingLastPathComponent()
+        while folder.path != "/" {
+            let file = folder.appending(path: "guest").appending(path: initramfsName)
+            if FileManager.default.fileExists(atPath: file.path) { return file }
+            folder.deleteLastPathComponent()
+        }
+        throw HarnessError.infrastructure("the agent is not built: run scripts/build-agent")
+    }
+
+    /// Where this program keeps what can be made anew.
+    static func cache(_ environment: [String: String]) -> URL {
+        let base =
+            environment["XDG_CACHE_HOME"].flatMap { $0.hasPrefix("/") ? URL(filePath: $0) : nil }
+            ?? FileManager.default.homeDirectoryForCurrentUser.appending(path: ".cache")
+        return base.appending(path: "qemu-harness")
+    }
+
+    /// Refuses a file that no ppc64le guest can boot from, by its ELF header.
+    private static func check(kernel: URL) throws {
+        let handle: FileHandle
+        do {
+            handle = try FileHandle(forReadingFrom: kernel)
+        } catch {
+            throw HarnessError.usage("cannot read the kernel \(kernel.path): \(error.localizedDescription)")
+        }
+        let header = [UInt8]((try? handle.read(upToCount: 20)) ?? Data())
+        guard header.count == 20, header.starts(with: [0x7f, 0x45, 0x4c, 0x46]) else {
+            throw HarnessError.usage("the kernel \(kernel.path) is no ELF file; a vmlinux or vmlinuz of ppc64 is wanted")
+        }
+        let isLittleEndian = header[5] == 1
+        let machine = isLittleEndian ? Int(header[18]) | Int(header[19]) << 8 : Int(header[19]) | Int(header[18]) << 8
+        // EM_PPC64
+        guard header[4] == 2, machine == 21 else {
+            throw HarnessError.usage(
+                "the kernel \(kernel.path) is an ELF file for machine \(machine) with \(header[4] == 2 ? 64 : 32) bits; "
+                    + "ppc64 is machine 21 with 64 bits")
+        }
+        guard isLittleEndian else {
+            throw HarnessError.usage("the kernel \(kernel.path) is big-endian; the agent is built for ppc64le only")
+        }
+    }
+}

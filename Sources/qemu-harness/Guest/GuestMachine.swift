@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import Foundation
+import GuestMemory
+import Libvirt
+import MemoryBackends
+import RunRecord
+import SystemPackage
+import Verification
+
+/// A real guest: its domain, its QEMU, its agent, and its memory as the host sees it.
+actor GuestMachine {
+    let configuration: GuestConfiguration
+    let patience: Patience
+    let record: RunDirectory
+    let domain: Domain
+    private let process: QemuProcess
+    private let channel: AgentChannel
+    private let regionFile: MappedFile
+    private var processEnd: QemuProcess.ExitStatus?
+
+    /// What the agent said first; nil until it did.
+    private(set) var hello: Hello?
+    /// The kernel as its own memory describes it; nil until the guest is up.
+    private(set) var kernel: RunningKernel?
+    /// Boot RAM and DIMMs.
+    private(set) var memory = GuestRAM([])
+    private var feed: EventFeed?
+    /// The LMBs of which the guest said that they were added and not removed since.
+    private var addedLMBs: Set<UInt64> = []
+    private var failedAddCount = 0
+    private var dimmCount = 0
+
+    /// Starts the domain. The guest is not up yet when this returns: see ``waitForAgent()``.
+    ///
+    /// The shared region's file is made first, for this user only and in full size: QEMU would make it readable for all.
+    static func start(
+        _ configuration: GuestConfiguration, root: EmbeddedRoot, connection: Connection, record: RunDirectory,
+        patience: Patience
+    ) async throws -> GuestMachine {
+        let region = root.sharedMemoryFile
+        let descriptor = try FileDescriptor.open(
+            region, .readWrite, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
+        try descriptor.closeAfter { try descriptor.resize(to: Int64(configuration.sharedRegionByteCount)) }
+        let regionFile = try MappedFile(region, byteCount: configuration.sharedRegionByteCount)
+
+        let description = configuration.domain(
+            name: "qh-" + root.runID, console: FilePath(record.consoleLog.path), control: root.controlSocket,
+            sharedName: root.sharedMemoryName)
+        let xml = try description.xml()
+        try record.write(domainXML: xml)
+        let domain = try await connection.createTransient(xml: xml)
+        do {
+            let process = try await QemuProcess(of: domain)
+            let channel = try AgentChannel(socket: root.controlSocket)
+            let machine = GuestMachine(
+                configuration: configuration, patience: patience, record: record, domain: domain, process: process,
+                channel: channel, regionFile: regionFile)
+            await machine.watch()
+            return machine
+        } catch {
+            try? await domain.destroy()
+            throw error
+        }
+    }
+
+    private init(
+        configuration: GuestConfiguration, patience: Patience, record: RunDirectory, domain: Domain,
+        process: QemuProcess, channel: AgentChannel, regionFile: MappedFile
+    ) {
+        self.configuration = configuration
+        self.patience = patience
+        self.record = record
+        self.domain = domain
+        self.process = process
+        self.channel = channel
+        self.regionFile = regionFile
+    }
+
+    private func watch() async {
+        await channel.start()
+        Task { [weak self, process] in
+            let status = try? await process.exit()
+            await self?.note(end: status ?? .unknown)
+        }
+    }
+
+    private func note(end: QemuProcess.ExitStatus) {
+        processEnd = end
+    }
+
+    // MARK: - Up and down
+
+    /// Waits for the agent's hello, then finds the kernel in guest RAM.
+    func waitForAgent() async throws {
+        let line = try await waitUntil(within: patience.boot) { () async throws -> ControlLine? in
+            try checkAlive()
+            return await channel.takeAnnouncement()
+        }
+        guard let line else { throw lost("the agent has not said hello within \(patience.boot)") }
+        guard line.has(verb: "hello") else {
+            let missing = String(decoding: line.text("missing") ?? [], as: UTF8.self)
+            throw lost("the agent cannot work in this guest: it has no \(missing)")
+        }
+        let hello = try Hello(line)
+        self.hello = hello
+        try await refreshMemory()
+        let kernel = try RunningKernel(in: memory)
+        self.kernel = kernel
+        try openRegion(kernel: kernel)
+    }
+
+    private func openRegion(kernel: RunningKernel) throws {
+        let layout = try SharedRegionLayout(
+            regionByteCount: configuration.sharedRegionByteCount, pageByteCount: kernel.layout.pageByteCount)
+        feed = EventFeed(region: SharedRegion(words: regionFile.words, layout: layout, order: kernel.order))
+        region = SharedRegion(words: regionFile.words, layout: layout, order: kernel.order)
+    }
+
+    /// The shared region, laid out as the host computes it; nil until the guest is up.
+    private(set) var region: SharedRegion?
+
+    /// Asks the agent to switch the guest off, and waits until QEMU has ended; false when it does not.
+    func powerOff() async throws -> Bool {
+        _ = try await ask("poweroff")
+        return try await waitUntil(within: patience.powerOff) { processEnd == nil ? nil : true } ?? false
+    }
+
+    /// Ends the guest, whatever state it is in, and everything that was opened for it.
+    func destroy() async {
+        await channel.close()
+        if processEnd == nil { try? await domain.destroy() }
+        _ = try? await process.exit()
+    }
+
+    /// Throws when QEMU has ended or the kernel has panicked.
+    func checkAlive() throws {
+        if let processEnd {
+            throw lost("qemu has ended: \(processEnd)")
+        }
+    }
+
+    /// An error about a guest that went away or fell silent, with the console's last lines.
+    func lost(_ what: String) -> HarnessError {
+        let console = ConsoleLog(file: record.consoleLog)
+        let lines = console.lastLines(10)
+        let panic = console.panicLine().map { " (\($0))" } ?? ""
+        let tail = lines.isEmpty ? "the console is empty" : "the console ends:\n  " + lines.joined(separator: "\n  ")
+        return .infrastructure("\(what)\(panic); \(tail)")
+    }
+
+    // MARK: - Talking
+
+    /// Sends a request to the agent and waits for its answer.
+    func ask(_ verb: StaticString) async throws -> ControlLine {
+        let identifier = try await channel.send(verb)
+        let answer = try await waitUntil(within: patience.answer) { () async throws -> ControlLine? in
+            if let answer = await channel.takeAnswer(to: identifier) { return answer }
+            try checkAlive()
+            return nil
+        }
+        guard let answer else { throw lost("the agent has not answered '\(verb)' within \(patience.answer)") }
+        guard answer.has(verb: "ok") else {
+            let reason = String(decoding: answer.text("reason") ?? [], as: UTF8.self)
+            throw lost("the agent cannot do '\(verb)': \(reason)")
+        }
+        return answer
+    }
+
+    /// Takes what is new in the event ring into the record, and notes which LMBs have settled.
+    func drainEvents() throws {
+        guard var feed else { return }
+        for (ringRecord, event) in try feed.drain() {
+            guard let event else {
+                try record.append("guest.unknown-event", ["kind": "\(ringRecord.kind)"])
+                continue
+            }
+            var (kind, fields) = event.recorded
+            fields["ring_seq"] = "\(ringRecord.sequence)"
+            fields["guest_us"] = "\(ringRecord.microseconds)"
+            try record.append(kind, fields)
+            switch event {
+            case .lmbAdded(let base, _): addedLMBs.insert(base)
+            case .lmbRemoved(let base): addedLMBs.remove(base)
+            case .hotplugFailed(.add): failedAddCount += 1
+            default: break
+            }
+        }
+        self.feed = feed
+    }
+
+    // MARK: - Memory
+
+    /// Maps the files of memory that libvirt says the domain has now.
+    func refreshMemory() async throws {
+        let live = try LiveDomain(xml: try await domain.liveXML())
+        let files = try await domain.memoryFiles(of: live)
+        let known = Dictionary(memory.regions.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        func region(_ name: String, base: UInt64, byteCount: UInt64, path: FilePath) throws -> GuestRAM.Region {
+            if let region = known[name], region.base.rawValue == base, region.file.words.byteCount == byteCount {
+                return region
+            }
+            return GuestRAM.Region(
+                name: name, base: PhysicalAddress(base), file: try MappedFile(path, byteCount: byteCount))
+        }
+        var regions = [try region("boot", base: 0, byteCount: live.bootMemoryByteCount, path: files.boot)]
+        for dimm in live.dimms {
+            guard let path = files.dimms[dimm.alias] else {
+                throw HarnessError.infrastructure("qemu names no file for the memory of \(dimm.alias)")
+            }
+            regions.append(try region(dimm.alias, base: dimm.base, byteCount: dimm.byteCount, path: path))
+        }
+        memory = GuestRAM(regions)
+    }
+
+    /// What a plug came to.
+    struct PlugResult {
+        let alias: String
+        let range: Range<UInt64>
+        /// The LMBs that the guest did not take.
+        let refusedLMBs: [UInt64]
+    }
+
+    /// Plugs a DIMM through libvirt and waits until the guest has settled every LMB of it.
+    func plug(byteCount: UInt64) async throws -> PlugResult {
+        dimmCount += 1
+        let alias = "ua-dimm\(dimmCount)"
+        let failuresBefore = failedAddCount
+        try await domain.attachDevice(xml: try MemoryDevice(alias: alias, byteCount: byteCount).xml())
+        try await refreshMemory()
+        guard let region = memory.regions.first(where: { $0.name == alias }) else {
+            throw HarnessError.infrastructure("libvirt took the DIMM \(alias) and does not list it")
+        }
+        let lmbs = Array(stride(from: region.range.lowerBound, to: region.range.upperBound, by: Self.lmbStride))
+        let settled = try await waitUntil(within: patience.plug) { () async throws -> Bool? in
+            try checkAlive()
+            try drainEvents()
+            if failedAddCount > failuresBefore { return true }
+            return lmbs.allSatisfy(addedLMBs.contains) ? true : nil
+        }
+        guard settled != nil else {
+            let missing = lmbs.filter { !addedLMBs.contains($0) }
+            throw lost(
+                "the guest has settled \(lmbs.count - missing.count) of \(lmbs.count) LMBs of \(alias) within "
+                    + "\(patience.plug); the first that is missing is at \((missing.first ?? 0).hexadecimal)")
+        }
+        return PlugResult(alias: alias, range: region.range, refusedLMBs: lmbs.filter { !addedLMBs.contains($0) })
+    }
+
+    private static let lmbStride = Int(GuestConfiguration.lmbByteCount)
+}

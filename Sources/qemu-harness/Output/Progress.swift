@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Foundation
+import RunRecord
+import Verification
+
+/// Tells a person on stderr which step is under way and how long each took.
+struct Progress: Sendable {
+    /// How it tells.
+    enum Style: String, CaseIterable, ExpressibleByArgument {
+        /// As on a terminal when stderr is one, else `plain`.
+        case auto
+        /// A line for each step that has ended.
+        case plain
+        /// Nothing.
+        case none
+    }
+
+    private let isSilent: Bool
+    private let isTerminal: Bool
+
+    init(style: Style) {
+        isSilent = style == .none
+        isTerminal = style == .auto && isatty(STDERR_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
+    }
+
+    func begin(_ step: StepResult) {
+        guard isTerminal, !isSilent else { return }
+        write("\(label(step))…")
+    }
+
+    func end(_ step: StepResult, information: RunInformation) {
+        guard !isSilent else { return }
+        // Back to the line's start, and whatever stood there goes.
+        let start = isTerminal ? "\r\u{1b}[K" : ""
+        let seconds = String(format: "%6.2f s", step.seconds)
+        write("\(start)\(label(step))\(seconds)   \(summary(step, information))\n")
+    }
+
+    private func label(_ step: StepResult) -> String {
+        "\(step.number) \(step.title)".padding(toLength: 20, withPad: " ", startingAt: 0)
+    }
+
+    private func summary(_ step: StepResult, _ information: RunInformation) -> String {
+        if let verdict = step.verdict {
+            return "\(verdict.entryCount) entries, \(verdict.coveredSectionCount) of \(verdict.sectionCount) sections "
+                + "covered: " + (verdict.findings.isEmpty ? step.outcome.rawValue : "\(verdict.findings.count) findings")
+        }
+        if step.outcome != .passed { return step.outcome.rawValue }
+        if step.number == 1, let release = information.guest.kernelRelease { return "Linux \(release)" }
+        return ""
+    }
+
+    private func write(_ text: String) {
+        // A closed stderr is nobody's loss: the record has it all.
+        try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
+    }
+}

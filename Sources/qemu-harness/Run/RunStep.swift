@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import Libvirt
+import MemoryBackends
+import RunRecord
+import Verification
+
+/// Something that a run does to its guest.
+protocol RunStep: Sendable {
+    /// What a person reads.
+    var title: String { get }
+
+    /// Does it, and says in `result` what came of it. Throws only when no verdict can follow.
+    func perform(in context: inout RunContext, result: inout StepResult) async throws
+}
+
+/// What the steps of a run share.
+struct RunContext {
+    let root: EmbeddedRoot
+    let connection: Connection
+    let record: RunDirectory
+    let patience: Patience
+    var information: RunInformation
+    /// The guest, once it was started.
+    var machine: GuestMachine?
+    /// The entries of the kernel's list at the last verification.
+    var lastEntries: [ListEntry] = []
+    /// The most entries that the list ever had.
+    var peakEntryCount = 0
+
+    /// The guest; throws when there is none.
+    func runningMachine() throws -> GuestMachine {
+        guard let machine else { throw HarnessError.infrastructure("no guest is running") }
+        return machine
+    }
+}
+
+/// Boots the guest and waits for its agent.
+struct BootStep: RunStep {
+    let configuration: GuestConfiguration
+
+    var title: String { "boot" }
+
+    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        let machine = try await GuestMachine.start(
+            configuration, root: context.root, connection: context.connection, record: context.record,
+            patience: context.patience)
+        context.machine = machine
+        context.information.versions.qemu = try await machine.domain.qemuVersion()
+        try await machine.waitForAgent()
+        guard let hello = await machine.hello, let kernel = await machine.kernel else {
+            throw HarnessError.infrastructure("the guest is up and did not introduce itself")
+        }
+        context.information.guest.kernelRelease = kernel.release
+        context.information.guest.mmu = hello.verdictMMU.rawValue
+        context.information.guest.pageByteCount = kernel.layout.pageByteCount
+        context.information.guest.vmemmapPageByteCount =
+            12...34 ~= hello.vmemmapPageShift ? 1 << hello.vmemmapPageShift : nil
+        context.information.guest.eventSource = hello.eventSource.text
+        try context.record.write(context.information)
+    }
+}
+
+/// Plugs a DIMM.
+struct PlugStep: RunStep {
+    let byteCount: UInt64
+
+    var title: String { "plug \(ByteCount(byteCount).text)" }
+
+    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        let plug = try await context.runningMachine().plug(byteCount: byteCount)
+        try context.record.append(
+            "plug.settled",
+            [
+                "alias": plug.alias, "base": plug.range.lowerBound.hexadecimal, "bytes": "\(plug.range.count)",
+                "refused_lmbs": "\(plug.refusedLMBs.count)",
+            ])
+        guard let first = plug.refusedLMBs.first else { return }
+        result.findings = [
+            Finding(
+                .plug, .refused,
+                "the guest did not take \(plug.refusedLMBs.count) LMBs of \(plug.alias), the first at "
+                    + first.hexadecimal)
+        ]
+        result.outcome = .failed
+    }
+}
+
+/// Compares the witnesses at rest.
+struct VerifyStep: RunStep {
+    var title: String { "verify" }
+
+    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        let machine = try context.runningMachine()
+        guard let hello = await machine.hello, let kernel = await machine.kernel, let region = await machine.region
+        else { throw HarnessError.infrastructure("the guest is not up") }
+        let snapshot = try await SnapshotTaker(
+            machine: machine, kernel: kernel, hello: hello, region: region, peakEntryCount: context.peakEntryCount
+        ).snapshot()
+        try context.record.write(snapshot, step: result.number)
+        let verdict = Verifier.verdict(on: snapshot)
+        result.verdict = verdict
+        result.outcome = verdict.hasPassed ? .passed : verdict.findings.isEmpty ? .skipped : .failed
+
+        let entries = snapshot.kernelList.entries
+        result.newEntries = Self.entries(entries, missingIn: context.lastEntries)
+        result.goneEntries = Self.entries(context.lastEntries, missingIn: entries)
+        context.lastEntries = entries
+        context.peakEntryCount = snapshot.peakEntryCount
+        for finding in verdict.findings {
+            try context.record.append("finding", ["name": finding.name, "message": finding.message])
+        }
+    }
+
+    private static func entries(_ entries: [ListEntry], missingIn others: [ListEntry]) -> [ListEntry] {
+        let known = Set(others.map { [$0.virtAddr, $0.phys] })
+        return entries.filter { !known.contains([$0.virtAddr, $0.phys]) }
+    }
+}
+
+/// Switches the guest off.
+struct PowerOffStep: RunStep {
+    var title: String { "power off" }
+
+    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        guard try await context.runningMachine().powerOff() else {
+            throw HarnessError.infrastructure(
+                "the guest has not switched itself off within \(context.patience.powerOff)")
+        }
+    }
+}

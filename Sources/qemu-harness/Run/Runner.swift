@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Libvirt
+import RunRecord
+import SystemPackage
+import Verification
+
+/// Takes the steps of a run, and leaves a complete record and nothing else behind, whichever way it ends.
+struct Runner {
+    let steps: [any RunStep]
+    let configuration: GuestConfiguration
+    let patience: Patience
+    let progress: Progress
+    /// Leaves the guest running.
+    let keepsGuest: Bool
+
+    /// What a run came to.
+    struct Report {
+        let results: RunResults
+        let information: RunInformation
+        let directory: URL
+        let exitCode: Int32
+    }
+
+    /// Runs the steps. Throws only when there can be no record; everything else is in the report.
+    ///
+    /// When the task is cancelled the step under way ends early, and the outcome is `interrupted`.
+    func run(
+        record: RunDirectory, root: EmbeddedRoot, interrupts: Interrupts, commandLine: [String]
+    ) async throws -> Report {
+        var information = RunInformation(
+            run: record.name, startedAt: Date(), commandLine: commandLine,
+            versions: .init(harness: QemuHarness.version),
+            guest: .init(
+                kernelPath: configuration.kernel.path, initramfsPath: configuration.initramfs.path,
+                cpu: configuration.cpu.rawValue, cpuCount: configuration.cpuCount,
+                bootMemoryByteCount: configuration.bootMemoryByteCount,
+                maximumMemoryByteCount: configuration.maximumMemoryByteCount,
+                kernelCommandLine: configuration.kernelCommandLine))
+        try record.write(information)
+
+        var results: [StepResult] = []
+        var failure: (any Error)?
+        do {
+            try LibvirtRuntime.start(logFile: FilePath(record.libvirtLog.path))
+            let connection = try await root.connect()
+            information.versions.libvirt = "\(try Connection.libraryVersion())"
+            try record.write(information)
+            var context = RunContext(
+                root: root, connection: connection, record: record, patience: patience, information: information)
+            do {
+                try await take(&results, in: &context)
+            } catch {
+                failure = error
+            }
+            information = context.information
+            await end(context.machine, hasFailed: failure != nil)
+        } catch {
+            failure = failure ?? error
+        }
+        return try finish(
+            record: record, information: &information, results: results, failure: failure, interrupts: interrupts)
+    }
+
+    private func take(_ results: inout [StepResult], in context: inout RunContext) async throws {
+        for (index, step) in steps.enumerated() {
+            try Task.checkCancellation()
+            var result = StepResult(number: index + 1, title: step.title, seconds: 0, outcome: .passed)
+            try context.record.append("step.started", ["step": "\(result.number)", "title": step.title])
+            progress.begin(result)
+            let start = ContinuousClock.now
+            do {
+                try await step.perform(in: &context, result: &result)
+            } catch {
+                result.seconds = start.duration(to: .now).inSeconds
+                result.outcome = error is CancellationError ? .interrupted : .error
+                results.append(result)
+                progress.end(result, information: context.information)
+                try note(result, in: context.record)
+                throw error
+            }
+            result.seconds = start.duration(to: .now).inSeconds
+            results.append(result)
+            progress.end(result, information: context.information)
+            try note(result, in: context.record)
+        }
+    }
+
+    private func note(_ result: StepResult, in record: RunDirectory) throws {
+        try record.append(
+            "step.ended",
+            [
+                "step": "\(result.number)", "title": result.title, "outcome": result.outcome.rawValue,
+                "findings": "\(result.allFindings.count)",
+            ])
+        try record.log("\(result.number) \(result.title): \(result.outcome.rawValue)")
+        for finding in result.allFindings { try record.log("  \(finding.name): \(finding.message)") }
+    }
+
+    /// Ends the guest even when the run was cancelled.
+    private func end(_ machine: GuestMachine?, hasFailed: Bool) async {
+        guard let machine else { return }
+        if keepsGuest {
+            await Task { try? await machine.domain.resume() }.value
+            return
+        }
+        await Task { await machine.destroy() }.value
+    }
+
+    private func finish(
+        record: RunDirectory, information: inout RunInformation, results: [StepResult], failure: (any Error)?,
+        interrupts: Interrupts
+    ) throws -> Report {
+        let outcome: Outcome =
+            if failure is CancellationError {
+                .interrupted
+            } else if results.contains(where: { !$0.allFindings.isEmpty }) {
+                // What was found stays found, also when the run could not go on.
+                .failed
+            } else if failure != nil {
+                .error
+            } else if results.contains(where: { $0.outcome == .skipped }) {
+                .skipped
+            } else {
+                .passed
+            }
+        let message = failure.flatMap { $0 is CancellationError ? nil : "\($0)" }
+        information.finishedAt = Date()
+        information.outcome = outcome
+        let exitCode = Self.exitCode(outcome, interrupts)
+        information.exitCode = exitCode
+        information.error = message
+        if let message { try record.log("error: \(message)") }
+        let runResults = RunResults(run: record.name, outcome: outcome, error: message, steps: results)
+        try record.write(runResults)
+        try record.append("run.ended", ["outcome": outcome.rawValue])
+        try record.write(information)
+        return Report(
+            results: runResults, information: information, directory: record.url, exitCode: exitCode)
+    }
+
+    /// The process's exit code for an outcome.
+    private static func exitCode(_ outcome: Outcome, _ interrupts: Interrupts) -> Int32 {
+        switch outcome {
+        case .passed: ExitStatus.passed
+        case .failed: ExitStatus.failed
+        case .error: ExitStatus.infrastructure
+        case .skipped: ExitStatus.skipped
+        case .interrupted: interrupts.exitCode
+        }
+    }
+}
+
+extension Duration {
+    /// In seconds, rounded to microseconds.
+    var inSeconds: Double {
+        let (seconds, attoseconds) = components
+        return Double(seconds) + (Double(attoseconds) / 1e12).rounded() / 1e6
+    }
+}

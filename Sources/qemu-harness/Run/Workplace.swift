@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Libvirt
+import RunRecord
+import SystemPackage
+
+/// Where runs take place: the folders outside the record, and what dead runs left in them.
+struct Workplace {
+    /// The parent of the private roots: short, because libvirt's socket paths have to fit 108 bytes.
+    static let rootParent: FilePath = "/tmp"
+    /// Where guests' memory lies.
+    static let memoryParent: FilePath = "/dev/shm"
+
+    let runsDirectory: URL
+    let cache: URL
+
+    init(runsDirectory: URL, environment: [String: String]) {
+        self.runsDirectory = runsDirectory
+        cache = GuestImages.cache(environment)
+    }
+
+    /// Runs in a root of its own, which is removed afterwards unless the guest is kept.
+    func run(_ runner: Runner, interrupts: Interrupts, commandLine: [String]) async throws -> Runner.Report {
+        let identifier = Self.identifier()
+        let record: RunDirectory
+        do {
+            record = try RunDirectory(parent: runsDirectory, identifier: identifier, startedAt: Date())
+        } catch {
+            throw HarnessError.infrastructure(
+                "cannot make a record in \(runsDirectory.path): \(error.localizedDescription)")
+        }
+        let root: EmbeddedRoot
+        do {
+            root = try EmbeddedRoot(
+                runID: identifier, parent: Self.rootParent, memoryParent: Self.memoryParent,
+                capabilitiesCache: FilePath(cache.appending(path: "capabilities").path))
+        } catch {
+            throw HarnessError.infrastructure("cannot make the run's private root: \(error)")
+        }
+        let report: Runner.Report
+        do {
+            report = try await runner.run(
+                record: record, root: root, interrupts: interrupts, commandLine: commandLine)
+        } catch {
+            try? root.remove()
+            throw error
+        }
+        if runner.keepsGuest {
+            try root.keep()
+        } else {
+            try root.remove()
+        }
+        return report
+    }
+
+    /// Ends and removes what runs left behind whose process has died; returns their identifiers.
+    static func prune(includingKept: Bool) throws -> [String] {
+        do {
+            return try EmbeddedRoot.removeAbandoned(
+                parent: rootParent, memoryParent: memoryParent, includingKept: includingKept)
+        } catch {
+            throw HarnessError.infrastructure("cannot remove what a dead run left: \(error)")
+        }
+    }
+
+    /// Eight random letters and digits: unique on this machine, short enough for a socket's path.
+    private static func identifier() -> String {
+        String((0..<8).map { _ in "abcdefghijkmnpqrstuvwxyz23456789".randomElement() ?? "x" })
+    }
+}

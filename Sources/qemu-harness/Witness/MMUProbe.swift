@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Libvirt
+import Verification
+
+/// Asks QEMU's MMU where an effective address of the paused guest leads (`gva2gpa`).
+struct MMUProbe {
+    let domain: Domain
+
+    /// Why the first CPU cannot be asked now, or nil when it can.
+    ///
+    /// With translation off the answer would be wrong and no error; in user mode, kernel addresses are refused.
+    func obstacle() async throws -> String? {
+        let registers = try await domain.monitor(hmp: "info registers")
+        guard let range = registers.range(of: "MSR "),
+            let msr = UInt64(registers[range.upperBound...].prefix { $0.isHexDigit }, radix: 16)
+        else { return "qemu shows no MSR" }
+        // Power ISA, MSR: SF is bit 0, PR bit 49, DR bit 59, counted from the most significant.
+        if msr & (1 << 63) == 0 { return "the CPU is in 32-bit mode" }
+        if msr & (1 << 14) != 0 { return "the CPU is in user mode" }
+        if msr & (1 << 4) == 0 { return "the CPU's data translation is off" }
+        return nil
+    }
+
+    /// Translates addresses. QEMU answers one a command; at half a millisecond each.
+    func translations(of virtAddrs: [UInt64]) async throws -> [Translation] {
+        var translations: [Translation] = []
+        for virtAddr in virtAddrs {
+            let answer = try await domain.monitor(hmp: "gva2gpa " + virtAddr.hexadecimal)
+            translations.append(Translation(virtAddr: virtAddr, answer: Self.parse(answer)))
+        }
+        return translations
+    }
+
+    /// Reads `gpa: 0x…` or `Unmapped`.
+    static func parse(_ answer: String) -> Translation.Answer {
+        let text = answer.prefix { !$0.isNewline }
+        if text == "Unmapped" { return .unmapped }
+        if text.hasPrefix("gpa: 0x"), let address = UInt64(text.dropFirst(7), radix: 16) { return .physical(address) }
+        return .cannotSay("qemu answered '\(text.prefix(80))'")
+    }
+}

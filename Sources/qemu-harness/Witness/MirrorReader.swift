@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import GuestMemory
+import Verification
+import VmemmapPopulate
+
+/// Reads the mirror out of the shared region, and collects what each header word has to be.
+struct MirrorReader {
+    let region: SharedRegion
+    let hello: Hello
+    /// The agent's answer to the last `sync`, which says over the control channel what the header says in the region.
+    let sync: ControlLine
+    /// `OSRELEASE` of VMCOREINFO.
+    let release: String
+    /// Where the memory map starts, as the host read it.
+    let vmemmapBase: UInt64
+
+    /// Reads it all. Whatever stands there, this ends and gives a snapshot.
+    func snapshot() throws -> MirrorSnapshot {
+        let layout = region.layout
+        let head = try region.header(.head)
+        let walk = ListWalk(
+            head: head, in: region, pageByteCount: layout.pageByteCount, limit: Int(layout.nodeCapacity))
+        var provenance: [EntryProvenance?] = []
+        for node in walk.nodes {
+            provenance.append(try origin(ofNodeAt: node.address))
+        }
+        return MirrorSnapshot(
+            header: try header(), list: WalkedList(walk), provenance: provenance,
+            lossCount: try region.header(.lossCount), healCount: try region.header(.healCount))
+    }
+
+    private func origin(ofNodeAt offset: UInt64) throws -> EntryProvenance? {
+        guard let slot = region.layout.slot(ofNodeAt: offset) else { return nil }
+        let word = try region.word(at: region.layout.originsOffset + slot * 8)
+        switch Provenance(rawValue: word & 0xff) {
+        case .seeded: return .seeded
+        case .observed: return .observed
+        case .healed: return .healed
+        case nil: return nil
+        }
+    }
+
+    private func header() throws -> [MirrorSnapshot.HeaderWord] {
+        let expectations = self.expectations()
+        var words = try SharedRegionLayout.Field.allCases.map { field in
+            let value = try region.header(field)
+            var expected = expectations[field].map { MirrorSnapshot.Expectation(value: $0.value, source: $0.source) }
+            if field == .generation {
+                // Any even number: an odd one stands there while the agent changes something.
+                expected = .init(value: value & ~1, source: "a mirror at rest")
+            }
+            return MirrorSnapshot.HeaderWord(field: "\(field)", value: value, expected: expected)
+        }
+        words += try releaseWords()
+        return words
+    }
+
+    private func expectations() -> [SharedRegionLayout.Field: (value: UInt64, source: String)] {
+        let layout = region.layout
+        var expected: [SharedRegionLayout.Field: (value: UInt64, source: String)] = [:]
+        for (field, value) in layout.fixedFields() { expected[field] = (value, "the region's format") }
+        expected[.magic] = (SharedRegionLayout.magic, "the region's format")
+        expected[.state] = (AgentState.ready.rawValue, "a mirror at rest")
+        expected[.epoch] = (1, "the first kernel's agent")
+        expected[.mmu] = (hello.mmu.rawValue, "the agent's hello")
+        expected[.vmemmapPageShift] = (hello.vmemmapPageShift, "the agent's hello")
+        expected[.eventSource] = (hello.eventSource.rawValue, "the agent's hello")
+        expected[.vmemmapBase] = (vmemmapBase, "the kernel's mem_section")
+        for (field, key) in Self.syncKeys {
+            if let value = sync.number(key) { expected[field] = (value, "the agent's answer to sync") }
+        }
+        // The allocator hands out whole pages, so their number and what is left follow from the number of nodes.
+        if let live = sync.number("live") {
+            let pages = (live + layout.nodesPerPage - 1) / layout.nodesPerPage
+            expected[.nodePagesUsed] = (pages, "the number of nodes")
+            expected[.nodesLeft] = (pages * layout.nodesPerPage - live, "the number of nodes")
+        }
+        return expected
+    }
+
+    private static let syncKeys: [(SharedRegionLayout.Field, StaticString)] = [
+        (.head, "head"), (.liveCount, "live"), (.eventCount, "events"), (.lossCount, "losses"), (.healCount, "heals"),
+    ]
+
+    private func releaseWords() throws -> [MirrorSnapshot.HeaderWord] {
+        let text = Array(release.utf8.prefix(Int(SharedRegionLayout.releaseByteCount) - 1))
+        return try (0..<SharedRegionLayout.releaseByteCount / 8).map { index in
+            var expected: UInt64 = 0
+            for byte in 0..<8 where Int(index) * 8 + byte < text.count {
+                expected |= UInt64(text[Int(index) * 8 + byte]) << UInt64(byte * 8)
+            }
+            let stored = try region.words.load(at: SharedRegionLayout.releaseOffset + index * 8)
+            return MirrorSnapshot.HeaderWord(
+                field: "release[\(index)]", value: ByteOrder.little.value(ofStored: stored),
+                expected: .init(value: expected, source: "VMCOREINFO"))
+        }
+    }
+}

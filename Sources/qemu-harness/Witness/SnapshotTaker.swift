@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import GuestMemory
+import Libvirt
+import MemoryBackends
+import Verification
+import VmemmapPopulate
+
+/// Collects what the witnesses say of a guest at rest.
+struct SnapshotTaker {
+    let machine: GuestMachine
+    let kernel: RunningKernel
+    let hello: Hello
+    let region: SharedRegion
+    /// The most entries that the list has had so far in this run.
+    let peakEntryCount: Int
+
+    /// How often the list may turn out to have changed before the guest counts as restless.
+    private static let attemptLimit = 3
+    /// How often the guest is let run for a moment until its CPU can be asked.
+    private static let probeAttemptLimit = 20
+
+    /// Syncs, has the guest report, pauses it, and compares: the kernel's list must be the one from before the sync.
+    func snapshot() async throws -> Snapshot {
+        for _ in 0..<Self.attemptLimit {
+            let memory = await machine.memory
+            let before = try walk(memory)
+            let sync = try await machine.ask("sync")
+            try await machine.drainEvents()
+            _ = try await machine.ask("report")
+            try await machine.domain.suspend()
+            do {
+                let snapshot = try await takePaused(memory, unchangedFrom: before, sync: sync)
+                try await machine.domain.resume()
+                if let snapshot { return snapshot }
+            } catch {
+                try? await machine.domain.resume()
+                throw error
+            }
+        }
+        throw HarnessError.infrastructure(
+            "the kernel's list changed under each of \(Self.attemptLimit) attempts to compare it at rest")
+    }
+
+    private func walk(_ memory: GuestRAM) throws -> ListWalk {
+        let kernelMemory = KernelMemory(memory, order: kernel.order)
+        let head: UInt64
+        do {
+            head = try kernelMemory.word(at: kernel.layout.listHeadAddress)
+        } catch {
+            throw HarnessError.infrastructure(
+                "vmemmap_list at \(kernel.layout.listHeadAddress.hexadecimal) is not in guest memory")
+        }
+        // The densest list there is has 4096 entries a GiB (4 KiB pages with 4 KiB vmemmap pages).
+        let limit = Int(memory.endAddress.rawValue >> 18) + 1
+        return ListWalk(head: head, in: kernelMemory, pageByteCount: kernel.layout.pageByteCount, limit: limit)
+    }
+
+    /// Nil when the list is not the one from before.
+    private func takePaused(
+        _ memory: GuestRAM, unchangedFrom before: ListWalk, sync: ControlLine
+    ) async throws -> Snapshot? {
+        let list = try walk(memory)
+        guard list == before else { return nil }
+        let kernelMemory = KernelMemory(memory, order: kernel.order)
+        let sections: [MemorySection]
+        let shift: UInt64?
+        do {
+            sections = try SectionTable.presentSections(
+                layout: kernel.layout, in: kernelMemory, endAddress: memory.endAddress)
+            shift = try kernel.layout.vmemmapPageShift(in: kernelMemory, order: kernel.order)
+        } catch {
+            throw HarnessError.infrastructure(
+                "the kernel's section table leads outside guest memory, to \(error.address.hexadecimal)")
+        }
+        let facts = KernelFacts(
+            release: kernel.release, isBigEndian: kernel.order == .big, pageByteCount: kernel.layout.pageByteCount,
+            sectionSizeBits: kernel.layout.sectionSizeBits, structPageByteCount: kernel.layout.structPageByteCount,
+            vmemmapPageShift: shift, vmemmapBase: sections.first?.vmemmapBase ?? 0, mmu: hello.verdictMMU)
+        let mirror = try MirrorReader(
+            region: region, hello: hello, sync: sync, release: kernel.release, vmemmapBase: facts.vmemmapBase
+        ).snapshot()
+        let (report, reportProblem) = report()
+        return Snapshot(
+            kernel: facts,
+            memory: memory.regions.map {
+                MemoryRange(name: $0.name, base: $0.base.rawValue, byteCount: $0.file.words.byteCount)
+            },
+            sections: sections.map {
+                PresentSection(number: $0.number, vmemmapBase: $0.vmemmapBase, isOnline: $0.isOnline)
+            },
+            kernelList: WalkedList(list), peakEntryCount: max(peakEntryCount, list.nodes.count), mirror: mirror,
+            report: report, reportProblem: reportProblem,
+            translations: try await translations(list, facts: facts))
+    }
+
+    private func report() -> (ReportSnapshot?, problem: String?) {
+        do {
+            return (ReportSnapshot(try GuestReport(from: region)), nil)
+        } catch {
+            return (nil, "the report area holds no report: \(error)")
+        }
+    }
+
+    /// Asks the MMU about each block, after letting the guest run on until its CPU is in a state to say.
+    private func translations(_ list: ListWalk, facts: KernelFacts) async throws -> [Translation] {
+        guard let geometry = facts.geometry else { return [] }
+        let offsets = Verifier.probedOffsets(windowByteCount: geometry.vmemmapPageByteCount)
+        let virtAddrs = list.nodes.flatMap { node in offsets.map { node.backing.virtAddr &+ $0 } }
+        let probe = MMUProbe(domain: machine.domain)
+        var obstacle = try await probe.obstacle()
+        for _ in 0..<Self.probeAttemptLimit where obstacle != nil {
+            try await machine.domain.resume()
+            try await Task.sleep(for: .milliseconds(5))
+            try await machine.domain.suspend()
+            obstacle = try await probe.obstacle()
+        }
+        if let obstacle {
+            return virtAddrs.map { Translation(virtAddr: $0, answer: .cannotSay(obstacle)) }
+        }
+        return try await probe.translations(of: virtAddrs)
+    }
+}
+
+extension ReportSnapshot {
+    /// Takes over a report of the agent's.
+    init(_ report: GuestReport) {
+        let end: WalkedList.End =
+            switch report.end {
+            case .terminated: .terminated
+            case .cycle: .cycle
+            case .misplaced: .misplaced
+            case .unreadable: .unreadable
+            case .limitReached: .limitReached
+            case .truncated: .truncated
+            }
+        self.init(
+            list: WalkedList(
+                head: report.head,
+                entries: report.entries.map {
+                    ListEntry(node: $0.node, list: $0.list, phys: $0.phys, virtAddr: $0.virtAddr)
+                },
+                end: end, endLink: report.endAddress),
+            blockByteCount: report.blockByteCount,
+            blocks: report.blocks.sorted { $0.index < $1.index }.map { Block(index: $0.index, state: $0.state.text) })
+    }
+}
+
+extension MemoryBlock.State {
+    /// As the guest's `state` file says it.
+    var text: String {
+        switch self {
+        case .unknown: "unknown"
+        case .online: "online"
+        case .offline: "offline"
+        case .goingOffline: "going-offline"
+        }
+    }
+}

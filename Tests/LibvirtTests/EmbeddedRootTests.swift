@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import SystemPackage
+import Testing
+
+@testable import Libvirt
+
+@Suite struct EmbeddedRootTests {
+    /// A folder of the test's own.
+    private let folder: FilePath
+    private let memory: FilePath
+    private let cache: FilePath
+
+    init() throws {
+        folder = FilePath("/tmp/qt" + UUID().uuidString.prefix(8))
+        memory = folder.appending("m")
+        cache = folder.appending("c")
+        try FileManager.default.createDirectory(atPath: memory.string, withIntermediateDirectories: true)
+    }
+
+    private func withRoot(_ body: (EmbeddedRoot) throws -> Void) throws {
+        defer { try? FileManager.default.removeItem(atPath: folder.string) }
+        try body(EmbeddedRoot(runID: "run-1", parent: folder, memoryParent: memory, capabilitiesCache: cache))
+    }
+
+    private func exists(_ path: FilePath) -> Bool { FileManager.default.fileExists(atPath: path.string) }
+
+    private func permissions(_ path: FilePath) -> Int? {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path.string)
+        return (attributes?[.posixPermissions] as? NSNumber)?.intValue
+    }
+
+    @Test func makesPrivateFolders() throws {
+        try withRoot { root in
+            #expect(root.path == folder.appending("qh-run-1"))
+            #expect(root.memoryDirectory == memory.appending("qh-run-1"))
+            for path in [root.path, root.memoryDirectory, cache] { #expect(permissions(path) == 0o700) }
+            #expect(root.uri == "qemu:///embed?root=\(root.path)")
+            #expect(root.sharedMemoryFile == "/dev/shm/qh-run-1.shared")
+        }
+    }
+
+    @Test func writesTheDriversSettings() throws {
+        try withRoot { root in
+            let settings = try String(contentsOfFile: root.path.appending("etc/qemu.conf").string, encoding: .utf8)
+            let lines = settings.split(separator: "\n")
+            #expect(lines.contains("stdio_handler = \"file\""))
+            #expect(lines.contains("security_driver = \"none\""))
+            #expect(lines.contains("user = \"+\(geteuid())\""))
+            #expect(lines.contains("memory_backing_dir = \"\(root.memoryDirectory)\""))
+            #expect(lines.count == 9)
+        }
+    }
+
+    @Test func isNotMadeTwice() throws {
+        try withRoot { root in
+            #expect(throws: EmbeddedRootError.self) {
+                try EmbeddedRoot(runID: "run-1", parent: folder, memoryParent: memory, capabilitiesCache: cache)
+            }
+            #expect(exists(root.path.appending("lock")))
+            #expect(exists(root.memoryDirectory))
+        }
+    }
+
+    @Test func leavesNothingBehindWhenItCannotBeMade() throws {
+        defer { try? FileManager.default.removeItem(atPath: folder.string) }
+        // A file where the cache should go.
+        try Data().write(to: URL(filePath: cache.string))
+        #expect(throws: EmbeddedRootError.self) {
+            try EmbeddedRoot(
+                runID: "run-1",
+                parent: folder,
+                memoryParent: memory,
+                capabilitiesCache: cache.appending("x")
+            )
+        }
+        #expect(!exists(folder.appending("qh-run-1")))
+        #expect(!exists(memory.appending("qh-run-1")))
+    }
+
+    @Test func refusesRootsWhoseSocketsWouldNotFit() throws {
+        defer { try? FileManager.default.removeItem(atPath: folder.string) }
+        let parent = folder.appending(String(repeating: "p", count: 60))
+        let root = parent.appending("qh-a")
+        let expected = EmbeddedRootError.socketPathTooLong(
+            root: root,
+            byteCount: root.string.utf8.count + EmbeddedRoot.longestSocketSuffix.utf8.count,
+            limit: 107
+        )
+        #expect(throws: expected) {
+            try EmbeddedRoot(runID: "a", parent: parent, memoryParent: memory, capabilitiesCache: cache)
+        }
+        #expect("\(expected)".contains("at most 107 fit"))
+    }
+
+    @Test(arguments: ["", "a/b", "..", "a.b", "a b", "ä"])
+    func refusesRunIDsThatAreNotNames(runID: String) {
+        defer { try? FileManager.default.removeItem(atPath: folder.string) }
+        #expect(throws: EmbeddedRootError.badRunID(runID)) {
+            try EmbeddedRoot(runID: runID, parent: folder, memoryParent: memory, capabilitiesCache: cache)
+        }
+    }
+
+    @Test func refusesPathsThatSettingsCannotCarry() {
+        defer { try? FileManager.default.removeItem(atPath: folder.string) }
+        #expect(throws: EmbeddedRootError.badPath("/m\"/qh-a")) {
+            try EmbeddedRoot(runID: "a", parent: folder, memoryParent: "/m\"", capabilitiesCache: cache)
+        }
+    }
+
+    @Test func carriesCapabilitiesFromRunToRun() throws {
+        try withRoot { root in
+            let found = root.path.appending("cache/qemu/capabilities/one.xml")
+            try Data("<qemuCaps/>".utf8).write(to: URL(filePath: found.string))
+            try root.remove()
+            let next = try EmbeddedRoot(
+                runID: "run-2",
+                parent: folder,
+                memoryParent: memory,
+                capabilitiesCache: cache
+            )
+            let carried = next.path.appending("cache/qemu/capabilities/one.xml").string
+            #expect(try String(contentsOfFile: carried, encoding: .utf8) == "<qemuCaps/>")
+        }
+    }
+
+    @Test func removesEverything() throws {
+        try withRoot { root in
+            try root.remove()
+            #expect(!exists(root.path))
+            #expect(!exists(root.memoryDirectory))
+            try root.remove()
+        }
+    }
+
+    @Test func tellsDeadRunsFromLiveOnes() throws {
+        try withRoot { root in
+            // What a killed process leaves: the folders, and a lock that nobody holds.
+            let dead = folder.appending("qh-dead")
+            let deadMemory = memory.appending("qh-dead")
+            for path in [dead, deadMemory] { try makeFolder(path) }
+            try writeFile(dead.appending("lock"), "")
+            // What a process that just starts has: no lock yet.
+            let young = folder.appending("qh-young")
+            try makeFolder(young)
+
+            #expect(try EmbeddedRoot.removeAbandoned(parent: folder, memoryParent: memory) == ["dead"])
+            #expect(!exists(dead))
+            #expect(!exists(deadMemory))
+            #expect(exists(young))
+            #expect(exists(root.path))
+        }
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Testing
+
+@testable import Libvirt
+
+@Suite struct LiveDomainTests {
+    private let recorded: String
+
+    init() throws {
+        let fixture = try #require(
+            Bundle.module.url(forResource: "two-dimms", withExtension: "xml", subdirectory: "Fixtures")
+        )
+        recorded = try String(contentsOf: fixture, encoding: .utf8)
+    }
+
+    @Test func readsARecordedDomain() throws {
+        let live = try LiveDomain(xml: recorded)
+        #expect(live.id == 1)
+        #expect(live.name == "qh-recorded")
+        #expect(live.bootMemoryByteCount == 1 << 30)
+        #expect(live.dimms.map(\.alias) == ["ua-dimm-1", "ua-dimm-2"])
+        #expect(live.dimms.map(\.byteCount) == [1 << 30, 256 << 20])
+        #expect(live.dimms.map(\.base) == [0x4000_0000, 0x1_0000_0000])
+        #expect(live.dimms.map(\.slot) == [0, 5])
+        #expect(live.dimms.map(\.node) == [nil, nil])
+    }
+
+    @Test(arguments: [
+        (" id='1'", "", DomainXMLError.missing("id of <domain>")),
+        (" id='1'", " id='one'", .badValue(place: "id of <domain>", value: "one")),
+        ("<name>qh-recorded</name>", "", .missing("<name>")),
+        ("<memory unit='KiB'>2359296</memory>", "", .missing("<memory>")),
+        ("<memory unit='KiB'>", "<memory unit='MiB'>", .badValue(place: "unit of <memory>", value: "MiB")),
+        ("<memory unit='KiB'>2359296", "<memory unit='KiB'>-1", .badValue(place: "<memory>", value: "-1")),
+        (
+            "<memory unit='KiB'>2359296", "<memory unit='KiB'>18446744073709551615",
+            .badValue(place: "<memory>", value: "18446744073709551615")
+        ),
+        (
+            "<memory unit='KiB'>2359296", "<memory unit='KiB'>1",
+            .badValue(place: "<memory>, less than its DIMMs", value: "1024")
+        ),
+        (" base='0x40000000'", "", .missing("base of DIMM ua-dimm-1")),
+        ("'0x40000000'", "'0xzz'", .badValue(place: "base of DIMM ua-dimm-1", value: "0xzz")),
+        ("<alias name='ua-dimm-1'/>", "", .missing("alias of a DIMM")),
+        ("</domain>", "", .malformed("it is not well-formed XML")),
+    ])
+    func saysWhatIsWrong(original: String, changed: String, expected: DomainXMLError) throws {
+        try #require(recorded.contains(original))
+        let xml = recorded.replacingOccurrences(of: original, with: changed)
+        #expect(throws: expected) { try LiveDomain(xml: xml) }
+    }
+
+    @Test(arguments: [
+        "", " ", "domain", "<domain", "<domain>&lt", "<a></b>", "<domain id='1'/><domain/>", "<domain/>x",
+    ])
+    func refusesTextsThatAreNotXML(text: String) {
+        #expect(throws: DomainXMLError.malformed("it is not well-formed XML")) { try LiveDomain(xml: text) }
+    }
+
+    @Test func refusesOtherDocuments() {
+        #expect(throws: DomainXMLError.malformed("its root is not <domain>")) { try LiveDomain(xml: "<network/>") }
+    }
+
+    @Test func boundsLengthAndDepth() {
+        let long = String(repeating: " ", count: LiveDomain.byteLimit + 1)
+        #expect(throws: DomainXMLError.tooLong(byteCount: long.utf8.count, limit: LiveDomain.byteLimit)) {
+            try LiveDomain(xml: long)
+        }
+        let deep = String(repeating: "<domain>", count: 10_000) + String(repeating: "</domain>", count: 10_000)
+        #expect(throws: DomainXMLError.malformed("it is not well-formed XML")) { try LiveDomain(xml: deep) }
+    }
+}
