@@ -87,8 +87,11 @@ struct ObservingTests {
         let running = try RunningAgent.ready(guest)
         #expect(try running.ask("hello").number("source") == EventSource.snapshots.rawValue)
         #expect(try running.header(.eventSource) == EventSource.snapshots.rawValue)
-        #expect(guest.openCount == 1)
+        // The log still tells of LMBs.
+        guest.log("pseries-hotplug-mem: Memory at 40000000 (drc index 80000004) was hot-added")
         guest.populate(16..<20)
+        #expect(running.agent.step())
+        #expect(try running.events() == [.lmbAdded(base: 0x4000_0000, drcIndex: 0x8000_0004)])
         #expect(try !running.mirrorsTheKernel())
         let answer = try running.sync()
         #expect(answer.number("heals") == 1)
