@@ -69,7 +69,7 @@ public struct KernelLayout: Equatable, Sendable {
         let sectionByteCount = try decimal("SIZE(mem_section)") { 16...128 ~= $0 && $0.isPowerOfTwo }
         self.sectionByteCount = sectionByteCount
         sectionMapOffset = try decimal("OFFSET(mem_section.section_mem_map)") {
-            $0 % 8 == 0 && $0 + 8 <= sectionByteCount
+            $0 % 8 == 0 && $0 <= sectionByteCount - 8
         }
 
         vmemmapPageSizeIndexAddress = try pointer("SYMBOL(mmu_vmemmap_psize)", alignment: 4)
@@ -77,7 +77,7 @@ public struct KernelLayout: Equatable, Sendable {
         let definitionByteCount = try decimal("SIZE(mmu_psize_def)") { 4...1024 ~= $0 && $0 % 4 == 0 }
         pageSizeDefinitionByteCount = definitionByteCount
         pageSizeShiftOffset = try decimal("OFFSET(mmu_psize_def.shift)") {
-            $0 % 4 == 0 && $0 + 4 <= definitionByteCount
+            $0 % 4 == 0 && $0 <= definitionByteCount - 4
         }
     }
 

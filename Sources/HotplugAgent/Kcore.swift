@@ -51,7 +51,7 @@ final class Kcore<System: AgentSystem>: WordMemory {
     /// The word at an effective address.
     func word(at address: UInt64) throws(MemoryAccessError) -> UInt64 {
         guard address % 8 == 0 else { throw .misaligned(address) }
-        if address < bufferAddress || address + 8 > bufferAddress + UInt64(buffer.count) {
+        if buffer.count < 8 || address < bufferAddress || address - bufferAddress > UInt64(buffer.count) - 8 {
             try fill(at: address)
         }
         return Self.field(buffer, Int(address - bufferAddress), 8)

@@ -53,6 +53,7 @@ struct KernelLog<System: AgentSystem> {
 
     /// Reads the next record.
     mutating func next() -> Reading {
+        var isOverwritten = false
         while true {
             switch system.read(descriptor, byteCount: Self.recordByteCount) {
             case .bytes(let bytes):
@@ -62,8 +63,9 @@ struct KernelLog<System: AgentSystem> {
                 if let expectedSequence, record.sequence > expectedSequence {
                     return .lost(recordCount: record.sequence - expectedSequence, then: record)
                 }
-                return .record(record)
-            case .overwritten: continue
+                // Before the first record there is no number to count from: at least one is gone.
+                return isOverwritten ? .lost(recordCount: 1, then: record) : .record(record)
+            case .overwritten: isOverwritten = true
             case .nothingYet: return .nothingYet
             case .end, .failed: return .failed
             }

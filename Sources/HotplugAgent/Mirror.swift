@@ -92,20 +92,18 @@ struct Mirror: ~Copyable {
         var newCount: UInt64 = 0
         try region.beginChange()
         list = VmemmapList(store: RegionNodeStore(region: region))
-        try region.setHeader(.head, 0)
+        try list.store.publish(list.state)
         for node in nodes.reversed() {
             let backing = node.backing
+            var origin = Self.origin(newcomers, eventSequence: 0)
             if let known = origins[backing.virtAddr], known.phys == backing.phys {
-                _ = try link(phys: backing.phys, virtAddr: backing.virtAddr, origin: known.origin)
+                origin = known.origin
             } else {
                 newCount += 1
-                let node = try link(
-                    phys: backing.phys, virtAddr: backing.virtAddr, origin: Self.origin(newcomers, eventSequence: 0))
-                if node == nil {
-                    try publish(
-                        .mirrorFull(virtAddr: backing.virtAddr, phys: backing.phys), microseconds: microseconds)
-                    break
-                }
+            }
+            if try link(phys: backing.phys, virtAddr: backing.virtAddr, origin: origin) == nil {
+                try publish(.mirrorFull(virtAddr: backing.virtAddr, phys: backing.phys), microseconds: microseconds)
+                break
             }
         }
         try region.endChange()

@@ -17,7 +17,7 @@ final class Session<System: AgentSystem> {
     private var healCount: UInt64 = 0
     /// Set when events were lost, or when an event does not say all that the mirror needs.
     private var needsHealing = false
-    /// Between the source's start and the first snapshot's end, events may tell what the snapshot already holds.
+    /// Between a snapshot and the marker that is written after it, events may tell what the snapshot already holds.
     private var isSeeding = true
     /// The newest marker that came back out of the log.
     private var markerReached: UInt64 = 0
@@ -130,6 +130,12 @@ final class Session<System: AgentSystem> {
             try mirror.region.setHeader(.healCount, healCount)
             try mirror.publish(.healed(entryCount: count), microseconds: system.microseconds())
             needsHealing = false
+            isSeeding = true
+            defer { isSeeding = false }
+            guard try catchUp() else {
+                needsHealing = true
+                return false
+            }
         }
         try mirror.publish(.synced(marker: markerReached), microseconds: system.microseconds())
         return true

@@ -69,10 +69,11 @@ extension VmemmapList {
         guard let first = geometry.address(describedAt: max(window, geometry.vmemmapBase)),
             let end = geometry.address(describedAt: window + geometry.vmemmapPageByteCount - 1)
         else { return false }
-        var subsection = first.rawValue.alignedDown(to: MemoryMapGeometry.subsectionByteCount)
-        while subsection <= end.rawValue {
-            if environment.isValid(PhysicalAddress(subsection)) { return true }
-            subsection += MemoryMapGeometry.subsectionByteCount
+        // By number, since the address behind the last sub-section may not fit 64 bits.
+        let size = MemoryMapGeometry.subsectionByteCount
+        for subsection in first.rawValue / size...end.rawValue / size
+        where environment.isValid(PhysicalAddress(subsection * size)) {
+            return true
         }
         return false
     }

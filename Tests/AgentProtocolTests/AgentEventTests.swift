@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import GuestMemory
+import TestSupport
+import Testing
+
+struct AgentEventTests {
+    static let events: [AgentEvent] = [
+        .populateCalled(start: 0xc00c_0000_0010_0000, end: 0xc00c_0000_0010_4000, node: .max),
+        .blockMirrored(
+            virtAddr: 0xc00c_0000_0010_0000, byteCount: 65536, phys: 0x248_0000, mirrorNode: 0x2d_0018),
+        .mappingFailed(errno: 2),
+        .freeCalled(start: 1, end: 2),
+        .lmbAdded(base: 0x4000_0000, drcIndex: 0x8000_0004),
+        .lmbRemoved(base: 0x4000_0000),
+        .hotplugFailed(.add),
+        .hotplugFailed(.remove),
+        .lost(recordCount: 17),
+        .healed(entryCount: 4),
+        .mirrorFull(virtAddr: 3, phys: 4),
+        .synced(marker: 5),
+    ]
+
+    @Test(arguments: events, [ByteOrder.little, .big])
+    func roundTripThroughTheRing(event: AgentEvent, order: ByteOrder) throws {
+        try withRegion(order: order) { region, _ in
+            let ring = EventRing(region)
+            let (kind, operands) = event.encoded
+            let sequence = try ring.publish(kind: kind, microseconds: 9, operands: operands)
+            guard case .record(let record) = try ring.read(sequence) else {
+                Issue.record("no record")
+                return
+            }
+            #expect(record.microseconds == 9)
+            #expect(AgentEvent(record) == event)
+        }
+    }
+
+    /// The numbers are part of the format.
+    @Test func kinds() {
+        #expect(Self.events.map(\.encoded.kind) == [1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 11])
+    }
+
+    @Test(arguments: [0, 12, 13, 255, .max] as [UInt64])
+    func unknownKinds(kind: UInt64) {
+        #expect(AgentEvent(RingRecord(sequence: 1, kind: kind, microseconds: 0, operands: [1, 1, 1, 1])) == nil)
+    }
+
+    @Test(arguments: [0, 3, .max] as [UInt64])
+    func unknownFailures(failure: UInt64) {
+        #expect(AgentEvent(RingRecord(sequence: 1, kind: 7, microseconds: 0, operands: [failure, 0, 0, 0])) == nil)
+    }
+}

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import GuestMemory
+import HotplugAgent
+import TestSupport
+
+/// A made-up ppc64 guest under the agent: files, the kernel's log, its list behind /proc/kcore, and an ivshmem device.
+final class FakeGuest: AgentSystem {
+    private enum File {
+        case content([UInt8], position: Int)
+        case sink(String)
+        case kcore
+        case log(position: UInt64)
+        case channel
+        case console
+        case region
+    }
+
+    /// Whole files, by path. Without an entry a file cannot be opened.
+    var files: [String: [UInt8]] = [:]
+    var folders: [String: [String]] = [:]
+    /// Files that can be written, and what was written to them.
+    var written: [String: [UInt8]] = [:]
+    var memory = FakeKernelMemory()
+    /// Kernel entries, newest first.
+    private(set) var entries: [(node: UInt64, virtAddr: UInt64, phys: UInt64)] = []
+    private var nextNode = FakeKernelMemory.firstNodePage
+
+    /// Records of the log by sequence number; a missing number was never readable.
+    private var records: [UInt64: [UInt8]] = [:]
+    private(set) var nextSequence: UInt64 = 100
+    private var oldestSequence: UInt64 = 100
+    /// Whether what is written to the log comes back out of it.
+    var logEchoes = true
+    var hasLog = true
+    var hasChannel = true
+    var hasKcore = true
+
+    var input: [UInt8] = []
+    private(set) var output: [UInt8] = []
+    private(set) var console: [UInt8] = []
+    private(set) var mounted: [String] = []
+    private(set) var isRaw = false
+    private(set) var isPoweredOff = false
+    private(set) var clock: UInt64 = 1_000_000
+
+    /// Called before the so-many-th opening of /proc/kcore, counting from 1.
+    var beforeKcore: [Int: (FakeGuest) -> Void] = [:]
+    private var kcoreCount = 0
+
+    private let region: HeapWords
+    private var descriptors: [Int: File] = [:]
+    private var nextDescriptor = 3
+
+    static let device = "/sys/bus/pci/devices/0000:00:03.0"
+    static let debugControl = "/sys/kernel/debug/dynamic_debug/control"
+
+    init(regionByteCount: Int = 4 << 20, vmcoreinfo: SampleVmcoreinfo = SampleVmcoreinfo()) {
+        region = HeapWords(byteCount: regionByteCount)
+        files = [
+            "/proc/sys/kernel/osrelease": Array("6.1.0-37-powerpc64le\n".utf8),
+            "/proc/cpuinfo": Array(
+                "processor\t: 0\ncpu\t\t: POWER8\n\nplatform\t: pSeries\nMMU\t\t: Hash\n".utf8),
+            "/sys/devices/system/memory/block_size_bytes": Array("10000000\n".utf8),
+            Self.device + "/vendor": Array("0x1af4\n".utf8),
+            Self.device + "/device": Array("0x1110\n".utf8),
+            Self.device + "/resource2": [],
+            "/sys/bus/pci/devices/0000:00:01.0/vendor": Array("0x1033\n".utf8),
+            "/sys/bus/pci/devices/0000:00:01.0/device": Array("0x0194\n".utf8),
+        ]
+        folders = [
+            "/sys/bus/pci/devices": ["0000:00:01.0", "0000:00:03.0"],
+            "/sys/devices/system/memory": ["block_size_bytes", "uevent"],
+        ]
+        written = [Self.device + "/enable": [], Self.debugControl: []]
+        for index in 0..<4 { setBlock(index, "online") }
+
+        let note = vmcoreinfo.note(order: .native)
+        memory.store(note, at: FakeKernelMemory.note)
+        let noteByteCount = String(note.count + 40, radix: 16)
+        files["/sys/kernel/vmcoreinfo"] = Array("0x0000000000100000 \(noteByteCount)\n".utf8)
+        memory.store(FakeKernelMemory.bytes(of: 2, count: 4), at: FakeKernelMemory.vmemmapPageSizeIndex)
+        memory.store(FakeKernelMemory.bytes(of: 16, count: 4), at: FakeKernelMemory.pageSizeDefinitions + 2 * 96)
+        memory.store(FakeKernelMemory.sectionRoot, at: FakeKernelMemory.sectionRoots)
+        for section in 0..<64 {
+            memory.store(FakeKernelMemory.vmemmapBase | 7, at: FakeKernelMemory.sectionRoot + UInt64(section) * 32)
+        }
+        for _ in 0..<7 { log("something older") }
+    }
+
+    func setBlock(_ index: Int, _ state: String) {
+        let name = "memory\(index)"
+        if folders["/sys/devices/system/memory"]?.contains(name) == false {
+            folders["/sys/devices/system/memory"]?.append(name)
+        }
+        files["/sys/devices/system/memory/\(name)/state"] = Array((state + "\n").utf8)
+    }
+
+    // MARK: The kernel
+
+    /// Puts a record into the log.
+    func log(_ text: String) {
+        records[nextSequence] = Array("7,\(nextSequence),\(clock),-;\(text)\n".utf8)
+        nextSequence += 1
+    }
+
+    /// Skips sequence numbers, as a reader sees them whose records are gone.
+    func loseRecords(_ count: UInt64) {
+        nextSequence += count
+    }
+
+    /// Overwrites everything that is in the log.
+    func overwriteLog() {
+        oldestSequence = nextSequence
+    }
+
+    /// A block that the kernel populates: on its list, and told by dynamic debug when that is on.
+    func populate(virtAddr: UInt64, phys: UInt64, told: Bool = true) {
+        let node = nextNode
+        nextNode += 24
+        if nextNode % 65536 + 24 > 65536 { nextNode += 16 }
+        entries.insert((node, virtAddr, phys), at: 0)
+        memory.store(entries.count > 1 ? entries[1].node : 0, at: node)
+        memory.store(phys, at: node + 8)
+        memory.store(virtAddr, at: node + 16)
+        memory.store(node, at: FakeKernelMemory.listHead)
+        guard told, isDebugging else { return }
+        log("vmemmap_populate \(hex(virtAddr))..\(hex(virtAddr + 0x4000)), node 0")
+        log("      * \(hex(virtAddr))..\(hex(virtAddr + 65536)) allocated at \(hex(LinearMap.base + phys))")
+    }
+
+    /// Takes a block off the kernel's list.
+    func free(virtAddr: UInt64, told: Bool = true) {
+        guard let index = entries.firstIndex(where: { $0.virtAddr == virtAddr }) else { return }
+        let next = index + 1 < entries.count ? entries[index + 1].node : 0
+        memory.store(next, at: index == 0 ? FakeKernelMemory.listHead : entries[index - 1].node)
+        entries.remove(at: index)
+        guard told, isDebugging else { return }
+        log("vmemmap_free \(hex(virtAddr))...\(hex(virtAddr + 0x4000))")
+    }
+
+    /// Populates so many blocks one after the other, from a window on.
+    func populate(_ windows: Range<UInt64>, told: Bool = true) {
+        for window in windows {
+            populate(
+                virtAddr: FakeKernelMemory.vmemmapBase + window << 16, phys: 0x200_0000 + window << 16, told: told)
+        }
+    }
+
+    private var isDebugging: Bool { written[Self.debugControl]?.isEmpty == false }
+
+    func hex(_ number: UInt64) -> String { String(number, radix: 16) }
+
+    // MARK: What the agent did
+
+    /// Lends the region as the host reads it.
+    func withRegion<Result>(_ body: (SharedRegion) throws -> Result) throws -> Result {
+        let layout = try SharedRegionLayout(regionByteCount: region.words.byteCount, pageByteCount: 65536)
+        return try withExtendedLifetime(self) {
+            try body(SharedRegion(words: region.words, layout: layout, order: .native))
+        }
+    }
+
+    /// Takes the lines that the agent wrote since the last time.
+    func takeLines() -> [ControlLine?] {
+        defer { output = [] }
+        return output.split(separator: 0x0a).map { ControlLine(parsing: $0) }
+    }
+
+    var consoleText: String { String(decoding: console, as: UTF8.self) }
+
+    /// How many files are open.
+    var openCount: Int { descriptors.count }
+
+    // MARK: AgentSystem
+
+    func open(_ path: [UInt8], _ mode: OpenMode) -> Int? {
+        let path = String(decoding: path, as: UTF8.self)
+        let file: File
+        switch (path, mode) {
+        case ("/dev/kmsg", .readWriteNonblocking) where hasLog: file = .log(position: oldestSequence)
+        case ("/dev/hvc1", .readWriteNonblocking) where hasChannel: file = .channel
+        case ("/dev/console", .write): file = .console
+        case ("/proc/kcore", .read) where hasKcore:
+            kcoreCount += 1
+            beforeKcore[kcoreCount]?(self)
+            file = .kcore
+        case (Self.device + "/resource2", .readWriteNonblocking) where files[path] != nil: file = .region
+        case (_, .read):
+            guard let content = files[path] else { return nil }
+            file = .content(content, position: 0)
+        case (_, .write) where written[path] != nil: file = .sink(path)
+        default: return nil
+        }
+        defer { nextDescriptor += 1 }
+        descriptors[nextDescriptor] = file
+        return nextDescriptor
+    }
+
+    func close(_ descriptor: Int) {
+        precondition(descriptors.removeValue(forKey: descriptor) != nil, "closed twice")
+    }
+
+    func read(_ descriptor: Int, byteCount: Int) -> ReadResult {
+        switch descriptors[descriptor] {
+        case .content(let content, let position):
+            // Short reads, as sysfs and procfs may give.
+            let piece = Array(content[position...].prefix(min(byteCount, 7)))
+            descriptors[descriptor] = .content(content, position: position + piece.count)
+            return piece.isEmpty ? .end : .bytes(piece)
+        case .log(let position):
+            return readLog(descriptor, position: position)
+        case .channel:
+            guard !input.isEmpty else { return .nothingYet }
+            let piece = Array(input.prefix(byteCount))
+            input.removeFirst(piece.count)
+            return .bytes(piece)
+        default: return .failed(errno: 9)
+        }
+    }
+
+    private func readLog(_ descriptor: Int, position: UInt64) -> ReadResult {
+        guard position >= oldestSequence else {
+            descriptors[descriptor] = .log(position: oldestSequence)
+            return .overwritten
+        }
+        guard let sequence = (position..<max(position, nextSequence)).first(where: { records[$0] != nil }),
+            let record = records[sequence]
+        else { return .nothingYet }
+        descriptors[descriptor] = .log(position: sequence + 1)
+        return .bytes(record)
+    }
+
+    func read(_ descriptor: Int, at offset: UInt64, byteCount: Int) -> ReadResult {
+        guard case .kcore = descriptors[descriptor] else { return .failed(errno: 9) }
+        let bytes = memory.read(at: offset, byteCount: byteCount)
+        return bytes.isEmpty ? .end : .bytes(bytes)
+    }
+
+    func write(_ descriptor: Int, _ bytes: [UInt8]) -> Bool {
+        switch descriptors[descriptor] {
+        case .sink(let path): written[path, default: []] += bytes
+        case .channel: output += bytes
+        case .console: console += bytes
+        case .log:
+            guard logEchoes else { return true }
+            let text = String(decoding: bytes, as: UTF8.self)
+            log(String(text.drop(while: { $0 != ">" }).dropFirst().dropLast()))
+        default: return false
+        }
+        return true
+    }
+
+    func seekToEnd(_ descriptor: Int) -> Bool {
+        guard case .log = descriptors[descriptor] else { return false }
+        descriptors[descriptor] = .log(position: nextSequence)
+        return true
+    }
+
+    func makeRaw(_ descriptor: Int) {
+        guard case .channel = descriptors[descriptor] else { return }
+        isRaw = true
+    }
+
+    func wait(_ first: Int?, _ second: Int?, milliseconds: Int) -> (first: Bool, second: Bool) {
+        func isReady(_ descriptor: Int?) -> Bool {
+            switch descriptor.flatMap({ descriptors[$0] }) {
+            case .log(let position):
+                position < oldestSequence || records.keys.contains { $0 >= position }
+            case .channel: !input.isEmpty
+            default: false
+            }
+        }
+        let ready = (isReady(first), isReady(second))
+        if !ready.0, !ready.1 { clock += UInt64(milliseconds) * 1000 }
+        return ready
+    }
+
+    func names(in folder: StaticString) -> [[UInt8]] {
+        (folders["\(folder)"] ?? []).map { Array($0.utf8) }
+    }
+
+    func map(_ descriptor: Int) -> MappedWords? {
+        // Without `enable` the device's memory does not answer.
+        guard case .region = descriptors[descriptor], written[Self.device + "/enable"] == [0x31] else { return nil }
+        return region.words
+    }
+
+    func mount(_ type: StaticString, at target: StaticString) {
+        mounted.append("\(type) \(target)")
+    }
+
+    func microseconds() -> UInt64 {
+        clock += 1
+        return clock
+    }
+
+    func powerOff() {
+        isPoweredOff = true
+    }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import TestSupport
+
+/// Kernel memory of a made-up guest and its face as /proc/kcore: sparse 64 KiB pages under the linear map.
+struct FakeKernelMemory {
+    static let listHead: UInt64 = 0xc000_0000_0020_0000
+    static let vmemmapPageSizeIndex: UInt64 = 0xc000_0000_0020_000c
+    static let pageSizeDefinitions: UInt64 = 0xc000_0000_0020_1000
+    static let sectionRoots: UInt64 = 0xc000_0000_0030_0000
+    static let sectionRoot: UInt64 = 0xc000_0000_0031_0000
+    static let note: UInt64 = 0xc000_0000_0010_0000
+    static let firstNodePage: UInt64 = 0xc000_0000_0040_0000
+    static let vmemmapBase: UInt64 = 0xc00c_0000_0000_0000
+
+    private static let pageByteCount: UInt64 = 65536
+    /// Where the file holds physical address 0.
+    private static let dataOffset: UInt64 = 0x2_0000
+
+    /// RAM in bytes; what is behind it is in no segment.
+    var byteCount: UInt64 = 1 << 30
+    /// The file's magic number.
+    var magic: [UInt8] = [0x7f, 0x45, 0x4c, 0x46, 2]
+    private var pages: [UInt64: [UInt8]] = [:]
+
+    /// A word in the machine's own order.
+    static func bytes(of word: UInt64, count: Int = 8) -> [UInt8] {
+        let little = (0..<count).map { UInt8(truncatingIfNeeded: word >> UInt64(8 * $0)) }
+        return ByteOrder.native == .little ? little : little.reversed()
+    }
+
+    mutating func store(_ word: UInt64, at address: UInt64) {
+        store(Self.bytes(of: word), at: address)
+    }
+
+    mutating func store(_ bytes: [UInt8], at address: UInt64) {
+        for (index, byte) in bytes.enumerated() {
+            let place = address - LinearMap.base + UInt64(index)
+            let page = place / Self.pageByteCount
+            pages[page, default: [UInt8](repeating: 0, count: Int(Self.pageByteCount))][
+                Int(place % Self.pageByteCount)] = byte
+        }
+    }
+
+    /// The file's header: an ELF header, a note, a segment that is not the linear map's, the linear map's.
+    private var header: [UInt8] {
+        var header = [UInt8](repeating: 0, count: 64 + 3 * 56)
+        func put(_ value: UInt64, _ count: Int, at offset: Int) {
+            header.replaceSubrange(offset..<(offset + count), with: Self.bytes(of: value, count: count))
+        }
+        header.replaceSubrange(0..<magic.count, with: magic)
+        put(64, 8, at: 32)
+        put(56, 2, at: 54)
+        put(3, 2, at: 56)
+        let segments: [(type: UInt64, offset: UInt64, address: UInt64, byteCount: UInt64)] = [
+            (4, 0x1000, 0, 0x1000),
+            (1, 0x1_0000, 0xc008_0000_0000_0000, 0x1000),
+            (1, Self.dataOffset, LinearMap.base, byteCount),
+        ]
+        for (index, segment) in segments.enumerated() {
+            let entry = 64 + index * 56
+            put(segment.type, 4, at: entry)
+            put(segment.offset, 8, at: entry + 8)
+            put(segment.address, 8, at: entry + 16)
+            put(segment.byteCount, 8, at: entry + 32)
+            put(segment.byteCount, 8, at: entry + 40)
+        }
+        return header
+    }
+
+    /// A read of the file, which gives no more than to a page's end at once.
+    func read(at offset: UInt64, byteCount: Int) -> [UInt8] {
+        guard offset >= Self.dataOffset else {
+            let header = header
+            return offset < header.count ? Array(header[Int(offset)...].prefix(byteCount)) : []
+        }
+        let place = offset - Self.dataOffset
+        guard place < self.byteCount else { return [] }
+        let inPage = Int(place % Self.pageByteCount)
+        let count = min(byteCount, Int(Self.pageByteCount) - inPage, Int(self.byteCount - place))
+        guard let page = pages[place / Self.pageByteCount] else { return [UInt8](repeating: 0, count: count) }
+        return Array(page[inPage..<(inPage + count)])
+    }
+}

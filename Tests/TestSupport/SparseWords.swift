@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import GuestMemory
+
+/// Word memory of which only single words are mapped.
+package struct SparseWords: WordMemory {
+    package var content: [UInt64: UInt64]
+
+    package init(_ content: [UInt64: UInt64] = [:]) {
+        self.content = content
+    }
+
+    package func word(at address: UInt64) throws(MemoryAccessError) -> UInt64 {
+        guard address % 8 == 0 else { throw .misaligned(address) }
+        guard let word = content[address] else { throw .unmapped(address) }
+        return word
+    }
+}
+
+/// SplitMix64: the same numbers for the same seed, everywhere.
+package struct SeededGenerator: RandomNumberGenerator {
+    private var state: UInt64
+
+    package init(seed: UInt64) {
+        state = seed
+    }
+
+    package mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+}
