@@ -77,7 +77,8 @@ struct RunCommand: AsyncParsableCommand {
         let guest = try GuestConfiguration(
             cpu: cpu, cpuCount: vcpus, bootMemoryByteCount: memory.value, plugs: plugs,
             kernel: GuestImages.kernel(named: kernel, environment: environment),
-            initramfs: GuestImages.initramfs(environment: environment, executable: Self.executable), append: append)
+            initramfs: GuestImages.initramfs(environment: environment, executable: GuestImages.executable),
+            append: append)
         let steps = steps(guest, plugs: plugs)
         if dryRun { return try printPlan(guest, steps) }
 
@@ -102,11 +103,6 @@ struct RunCommand: AsyncParsableCommand {
         if let error = report.results.error { Self.tell(error) }
         if keep { Self.tell("the guest runs on; 'qemu-harness prune --kept' ends it") }
         if report.exitCode != ExitStatus.passed { throw ExitCode(report.exitCode) }
-    }
-
-    private static var executable: URL {
-        // On Linux this link always leads to the program that runs, however it was called.
-        URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
     }
 
     private static func tell(_ text: String) {
