@@ -141,14 +141,25 @@ import Testing
             let deadMemory = memory.appending("qh-dead")
             for path in [dead, deadMemory] { try makeFolder(path) }
             try writeFile(dead.appending("lock"), "")
-            // What a process that just starts has: no lock yet.
-            let young = folder.appending("qh-young")
-            try makeFolder(young)
+            // What one leaves that was killed while it made its root.
+            let draft = folder.appending(".qh-draft")
+            try makeFolder(draft)
+            // What was left running on purpose.
+            let kept = folder.appending("qh-kept")
+            try makeFolder(kept)
+            try writeFile(kept.appending("kept"), "")
 
-            #expect(try EmbeddedRoot.removeAbandoned(parent: folder, memoryParent: memory) == ["dead"])
-            #expect(!exists(dead))
-            #expect(!exists(deadMemory))
-            #expect(exists(young))
+            func abandoned(_ includingKept: Bool, isDryRun: Bool) throws -> [String] {
+                try EmbeddedRoot.removeAbandoned(
+                    parent: folder, memoryParent: memory, includingKept: includingKept, isDryRun: isDryRun)
+            }
+            #expect(try abandoned(true, isDryRun: true) == ["draft", "dead", "kept"])
+            #expect(exists(dead) && exists(draft) && exists(kept))
+            #expect(try abandoned(false, isDryRun: false) == ["draft", "dead"])
+            #expect(!exists(dead) && !exists(deadMemory) && !exists(draft))
+            #expect(exists(kept))
+            #expect(try abandoned(true, isDryRun: false) == ["kept"])
+            #expect(!exists(kept))
             #expect(exists(root.path))
         }
     }

@@ -26,14 +26,14 @@ struct QemuHarness: AsyncParsableCommand {
     static func main() async {
         do {
             var command = try parseAsRoot()
+            if !(command is PruneCommand) { try removeLeftovers() }
             if var asyncCommand = command as? any AsyncParsableCommand {
                 try await asyncCommand.run()
             } else {
                 try command.run()
             }
         } catch let error as HarnessError {
-            let text = "qemu-harness: \(error)\n"
-            try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
+            tell("\(error)")
             switch error {
             case .usage: Foundation.exit(ExitStatus.usage)
             case .infrastructure: Foundation.exit(ExitStatus.infrastructure)
@@ -42,5 +42,14 @@ struct QemuHarness: AsyncParsableCommand {
             // ArgumentParser's own: help and version (0), wrong arguments (64), and the codes that commands end with.
             exit(withError: error)
         }
+    }
+    /// Every command begins with this, so that nothing a killed run left lies around for long.
+    private static func removeLeftovers() throws {
+        for identifier in try Workplace.prune() { tell("removed what the dead run \(identifier) left") }
+    }
+
+    /// Says something to the person on stderr. A closed stderr is nobody's loss.
+    static func tell(_ text: String) {
+        try? FileHandle.standardError.write(contentsOf: Data("qemu-harness: \(text)\n".utf8))
     }
 }
