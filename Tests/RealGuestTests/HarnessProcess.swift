@@ -85,20 +85,23 @@ struct HarnessProcess {
             try await Task.sleep(for: .milliseconds(20))
         }
     }
-}
 
-/// What runs may not leave behind: files of theirs in the two folders they use, and processes on those.
-func leftovers() throws -> [String] {
-    var found: [String] = []
-    for folder in ["/tmp", "/dev/shm"] {
-        found += try FileManager.default.contentsOfDirectory(atPath: folder)
-            .filter { $0.wholeMatch(of: /qh-[a-z0-9]{8}(\.shared)?/) != nil && !$0.contains(Lab.identifier) }
-            .map { "\(folder)/\($0)" }
+    /// What this test's runs have left behind: files in the two folders that runs use, and processes.
+    ///
+    /// Other runs on the machine are none of this test's business.
+    func leftovers() throws -> [String] {
+        let identifiers = try FileManager.default.contentsOfDirectory(atPath: runsDirectory.path)
+            .compactMap { $0.contains("Z-") ? $0.split(separator: "-").last.map(String.init) : nil }
+        var found = identifiers.flatMap { identifier in
+            ["/tmp/qh-\(identifier)", "/tmp/.qh-\(identifier)", "/dev/shm/qh-\(identifier)"].flatMap {
+                [$0, $0 + ".shared"]
+            }
+        }.filter { FileManager.default.fileExists(atPath: $0) }
+        for entry in try FileManager.default.contentsOfDirectory(atPath: "/proc") where Int(entry) != nil {
+            guard let commandLine = FileManager.default.contents(atPath: "/proc/\(entry)/cmdline") else { continue }
+            let text = String(decoding: commandLine, as: UTF8.self)
+            if identifiers.contains(where: { text.contains("guest=qh-\($0)") }) { found.append("process \(entry)") }
+        }
+        return found
     }
-    for entry in try FileManager.default.contentsOfDirectory(atPath: "/proc") where Int(entry) != nil {
-        guard let commandLine = FileManager.default.contents(atPath: "/proc/\(entry)/cmdline") else { continue }
-        let text = String(decoding: commandLine, as: UTF8.self)
-        if text.hasPrefix("/usr/bin/qemu-system-ppc64"), text.contains("guest=qh-") { found.append("process \(entry)") }
-    }
-    return found
 }
