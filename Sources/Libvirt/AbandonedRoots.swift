@@ -32,14 +32,15 @@ extension EmbeddedRoot {
             let runID = String(rootName.dropFirst(prefix.count))
             let root = parent.appending(name)
             guard isRunID(runID), owner(of: root) == geteuid() else { continue }
-            var lock: FileDescriptor?
-            defer { try? lock?.close() }
+            let lock: FileDescriptor
             do throws(EmbeddedRootError) {
                 lock = try lockFile(root.appending(lockName), options: .noFollow)
             } catch {
-                // Locked: its process lives. No lock file at all: it died while it made or removed the root.
-                if case .inUse = error { continue }
+                // Locked: its process lives. No lock file: not ours, or so young or so far removed that it is empty.
+                if case .file = error, !isDryRun { rmdir(root.string) }
+                continue
             }
+            defer { try? lock.close() }
             if !includingKept, owner(of: root.appending(keptName)) != nil { continue }
             guard isDryRun == false else {
                 found.append(runID)

@@ -143,7 +143,8 @@ extension EmbeddedRoot {
     /// What the root's name starts with, and those of the memory folder and the shared file.
     static let prefix = "qh-"
 
-    static let lockName = "lock"
+    /// A name that nobody else gives a file, because folders that hold it are removed.
+    static let lockName = "qemu-harness.lock"
 
     static let keptName = "kept"
 
@@ -197,14 +198,15 @@ extension EmbeddedRoot {
         }
     }
 
-    /// Removes a run's files; the root last, because a pruner looks for that.
+    /// Removes a run's files; the root's lock last, because a pruner knows a root by it.
     static func remove(
         runID: String,
         root: FilePath,
         memoryDirectory: FilePath
     ) throws(EmbeddedRootError) {
         let shared = sharedMemoryFolder.appending(sharedMemoryName(runID: runID))
-        let failures = [memoryDirectory, shared, root].compactMap { removeTree($0) }
+        let inside = names(in: root).filter { $0 != lockName }.map { root.appending($0) }
+        let failures = ([memoryDirectory, shared] + inside + [root]).compactMap { removeTree($0) }
         if let first = failures.first { throw first }
     }
 

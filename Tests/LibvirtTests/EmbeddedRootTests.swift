@@ -140,13 +140,21 @@ import Testing
             let dead = folder.appending("qh-dead")
             let deadMemory = memory.appending("qh-dead")
             for path in [dead, deadMemory] { try makeFolder(path) }
-            try writeFile(dead.appending("lock"), "")
+            try writeFile(dead.appending(EmbeddedRoot.lockName), "")
             // What one leaves that was killed while it made its root.
             let draft = folder.appending(".qh-draft")
             try makeFolder(draft)
+            try writeFile(draft.appending(EmbeddedRoot.lockName), "")
+            let empty = folder.appending(".qh-empty")
+            try makeFolder(empty)
+            // Somebody else's, by its content.
+            let foreign = folder.appending("qh-foreign")
+            try makeFolder(foreign)
+            try writeFile(foreign.appending("notes"), "")
             // What was left running on purpose.
             let kept = folder.appending("qh-kept")
             try makeFolder(kept)
+            try writeFile(kept.appending(EmbeddedRoot.lockName), "")
             try writeFile(kept.appending("kept"), "")
 
             func abandoned(_ includingKept: Bool, isDryRun: Bool) throws -> [String] {
@@ -156,8 +164,8 @@ import Testing
             #expect(try abandoned(true, isDryRun: true) == ["draft", "dead", "kept"])
             #expect(exists(dead) && exists(draft) && exists(kept))
             #expect(try abandoned(false, isDryRun: false) == ["draft", "dead"])
-            #expect(!exists(dead) && !exists(deadMemory) && !exists(draft))
-            #expect(exists(kept))
+            #expect(!exists(dead) && !exists(deadMemory) && !exists(draft) && !exists(empty))
+            #expect(exists(kept) && exists(foreign))
             #expect(try abandoned(true, isDryRun: false) == ["kept"])
             #expect(!exists(kept))
             #expect(exists(root.path))
