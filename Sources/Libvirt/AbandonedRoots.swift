@@ -37,7 +37,8 @@ extension EmbeddedRoot {
                 lock = try lockFile(root.appending(lockName), options: .noFollow)
             } catch {
                 // Locked: its process lives. No lock file: not ours, or so young or so far removed that it is empty.
-                if case .file = error, !isDryRun { rmdir(root.string) }
+                // A C string that lives for the length of the call; a folder with files in it stays.
+                if case .file = error, !isDryRun { _ = unsafe rmdir(root.string) }
                 continue
             }
             defer { try? lock.close() }
