@@ -68,12 +68,30 @@ let package = Package(
             swiftSettings: everywhere
         ),
 
+        .target(
+            name: "TestSupport", dependencies: ["GuestMemory"], path: "Tests/TestSupport", swiftSettings: everywhere),
+        .testTarget(
+            name: "GuestMemoryTests", dependencies: ["GuestMemory", "TestSupport"], swiftSettings: everywhere),
+        .testTarget(
+            name: "VmemmapPopulateTests", dependencies: ["GuestMemory", "VmemmapPopulate", "TestSupport"],
+            swiftSettings: everywhere),
+        .testTarget(
+            name: "AgentProtocolTests", dependencies: ["AgentProtocol", "GuestMemory", "TestSupport"],
+            swiftSettings: everywhere),
+        .testTarget(
+            name: "HotplugAgentTests",
+            dependencies: ["HotplugAgent", "AgentProtocol", "GuestMemory", "VmemmapPopulate", "TestSupport"],
+            swiftSettings: everywhere),
         .testTarget(
             name: "LibvirtTests",
             dependencies: ["Libvirt", .product(name: "SystemPackage", package: "swift-system")],
             resources: [.copy("Fixtures")],
             swiftSettings: everywhere
         ),
+        .testTarget(
+            name: "VerificationTests",
+            dependencies: ["Verification", "GuestMemory", "VmemmapPopulate", "TestSupport"],
+            swiftSettings: everywhere),
         // The program itself is a dependency, so that it is built with the tests that start it.
         .testTarget(
             name: "RealGuestTests",
