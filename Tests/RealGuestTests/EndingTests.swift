@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import RunRecord
+import Subprocess
 import Testing
 
 extension RealGuest {

@@ -2,6 +2,7 @@
 
 import Foundation
 import RunRecord
+import Subprocess
 import Testing
 import Verification
 
@@ -25,7 +26,8 @@ extension RealGuest {
             #expect(verdicts.last?.provenance == [.seeded: 16, .observed: 16])
             // Each block of the plugged GiB is new, at the 64 KiB windows behind the first GiB's, newest first.
             let virts = results.steps.last { $0.verdict != nil }?.newEntries?.map(\.virtAddr)
-            #expect(virts == (16..<32).reversed().map { 0xc00c_0000_0000_0000 + $0 << 16 })
+            let expected = (UInt64(16)..<32).reversed().map { 0xc00c_0000_0000_0000 + $0 << 16 }
+            #expect(virts == expected)
 
             let guest = try harness.information().guest
             #expect(guest.mmu == "hash")

@@ -52,8 +52,8 @@ struct HarnessProcess {
             try await body(execution.processIdentifier)
         }
         return Ending(
-            status: result.terminationStatus, output: result.standardOutput ?? "",
-            errors: result.standardError ?? "")
+            status: result.terminationStatus, output: result.standardOutput,
+            errors: result.standardError)
     }
 
     /// The newest record.
@@ -74,11 +74,14 @@ struct HarnessProcess {
     }
 
     /// Waits until the newest record has an event of a kind.
-    func waitForEvent(_ kind: String, containing text: String = "") async throws {
+    func waitForEvent(_ kind: String, containing text: String? = nil) async throws {
         let events = record.appending(path: RunDirectory.eventsName)
         while true {
             let lines = (try? String(contentsOf: events, encoding: .utf8))?.split(separator: "\n") ?? []
-            if lines.contains(where: { $0.contains("\"kind\":\"\(kind)\"") && $0.contains(text) }) { return }
+            let found = lines.contains { line in
+                line.contains("\"kind\":\"\(kind)\"") && (text.map { line.contains($0) } ?? true)
+            }
+            if found { return }
             try await Task.sleep(for: .milliseconds(20))
         }
     }

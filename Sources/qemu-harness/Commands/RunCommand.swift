@@ -20,7 +20,8 @@ struct RunCommand: AsyncParsableCommand {
     var cpu: DomainDescription.CPUModel = .power8
 
     @Option(
-        help: ArgumentHelp("Kernel: a vmlinux file, or a name that scripts/guest-kernel knows.", valueName: "path|name"))
+        help: ArgumentHelp("Kernel: a vmlinux file, or a name that scripts/guest-kernel knows.", valueName: "path|name")
+    )
     var kernel = "6.1"
 
     @Option(help: ArgumentHelp("Memory at boot, a multiple of 256MiB.", valueName: "size"))
@@ -82,8 +83,9 @@ struct RunCommand: AsyncParsableCommand {
         let guest = try GuestConfiguration(
             cpu: cpu, cpuCount: vcpus, bootMemoryByteCount: memory.value, plugs: plugs,
             kernel: GuestImages.kernel(named: kernel, environment: environment),
-            initramfs: GuestImages.initramfs(environment: environment, executable: Self.executable), append: append)
-        let steps = Self.steps(guest, plugs: plugs)
+            initramfs: GuestImages.initramfs(environment: environment, executable: GuestImages.executable),
+            append: append)
+        let steps = steps(guest, plugs: plugs)
         if dryRun { return try printPlan(guest, steps) }
 
         for identifier in try Workplace.prune(includingKept: false) {
@@ -109,11 +111,6 @@ struct RunCommand: AsyncParsableCommand {
         if report.exitCode != ExitStatus.passed { throw ExitCode(report.exitCode) }
     }
 
-    private static var executable: URL {
-        // On Linux this link always leads to the program that runs, however it was called.
-        URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
-    }
-
     private static func tell(_ text: String) {
         write(Data("qemu-harness: \(text)\n".utf8), to: .standardError)
     }
@@ -125,15 +122,16 @@ struct RunCommand: AsyncParsableCommand {
 
     private func printPlan(_ guest: GuestConfiguration, _ steps: [any RunStep]) throws {
         let domain = guest.domain(
-            name: "qh-example", console: "/run/console.log", control: "/run/control.sock", sharedName: "qh-example.shared")
+            name: "qh-example", console: "/run/console.log", control: "/run/control.sock",
+            sharedName: "qh-example.shared")
         print(try domain.xml())
         for (index, step) in steps.enumerated() { print("\(index + 1) \(step.title)") }
     }
 
-    /// No plan: verify before and after each plug.
-    static func steps(_ guest: GuestConfiguration, plugs: [UInt64]) -> [any RunStep] {
+    /// No plan: verify before and after each plug, then switch the guest off unless it is kept.
+    private func steps(_ guest: GuestConfiguration, plugs: [UInt64]) -> [any RunStep] {
         var steps: [any RunStep] = [BootStep(configuration: guest), VerifyStep()]
         for plug in plugs { steps += [PlugStep(byteCount: plug), VerifyStep()] as [any RunStep] }
-        return steps + [PowerOffStep()]
+        return keep ? steps : steps + [PowerOffStep()]
     }
 }

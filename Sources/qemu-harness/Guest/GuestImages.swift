@@ -48,6 +48,9 @@ enum GuestImages {
         throw HarnessError.infrastructure("the agent is not built: run scripts/build-agent")
     }
 
+    /// The program that runs, however it was called: on Linux this link always leads there.
+    static var executable: URL { URL(filePath: "/proc/self/exe").resolvingSymlinksInPath() }
+
     /// Where this program keeps what can be made anew.
     static func cache(_ environment: [String: String]) -> URL {
         let base =
@@ -66,10 +69,12 @@ enum GuestImages {
         }
         let header = [UInt8]((try? handle.read(upToCount: 20)) ?? Data())
         guard header.count == 20, header.starts(with: [0x7f, 0x45, 0x4c, 0x46]) else {
-            throw HarnessError.usage("the kernel \(kernel.path) is no ELF file; a vmlinux or vmlinuz of ppc64 is wanted")
+            throw HarnessError.usage(
+                "the kernel \(kernel.path) is no ELF file; a vmlinux or vmlinuz of ppc64 is wanted")
         }
         let isLittleEndian = header[5] == 1
-        let machine = isLittleEndian ? Int(header[18]) | Int(header[19]) << 8 : Int(header[19]) | Int(header[18]) << 8
+        let (low, high) = isLittleEndian ? (header[18], header[19]) : (header[19], header[18])
+        let machine = Int(low) | Int(high) << 8
         // EM_PPC64
         guard header[4] == 2, machine == 21 else {
             throw HarnessError.usage(

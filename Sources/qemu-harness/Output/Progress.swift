@@ -22,7 +22,8 @@ struct Progress: Sendable {
 
     init(style: Style) {
         isSilent = style == .none
-        isTerminal = style == .auto && isatty(STDERR_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
+        isTerminal =
+            style == .auto && isatty(STDERR_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
     }
 
     func begin(_ step: StepResult) {
@@ -44,8 +45,10 @@ struct Progress: Sendable {
 
     private func summary(_ step: StepResult, _ information: RunInformation) -> String {
         if let verdict = step.verdict {
-            return "\(verdict.entryCount) entries, \(verdict.coveredSectionCount) of \(verdict.sectionCount) sections "
-                + "covered: " + (verdict.findings.isEmpty ? step.outcome.rawValue : "\(verdict.findings.count) findings")
+            let entries = verdict.entryCount == 1 ? "1 entry" : "\(verdict.entryCount) entries"
+            let judgement = verdict.findings.isEmpty ? step.outcome.rawValue : "\(verdict.findings.count) findings"
+            return "\(entries), \(verdict.coveredSectionCount) of \(verdict.sectionCount) sections covered: "
+                + judgement
         }
         if step.outcome != .passed { return step.outcome.rawValue }
         if step.number == 1, let release = information.guest.kernelRelease { return "Linux \(release)" }

@@ -104,7 +104,9 @@ struct ResultTable {
 
     /// As a shell takes it.
     private static func quoted(_ argument: String) -> String {
-        let isPlain = !argument.isEmpty && argument.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_./=:,+".contains($0)) }
+        let isPlain =
+            !argument.isEmpty
+            && argument.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_./=:,+".contains($0)) }
         return isPlain ? argument : "'" + argument.replacing("'", with: "'\\''") + "'"
     }
 }
