@@ -105,14 +105,22 @@ import Testing
         #expect(try left() == [])
     }
 
-    @Test func aDryRunPrintsThePlanAndLeavesNothing() throws {
-        let ending = try run(["--kernel", folder.path("vmlinux"), "--plug", "256MiB", "--append", "quiet", "--dry-run"])
+    @Test(arguments: [
+        ([], "1 boot\n2 verify\n3 plug 1 GiB\n4 verify\n5 power off\n"),
+        (
+            ["--plug", "256MiB", "--plug", "2GiB", "--append", "quiet"],
+            "1 boot\n2 verify\n3 plug 256 MiB\n4 verify\n5 plug 2 GiB\n6 verify\n7 power off\n"
+        ),
+        (["--keep"], "1 boot\n2 verify\n3 plug 1 GiB\n4 verify\n"),
+    ])
+    func aDryRunPrintsThePlanAndLeavesNothing(arguments: [String], steps: String) throws {
+        let ending = try run(["--kernel", folder.path("vmlinux"), "--dry-run"] + arguments)
         #expect(ending.status == 0)
         #expect(ending.errors == "")
         #expect(ending.output.contains("<domain "))
         #expect(ending.output.contains("<kernel>\(folder.path("vmlinux"))</kernel>"))
         #expect(ending.output.contains("<initrd>\(folder.path("agent/initramfs-ppc64le.cpio.gz"))</initrd>"))
-        #expect(ending.output.hasSuffix("1 boot\n2 verify\n3 plug 256 MiB\n4 verify\n5 power off\n"))
+        #expect(ending.output.hasSuffix("</domain>\n\n" + steps))
         #expect(try left() == [])
     }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Foundation
 import Libvirt
 import Testing
 
@@ -61,14 +60,6 @@ import Testing
 
     @Test(arguments: ["0.1", "1000"]) func takesTheLimitsOfSlowdown(factor: String) throws {
         #expect(try RunCommand.parse(["--slowdown", factor]).slowdown == Double(factor))
-    }
-
-    @Test func verifiesBeforeAndAfterEachPlug() throws {
-        let guest = try GuestConfiguration(
-            cpu: .power8, cpuCount: 1, bootMemoryByteCount: 1 << 30, plugs: [], kernel: URL(filePath: "/k"),
-            initramfs: URL(filePath: "/i"), append: "")
-        let titles = RunCommand.steps(guest, plugs: [1 << 30, 256 << 20]).map(\.title)
-        #expect(titles == ["boot", "verify", "plug 1 GiB", "verify", "plug 256 MiB", "verify", "power off"])
     }
 
     @Test func stretchesEveryLimit() {
