@@ -32,17 +32,17 @@ struct QemuHarness: AsyncParsableCommand {
             } else {
                 try command.run()
             }
-        } catch let error as HarnessError {
-            tell("\(error)")
-            switch error {
-            case .usage: Foundation.exit(ExitStatus.usage)
-            case .infrastructure: Foundation.exit(ExitStatus.infrastructure)
-            }
-        } catch {
+        } catch HarnessError.usage(let message) {
+            fail(message, ExitStatus.usage)
+        } catch let error where error is ExitCode || exitCode(for: error) != .failure {
             // ArgumentParser's own: help and version (0), wrong arguments (64), and the codes that commands end with.
             exit(withError: error)
+        } catch {
+            // An error that nobody thought of is no finding, which is what ArgumentParser's code for it would say.
+            fail("\(error)", ExitStatus.infrastructure)
         }
     }
+
     /// Every command begins with this, so that nothing a killed run left lies around for long.
     private static func removeLeftovers() throws {
         for identifier in try Workplace.prune() { tell("removed what the dead run \(identifier) left") }
@@ -51,5 +51,10 @@ struct QemuHarness: AsyncParsableCommand {
     /// Says something to the person on stderr. A closed stderr is nobody's loss.
     static func tell(_ text: String) {
         try? FileHandle.standardError.write(contentsOf: Data("qemu-harness: \(text)\n".utf8))
+    }
+
+    private static func fail(_ message: String, _ status: Int32) -> Never {
+        tell(message)
+        Foundation.exit(status)
     }
 }

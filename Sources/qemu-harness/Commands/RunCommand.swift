@@ -69,6 +69,12 @@ struct RunCommand: AsyncParsableCommand {
         guard slowdown.isFinite, 0.1...1000 ~= slowdown else {
             throw ValidationError("--slowdown \(slowdown) is outside 0.1 to 1000")
         }
+        if let control = append.unicodeScalars.first(where: { $0.properties.generalCategory == .control }) {
+            let code = String(control.value, radix: 16, uppercase: true)
+            throw ValidationError(
+                "--append holds the character U+\(String(repeating: "0", count: 4 - code.count))\(code), which a kernel's "
+                    + "command line cannot have")
+        }
     }
 
     func run() async throws {

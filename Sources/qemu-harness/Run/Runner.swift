@@ -112,20 +112,8 @@ struct Runner {
         record: RunDirectory, information: inout RunInformation, results: [StepResult], failure: (any Error)?,
         interrupts: Interrupts
     ) throws -> Report {
-        let outcome: Outcome =
-            if failure is CancellationError {
-                .interrupted
-            } else if results.contains(where: { !$0.allFindings.isEmpty }) {
-                // What was found stays found, also when the run could not go on.
-                .failed
-            } else if failure != nil {
-                .error
-            } else if results.contains(where: { $0.outcome == .skipped }) {
-                .skipped
-            } else {
-                .passed
-            }
-        let message = failure.flatMap { $0 is CancellationError ? nil : "\($0)" }
+        let outcome = Self.outcome(results, failure: failure, wasInterrupted: interrupts.signal != nil)
+        let message = failure.flatMap { outcome == .interrupted ? nil : "\($0)" }
         information.finishedAt = Date()
         information.outcome = outcome
         let exitCode = Self.exitCode(outcome, interrupts)
@@ -138,6 +126,16 @@ struct Runner {
         try record.write(information)
         return Report(
             results: runResults, information: information, directory: record.url, exitCode: exitCode)
+    }
+
+    /// What a run's steps, and the error that ended it, come to.
+    static func outcome(_ results: [StepResult], failure: (any Error)?, wasInterrupted: Bool) -> Outcome {
+        // Whatever fails after a signal fails because of it.
+        if failure != nil, wasInterrupted || failure is CancellationError { return .interrupted }
+        // What was found stays found, also when the run could not go on.
+        if results.contains(where: { !$0.allFindings.isEmpty }) { return .failed }
+        if failure != nil { return .error }
+        return results.contains { $0.outcome == .skipped } ? .skipped : .passed
     }
 
     /// The process's exit code for an outcome.
