@@ -58,7 +58,7 @@ import Testing
             #expect(throws: EmbeddedRootError.self) {
                 try EmbeddedRoot(runID: "run-1", parent: folder, memoryParent: memory, capabilitiesCache: cache)
             }
-            #expect(exists(root.path.appending("lock")))
+            #expect(exists(root.path.appending(EmbeddedRoot.lockName)))
             #expect(exists(root.memoryDirectory))
         }
     }
