@@ -48,7 +48,7 @@ enum Lab {
         let record = try RunDirectory(parent: parent, identifier: identifier, startedAt: Date())
         let runner = Runner(
             steps: [BootStep(configuration: configuration)] + steps, configuration: configuration,
-            patience: Patience(factor: 4), progress: Progress(style: .none), keepsGuest: false)
+            connection: .embedded, patience: Patience(factor: 4), progress: Progress(style: .none), keepsGuest: false)
         let root = try root.get()
         return try await Interrupts.watching { interrupts in
             try await runner.run(record: record, root: root, interrupts: interrupts, commandLine: ["lab"])

@@ -39,6 +39,13 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Virtual CPUs.", valueName: "count"))
     var vcpus = 1
 
+    @Option(
+        help: ArgumentHelp(
+            "libvirt to use: qemu:///embed, qemu:///session or qemu:///system; LIBVIRT_DEFAULT_URI says it as well. "
+                + "(default: qemu:///embed)",
+            valueName: "uri"))
+    var connect: String?
+
     @Option(help: ArgumentHelp("Directory for the record of the run.", valueName: "directory"))
     var runsDir = "runs"
 
@@ -85,11 +92,12 @@ struct RunCommand: AsyncParsableCommand {
             kernel: GuestImages.kernel(named: kernel, environment: environment),
             initramfs: GuestImages.initramfs(environment: environment, executable: GuestImages.executable),
             append: append)
+        let connection = try ConnectionTarget(option: connect, environment: environment)
         let steps = steps(guest, plugs: plugs)
         if dryRun { return try printPlan(guest, steps) }
 
         let runner = Runner(
-            steps: steps, configuration: guest, patience: Patience(factor: slowdown),
+            steps: steps, configuration: guest, connection: connection, patience: Patience(factor: slowdown),
             progress: Progress(style: progress), keepsGuest: keep)
         let workplace = Workplace(runsDirectory: URL(filePath: runsDir), environment: environment)
         let commandLine = CommandLine.arguments

@@ -36,13 +36,19 @@ actor GuestMachine {
     ///
     /// The shared region's file is made first, for this user only and in full size: QEMU would make it readable for all.
     static func start(
-        _ configuration: GuestConfiguration, root: EmbeddedRoot, connection: Connection, record: RunDirectory,
-        patience: Patience
+        _ configuration: GuestConfiguration, root: EmbeddedRoot, connection: Connection,
+        owner: (user: UInt32, group: UInt32)?, record: RunDirectory, patience: Patience
     ) async throws -> GuestMachine {
         let region = root.sharedMemoryFile
         let descriptor = try FileDescriptor.open(
             region, .readWrite, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
-        try descriptor.closeAfter { try descriptor.resize(to: Int64(configuration.sharedRegionByteCount)) }
+        try descriptor.closeAfter {
+            try descriptor.resize(to: Int64(configuration.sharedRegionByteCount))
+            // A daemon may run QEMU as another user; only root can give it the file, and only root reads its memory.
+            if let owner, owner.user != geteuid(), fchown(descriptor.rawValue, owner.user, owner.group) != 0 {
+                throw Errno(rawValue: errno)
+            }
+        }
         let regionFile = try MappedFile(region, byteCount: configuration.sharedRegionByteCount)
 
         let description = configuration.domain(

@@ -19,6 +19,8 @@ protocol RunStep: Sendable {
 struct RunContext {
     let root: EmbeddedRoot
     let connection: Connection
+    /// Whom a daemon runs QEMU as; nil for the embedded driver, which runs it as this user.
+    let emulatorOwner: (user: UInt32, group: UInt32)?
     let record: RunDirectory
     let patience: Patience
     var information: RunInformation
@@ -44,7 +46,8 @@ struct BootStep: RunStep {
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let machine = try await GuestMachine.start(
-            configuration, root: context.root, connection: context.connection, record: context.record,
+            configuration, root: context.root, connection: context.connection, owner: context.emulatorOwner,
+            record: context.record,
             patience: context.patience)
         context.machine = machine
         context.information.versions.qemu = try await machine.domain.qemuVersion()

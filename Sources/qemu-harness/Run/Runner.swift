@@ -10,6 +10,7 @@ import Verification
 struct Runner {
     let steps: [any RunStep]
     let configuration: GuestConfiguration
+    let connection: ConnectionTarget
     let patience: Patience
     let progress: Progress
     /// Leaves the guest running.
@@ -44,11 +45,12 @@ struct Runner {
         var failure: (any Error)?
         do {
             try LibvirtRuntime.start(logFile: FilePath(record.libvirtLog.path))
-            let connection = try await root.connect()
+            let libvirt = try await connection.open(root: root)
             information.versions.libvirt = "\(try Connection.libraryVersion())"
             try record.write(information)
             var context = RunContext(
-                root: root, connection: connection, record: record, patience: patience, information: information)
+                root: root, connection: libvirt, emulatorOwner: try await connection.emulatorOwner(libvirt),
+                record: record, patience: patience, information: information)
             do {
                 try await take(&results, in: &context)
             } catch {
