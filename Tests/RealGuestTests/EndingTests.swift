@@ -6,6 +6,8 @@ import RunRecord
 import Subprocess
 import Testing
 
+@testable import qemu_harness
+
 extension RealGuest {
     /// The ways in which a run ends early, and what it leaves then.
     @Suite struct Endings {
@@ -76,6 +78,17 @@ extension RealGuest {
             #expect(ending.errors.contains("Kernel panic - not syncing"))
             #expect(try harness.information().outcome == .error)
             #expect(try harness.leftovers() == [])
+        }
+
+        /// A machine on which the other tests run has all that a run needs.
+        @Test func doctorFindsNothingToMend() async throws {
+            let ending = try await HarnessProcess.start(["doctor", "--json"])
+            #expect(ending.status == .exited(0), "\(ending.output)")
+            let diagnoses = try JSONDecoder().decode([Diagnosis].self, from: Data(ending.output.utf8))
+            #expect(diagnoses.allSatisfy { $0.status != .fail })
+            #expect(
+                Set(diagnoses.map(\.name)).isSuperset(of: ["qemu", "libvirt", "shared memory", "guest kernel", "agent"])
+            )
         }
     }
 }
