@@ -36,6 +36,11 @@ public struct EmulatedKernel: PopulateEnvironment {
     /// How many node pages were handed out; they are never given back.
     public var nodePageCount: UInt64 { arena.pageCount }
 
+    /// How much memory has a populated memory map, in bytes.
+    public var validByteCount: UInt64 {
+        valid.ranges.reduce(0) { $0 + ($1.upperBound - $1.lowerBound) }
+    }
+
     mutating func addPresent(_ range: Range<UInt64>) { present.insert(range) }
 
     mutating func removePresent(_ range: Range<UInt64>) { present.remove(range) }

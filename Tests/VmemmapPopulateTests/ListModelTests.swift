@@ -95,7 +95,7 @@ struct ListModelTests {
             rules: .hash, page: 65536, vmemmapPage: 65536, boot: 1, plug: 1..<4, entries: [16, 64, 16]),
         Guest(rules: .radixList, page: 65536, vmemmapPage: 2 << 20, boot: 1, plug: 1..<4, entries: [1, 2, 1]),
         Guest(rules: .hash, page: 65536, vmemmapPage: 16 << 20, boot: 2, plug: 2..<10, entries: [1, 1, 1]),
-        Guest(rules: .hash, page: 4096, vmemmapPage: 4096, boot: 1, plug: 1..<4, entries: [4096, 16384, 4096]),
+        Guest(rules: .hash, page: 4096, vmemmapPage: 4096, boot: 1, plug: 1..<2, entries: [4096, 8192, 4096]),
         Guest(rules: .hash, page: 4096, vmemmapPage: 16 << 20, boot: 1, plug: 1..<4, entries: [1, 4, 1]),
         Guest(rules: .hash, page: 65536, vmemmapPage: 4096, boot: 1, plug: 1..<2, entries: [256, 512, 256]),
         Guest(rules: .radixTables, page: 65536, vmemmapPage: 2 << 20, boot: 1, plug: 1..<4, entries: [0, 0, 0]),
@@ -111,14 +111,13 @@ struct ListModelTests {
         #expect(counts == guest.entries)
     }
 
-    /// 4K hash, 3 GiB unplugged: 12,288 free nodes, 72 of the 97 pages without an entry.
+    /// 4K hash, 1 GiB unplugged: 4096 free nodes, and 24 of the 49 pages without an entry.
     @Test func emptyPagesAreKept() throws {
         let layout = try EmulatedLayout(rules: .hash, pageByteCount: 4096)
-        let plug = gibibyte..<4 * gibibyte
-        let model = try ListModel(layout: layout, bootMemory: boot, history: [.plug(plug), .unplug(plug)])
-        #expect(model.nodePageCount == 97)
-        #expect(model.freed.count == 12288)
-        #expect(model.entriesPerPage.count { $0 == 0 } == 72)
+        let model = try ListModel(layout: layout, bootMemory: boot, history: [.plug(plugged), .unplug(plugged)])
+        #expect(model.nodePageCount == 49)
+        #expect(model.freed.count == 4096)
+        #expect(model.entriesPerPage.count { $0 == 0 } == 24)
         #expect(model.entriesPerPage[24] == 4096 - 24 * 170)
     }
 
