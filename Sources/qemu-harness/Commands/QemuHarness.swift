@@ -19,7 +19,7 @@ struct QemuHarness: AsyncParsableCommand {
             4 nothing could be verified; 64 wrong use; 130 interrupted, 143 terminated.
             """,
         version: version,
-        subcommands: [RunCommand.self, DoctorCommand.self, PruneCommand.self],
+        subcommands: [RunCommand.self, DoctorCommand.self, PruneCommand.self, EmulateCommand.self],
         defaultSubcommand: RunCommand.self
     )
 
