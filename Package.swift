@@ -26,6 +26,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", .upToNextMinor(from: "1.0.2")),
@@ -55,7 +56,11 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(name: "Verification", dependencies: ["GuestMemory", "VmemmapPopulate"], swiftSettings: everywhere),
-        .target(name: "RunRecord", dependencies: ["Verification"], swiftSettings: everywhere),
+        .target(
+            name: "RunRecord",
+            dependencies: ["Verification", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: everywhere
+        ),
         .executableTarget(
             name: "qemu-harness",
             dependencies: [
@@ -92,7 +97,9 @@ let package = Package(
             name: "VerificationTests",
             dependencies: ["Verification", "GuestMemory", "VmemmapPopulate", "TestSupport"],
             swiftSettings: everywhere),
-        .testTarget(name: "RunRecordTests", dependencies: ["RunRecord", "TestSupport", "Verification"], swiftSettings: everywhere),
+        .testTarget(
+            name: "RunRecordTests", dependencies: ["RunRecord", "TestSupport", "Verification"],
+            swiftSettings: everywhere),
         .testTarget(
             name: "MemoryBackendsTests",
             dependencies: [

@@ -15,11 +15,11 @@ struct QemuHarness: AsyncParsableCommand {
             Boots a real guest under libvirt, plugs memory, and holds the mirror that an agent in the guest keeps, the \
             kernel's own list, the guest's report and the MMU against each other, page by page.
 
-            Exit codes: 0 everything verified is right; 1 there are findings; 2 libvirt, QEMU or the guest failed; \
-            4 nothing could be verified; 64 wrong use; 130 interrupted, 143 terminated.
+            Exit codes: 0 everything verified is right; 1 there are findings; 2 libvirt, QEMU or the guest failed, or a \
+            record is damaged; 4 nothing could be verified; 64 wrong use; 130 interrupted, 143 terminated.
             """,
         version: version,
-        subcommands: [RunCommand.self, PruneCommand.self],
+        subcommands: [RunCommand.self, VerifyCommand.self, PruneCommand.self],
         defaultSubcommand: RunCommand.self
     )
 
@@ -38,6 +38,11 @@ struct QemuHarness: AsyncParsableCommand {
             case .usage: Foundation.exit(ExitStatus.usage)
             case .infrastructure: Foundation.exit(ExitStatus.infrastructure)
             }
+        } catch  where !(error is ExitCode) && exitCode(for: error) == .failure {
+            // An error of another library's, which ArgumentParser would end with 1, as if there were findings.
+            let text = "qemu-harness: \(error)\n"
+            try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
+            Foundation.exit(ExitStatus.infrastructure)
         } catch {
             // ArgumentParser's own: help and version (0), wrong arguments (64), and the codes that commands end with.
             exit(withError: error)

@@ -96,7 +96,7 @@ struct RunCommand: AsyncParsableCommand {
             Self.write(try RunDirectory.json(report.results), to: .standardOutput)
         } else {
             let table = ResultTable(
-                results: report.results, information: report.information, directory: report.directory)
+                results: report.results, information: report.information, record: report.directory)
             Self.write(Data(table.text.utf8), to: .standardOutput)
         }
         if let error = report.results.error { Self.tell(error) }

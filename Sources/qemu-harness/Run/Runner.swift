@@ -112,18 +112,15 @@ struct Runner {
         record: RunDirectory, information: inout RunInformation, results: [StepResult], failure: (any Error)?,
         interrupts: Interrupts
     ) throws -> Report {
+        let stepsOutcome = RunResults.outcome(of: results)
         let outcome: Outcome =
             if failure is CancellationError {
                 .interrupted
-            } else if results.contains(where: { !$0.allFindings.isEmpty }) {
-                // What was found stays found, also when the run could not go on.
-                .failed
-            } else if failure != nil {
+            } else if failure != nil, stepsOutcome != .failed {
                 .error
-            } else if results.contains(where: { $0.outcome == .skipped }) {
-                .skipped
             } else {
-                .passed
+                // What was found stays found, also when the run could not go on.
+                stepsOutcome
             }
         let message = failure.flatMap { $0 is CancellationError ? nil : "\($0)" }
         information.finishedAt = Date()
@@ -135,6 +132,8 @@ struct Runner {
         let runResults = RunResults(run: record.name, outcome: outcome, error: message, steps: results)
         try record.write(runResults)
         try record.append("run.ended", ["outcome": outcome.rawValue])
+        // The guest has ended by now, unless it is kept: then its console goes on.
+        information.digests = try record.digests(isConsoleComplete: !keepsGuest)
         try record.write(information)
         return Report(
             results: runResults, information: information, directory: record.url, exitCode: exitCode)
