@@ -74,7 +74,14 @@ let package = Package(
         ),
 
         .target(
-            name: "TestSupport", dependencies: ["GuestMemory"], path: "Tests/TestSupport", swiftSettings: everywhere),
+            name: "TestSupport",
+            dependencies: [
+                "GuestMemory", .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Tests/TestSupport",
+            swiftSettings: everywhere
+        ),
         .testTarget(
             name: "GuestMemoryTests", dependencies: ["GuestMemory", "TestSupport"], swiftSettings: everywhere),
         .testTarget(
@@ -97,9 +104,17 @@ let package = Package(
             name: "VerificationTests",
             dependencies: ["Verification", "GuestMemory", "VmemmapPopulate", "TestSupport"],
             swiftSettings: everywhere),
+        // The program itself is a dependency, so that it is built with the tests that start it.
         .testTarget(
-            name: "RunRecordTests", dependencies: ["RunRecord", "TestSupport", "Verification"],
-            swiftSettings: everywhere),
+            name: "RunRecordTests",
+            dependencies: [
+                "qemu-harness", "RunRecord", "TestSupport", "Verification",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            resources: [.copy("Fixtures")],
+            swiftSettings: everywhere
+        ),
         .testTarget(
             name: "MemoryBackendsTests",
             dependencies: [
@@ -107,12 +122,11 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: everywhere),
-        // The program itself is a dependency, so that it is built with the tests that start it.
         .testTarget(
             name: "RealGuestTests",
             dependencies: [
                 "qemu-harness", "HotplugAgent", "GuestMemory", "VmemmapPopulate", "MemoryBackends", "Libvirt",
-                "Verification", "RunRecord",
+                "Verification", "RunRecord", "TestSupport",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

@@ -162,7 +162,8 @@ public struct RecordVerification: Sendable {
             }
             let name = RecordFile.snapshot(step: step.number)
             guard
-                case (var judged, let entries)? = judged(directory.appending(path: name), as: step, since: lastEntries ?? [])
+                case (var judged, let entries)? = judged(
+                    directory.appending(path: name), as: step, since: lastEntries ?? [])
             else {
                 var step = step
                 step.verdict = nil
