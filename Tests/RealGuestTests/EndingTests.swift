@@ -26,6 +26,10 @@ extension RealGuest {
             #expect(information.finishedAt != nil)
             #expect(try harness.results().outcome == .interrupted)
             #expect(try harness.leftovers() == [])
+            // Nothing was verified yet, and the record is whole.
+            let verify = try await HarnessProcess.start(["verify", harness.record.path])
+            #expect(verify.status == .exited(4))
+            #expect(verify.errors == "qemu-harness: the run itself ended with 'interrupted'\n")
         }
 
         @Test func signalDuringBootEndsTheRunInOrder() async throws {
@@ -45,7 +49,7 @@ extension RealGuest {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }
             let ending = try await harness.run([]) { process in
-                try await harness.waitForEvent("step.ended", containing: "\"title\":\"boot\"")
+                try await harness.waitForEvent("step.ended", containing: "\"title\":\"verify\"")
                 #expect(kill(process.value, SIGKILL) == 0)
             }
             #expect(ending.status == .signaled(SIGKILL))
@@ -55,6 +59,11 @@ extension RealGuest {
             let identifier = try harness.information().run.suffix(8)
             #expect(prune.output.contains("removed what run \(identifier) left\n"))
             #expect(try harness.leftovers() == [])
+            // The record is cut off; what it had collected is not lost.
+            let verify = try await HarnessProcess.start(["verify", harness.record.path])
+            #expect(verify.status == .exited(2))
+            #expect(verify.errors.hasPrefix("qemu-harness: run.json has no outcome, the record is cut off"))
+            #expect(verify.output.contains("64 of 64 sections"))
         }
 
         @Test func keptGuestRunsOnUntilItIsPruned() async throws {
@@ -63,6 +72,8 @@ extension RealGuest {
             let ending = try await harness.run(["--keep"])
             #expect(ending.status == .exited(0), "\(ending.errors)")
             #expect(try harness.leftovers().contains { $0.hasPrefix("process ") })
+            #expect(try harness.information().digests?["console.log"] == nil)
+            #expect(try await HarnessProcess.start(["verify", harness.record.path]).status == .exited(0))
             #expect(try await HarnessProcess.start(["prune"]).status == .exited(0))
             #expect(try harness.leftovers().contains { $0.hasPrefix("process ") })
             #expect(try await HarnessProcess.start(["prune", "--kept"]).status == .exited(0))

@@ -15,11 +15,11 @@ struct QemuHarness: AsyncParsableCommand {
             Boots a real guest under libvirt, plugs memory, and holds the mirror that an agent in the guest keeps, the \
             kernel's own list, the guest's report and the MMU against each other, page by page.
 
-            Exit codes: 0 everything verified is right; 1 there are findings; 2 libvirt, QEMU or the guest failed; \
-            4 nothing could be verified; 64 wrong use; 130 interrupted, 143 terminated.
+            Exit codes: 0 everything verified is right; 1 there are findings; 2 libvirt, QEMU or the guest failed, or a \
+            record is damaged; 4 nothing could be verified; 64 wrong use; 130 interrupted, 143 terminated.
             """,
         version: version,
-        subcommands: [RunCommand.self, DoctorCommand.self, PruneCommand.self, EmulateCommand.self],
+        subcommands: [RunCommand.self, DoctorCommand.self, PruneCommand.self, EmulateCommand.self, VerifyCommand.self],
         defaultSubcommand: RunCommand.self
     )
 

@@ -108,7 +108,7 @@ struct RunCommand: AsyncParsableCommand {
             Self.show(try RunDirectory.json(report.results))
         } else {
             let table = ResultTable(
-                results: report.results, information: report.information, directory: report.directory)
+                results: report.results, information: report.information, record: report.directory)
             Self.show(Data(table.text.utf8))
         }
         if let error = report.results.error { QemuHarness.tell(error) }

@@ -102,23 +102,12 @@ struct VerifyStep: RunStep {
             machine: machine, kernel: kernel, hello: hello, region: region, peakEntryCount: context.peakEntryCount
         ).snapshot()
         try context.record.write(snapshot, step: result.number)
-        let verdict = try Verifier.verdict(on: snapshot)
-        result.verdict = verdict
-        result.outcome = verdict.hasPassed ? .passed : verdict.findings.isEmpty ? .skipped : .failed
-
-        let entries = snapshot.kernelList.entries
-        result.newEntries = Self.entries(entries, missingIn: context.lastEntries)
-        result.goneEntries = Self.entries(context.lastEntries, missingIn: entries)
-        context.lastEntries = entries
+        try result.judge(snapshot, since: context.lastEntries)
+        context.lastEntries = snapshot.kernelList.entries
         context.peakEntryCount = snapshot.peakEntryCount
-        for finding in verdict.findings {
+        for finding in result.allFindings {
             try context.record.append("finding", ["name": finding.name, "message": finding.message])
         }
-    }
-
-    private static func entries(_ entries: [ListEntry], missingIn others: [ListEntry]) -> [ListEntry] {
-        let known = Set(others.map { [$0.virtAddr, $0.phys] })
-        return entries.filter { !known.contains([$0.virtAddr, $0.phys]) }
     }
 }
 

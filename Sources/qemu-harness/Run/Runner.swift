@@ -125,6 +125,8 @@ struct Runner {
         let runResults = RunResults(run: record.name, outcome: outcome, error: message, steps: results)
         try record.write(runResults)
         try record.append("run.ended", ["outcome": outcome.rawValue])
+        // The guest has ended by now, unless it is kept: then its console goes on.
+        information.digests = try record.digests(isConsoleComplete: !keepsGuest)
         try record.write(information)
         return Report(
             results: runResults, information: information, directory: record.url, exitCode: exitCode)
@@ -135,9 +137,8 @@ struct Runner {
         // Whatever fails after a signal fails because of it.
         if failure != nil, wasInterrupted || failure is CancellationError { return .interrupted }
         // What was found stays found, also when the run could not go on.
-        if results.contains(where: { !$0.allFindings.isEmpty }) { return .failed }
-        if failure != nil { return .error }
-        return results.contains { $0.outcome == .skipped } ? .skipped : .passed
+        let outcome = RunResults.outcome(of: results)
+        return failure != nil && outcome != .failed ? .error : outcome
     }
 
     /// The process's exit code for an outcome.
