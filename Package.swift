@@ -90,6 +90,14 @@ let package = Package(
             resources: [.copy("Fixtures")],
             swiftSettings: everywhere
         ),
+        .testTarget(
+            name: "CommandTests",
+            dependencies: [
+                "qemu-harness", "VmemmapPopulate",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: everywhere
+        ),
         // The program itself is a dependency, so that it is built with the tests that start it.
         .testTarget(
             name: "RealGuestTests",

@@ -80,6 +80,15 @@ struct VmemmapEmulatorTests {
         #expect(emulator.list.store.validByteCount == 64 << 20)
     }
 
+    /// The first block gets no node: today it is given back.
+    @Test func aBlockWithoutANodeIsGivenBack() throws {
+        let emulator = try VmemmapEmulator(layout: layout(.hash), bootMemory: [0..<gibibyte], failingRequest: 2)
+        #expect(emulator.bootFailure == .outOfMemory)
+        #expect(emulator.list.state == VmemmapListState())
+        #expect(emulator.list.store.backingByteCount == 0)
+        #expect(emulator.list.store.validByteCount == 0)
+    }
+
     /// A fault in a plug, at any request: the failed section is undone, and the blocks before it are removed. What
     /// stays are the sections before it in its own block, whose windows are then exactly those on the list.
     @Test(arguments: [(1, 0), (2, 0), (3, 1), (4, 1), (5, 2), (6, 2), (8, 3), (9, 0), (13, 2)] as [(UInt64, UInt64)])
@@ -231,6 +240,10 @@ struct RadixTablesTests {
         try large.plug(far, memmapOnMemory: true)
         #expect(large.tableCounts == (blocks: 1, pages: 8))
         #expect(large.tableBacking().suffix(8).allSatisfy { far.contains($0.phys) && $0.byteCount == 65536 })
+        // Such a block goes as a whole.
+        let half = far.lowerBound..<far.lowerBound + block / 2
+        #expect(
+            failing { () throws(HotplugError) in try large.removeMemory(half) } == .unaligned(half, unit: block))
         try large.unplug(far)
         #expect(large.tableCounts == (blocks: 1, pages: 0))
     }
