@@ -22,7 +22,9 @@ let strict: [SwiftSetting] =
 let package = Package(
     name: "qemu-harness",
     products: [
-        .executable(name: "qemu-harness", targets: ["qemu-harness"])
+        .executable(name: "qemu-harness", targets: ["qemu-harness"]),
+        // For the package in Benchmarks.
+        .library(name: "VmemmapPopulate", targets: ["VmemmapPopulate"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -2,13 +2,17 @@
 
 import GuestMemory
 
+#if canImport(Glibc)
+import Glibc
+#endif
+
 /// The node pages of an emulated list: one growing stretch of memory with nothing between the nodes.
 ///
 /// Pages stand at ascending addresses from ``LinearMap/base``, so a page's ordinal follows from its address. A kernel's
 /// node pages lie anywhere in memory; only their order is the same. Copies share the memory.
 @safe struct NodeArena {
-    /// Memory is taken from the host in chunks, which the host backs as they are touched.
-    private static let chunkByteCount: UInt64 = 1 << 20
+    /// Memory is taken in chunks, which the operating system backs as they are touched.
+    private static let chunkByteCount: UInt64 = 32 << 20
 
     let pageByteCount: UInt64
     private(set) var pageCount: UInt64 = 0
@@ -24,9 +28,14 @@ import GuestMemory
     mutating func allocatePage() -> UInt64 {
         let offset = pageCount * pageByteCount
         if offset / Self.chunkByteCount == UInt64(unsafe chunks.count) {
-            let chunk = UnsafeMutablePointer<UInt64>.allocate(capacity: Int(Self.chunkByteCount / 8))
-            // SAFETY: both keep the pointer; the owner frees it once.
-            unsafe chunks.append(chunk)
+            let chunk = UnsafeMutableRawPointer.allocate(byteCount: Int(Self.chunkByteCount), alignment: 2 << 20)
+            #if canImport(Glibc)
+            // A list that outgrows a chunk can be gigabytes: with huge pages it costs a fraction of the page faults.
+            // SAFETY: advice on memory that is ours; without effect where there are no huge pages.
+            if offset > 0 { _ = unsafe madvise(chunk, Int(Self.chunkByteCount), MADV_HUGEPAGE) }
+            #endif
+            // SAFETY: both keep the pointer; the owner frees it once. Any bits are a word.
+            unsafe chunks.append(chunk.assumingMemoryBound(to: UInt64.self))
             unsafe owner.chunks.append(chunk)
         }
         pageCount += 1
@@ -57,7 +66,7 @@ import GuestMemory
 /// Frees an arena's chunks with its last copy.
 @safe private final class ChunkOwner {
     // SAFETY: only NodeArena appends, each chunk once.
-    var chunks: [UnsafeMutablePointer<UInt64>] = unsafe []
+    var chunks: [UnsafeMutableRawPointer] = unsafe []
 
     deinit {
         // SAFETY: nobody but the arena that owned this object knew the pointers.

@@ -145,8 +145,9 @@ public struct VmemmapEmulator: ~Copyable {
     public mutating func removeMemory(_ range: Range<UInt64>) throws(HotplugError) {
         try checkRemovable(range, unit: EmulatedLayout.sectionByteCount)
         list.store.removePresent(range)
-        var altmap = altmaps.removeValue(forKey: range.lowerBound)
+        var altmap: Altmap?
         for section in Self.sections(of: range) {
+            if let next = altmaps.removeValue(forKey: section.lowerBound) { altmap = next }
             list.store.markInvalid(section)
             depopulateSectionMemmap(section, altmap: &altmap)
         }
@@ -217,5 +218,10 @@ extension VmemmapEmulator {
         }
         guard list.store.present.contains(range) else { throw .notPresent(range) }
         guard !list.store.mayHoldBlocks(range) else { throw .busy(range) }
+        // Memory that carries its own memory map goes as it came.
+        for block in altmaps.values.map({ $0.memory }) where block.overlaps(range) && block.clamped(to: range) != block
+        {
+            throw .unaligned(range, unit: EmulatedLayout.memoryBlockByteCount)
+        }
     }
 }

@@ -78,6 +78,18 @@ struct EmulateCommand: ParsableCommand {
     var progress: Progress.Style = .auto
 
     func run() throws {
+        let result = try emulate()
+        if json {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            print(String(decoding: try encoder.encode(result), as: UTF8.self))
+        } else {
+            print(result.text)
+        }
+    }
+
+    /// Plays the whole history. Throws a usage error for what no kernel can have; what fails in the kernel is a result.
+    func emulate() throws -> Emulation {
         let layout = try layout()
         let boot = 0..<memory.value
         let progress = MemoryProgress(style: progress, total: memory.value)
@@ -90,28 +102,27 @@ struct EmulateCommand: ParsableCommand {
         if let failure = emulator.bootFailure { failures.append("boot: \(Self.reason(failure))") }
 
         let plugs = try ranges(behind: boot, end: layout.memoryEnd)
+        var failedPlugs: Set<Int> = []
         for (number, range) in plugs.enumerated() {
             if let failure = try Self.failure({ () throws(HotplugError) in try emulator.plug(range) }) {
                 failures.append("plug \(number + 1): \(failure)")
+                failedPlugs.insert(number + 1)
             }
         }
         for number in unplug {
             guard plugs.indices.contains(number - 1) else {
                 throw HarnessError.usage("--unplug \(number): there is no plug of this number")
             }
+            guard !failedPlugs.contains(number) else {
+                failures.append("unplug \(number): its plug failed")
+                continue
+            }
             let range = plugs[number - 1]
             if let failure = try Self.failure({ () throws(HotplugError) in try emulator.unplug(range) }) {
                 failures.append("unplug \(number): \(failure)")
             }
         }
-        let result = Emulation(emulator, failures: failures)
-        if json {
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            print(String(decoding: try encoder.encode(result), as: UTF8.self))
-        } else {
-            print(result.text)
-        }
+        return Emulation(emulator, failures: failures)
     }
 
     private func layout() throws -> EmulatedLayout {
