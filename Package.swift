@@ -88,6 +88,18 @@ let package = Package(
             resources: [.copy("Fixtures")],
             swiftSettings: everywhere
         ),
+        .testTarget(
+            name: "VerificationTests",
+            dependencies: ["Verification", "GuestMemory", "VmemmapPopulate", "TestSupport"],
+            swiftSettings: everywhere),
+        .testTarget(name: "RunRecordTests", dependencies: ["RunRecord", "TestSupport", "Verification"], swiftSettings: everywhere),
+        .testTarget(
+            name: "MemoryBackendsTests",
+            dependencies: [
+                "MemoryBackends", "GuestMemory", "TestSupport",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: everywhere),
         // The program itself is a dependency, so that it is built with the tests that start it.
         .testTarget(
             name: "RealGuestTests",

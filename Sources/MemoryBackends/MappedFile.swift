@@ -68,6 +68,8 @@ public final class MappedFile: Sendable {
                     guard errno == ENXIO else { throw Errno(rawValue: errno) }
                     break
                 }
+                // The file may go on behind what is mapped of it.
+                guard start < off_t(words.byteCount) else { break }
                 let end = lseek(descriptor.rawValue, start, Self.seekHole)
                 guard end > start else { throw Errno(rawValue: errno) }
                 extents.append(UInt64(start)..<min(UInt64(end), words.byteCount))

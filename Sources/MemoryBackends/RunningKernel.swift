@@ -42,6 +42,10 @@ public struct RunningKernel: Sendable {
             throw RunningKernelError.notesDiffer(first.address, other.address)
         }
         (noteAddress, info, order) = first
+        // It is shown to people, so what a terminal would obey is refused.
+        guard let release = info.value("OSRELEASE"), !release.isEmpty, release.allSatisfy({ 0x20...0x7e ~= $0 }) else {
+            throw RunningKernelError.badKey("OSRELEASE", nil)
+        }
         do {
             layout = try KernelLayout(info)
         } catch {

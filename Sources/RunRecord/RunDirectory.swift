@@ -78,11 +78,11 @@ public final class RunDirectory: Sendable {
 
     /// Appends an event.
     public func append(_ kind: String, _ fields: [String: String] = [:]) throws {
-        let time = elapsedSeconds
         try state.withLock { state in
             state.eventCount += 1
-            let event = RunEvent(
-                seq: state.eventCount, time: (time * 1e6).rounded() / 1e6, kind: kind, fields: fields)
+            // Asked for in here, so that times ascend with the numbers.
+            let time = (elapsedSeconds * 1e6).rounded() / 1e6
+            let event = RunEvent(seq: state.eventCount, time: time, kind: kind, fields: fields)
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             try state.events.write(contentsOf: encoder.encode(event) + Data([0x0a]))

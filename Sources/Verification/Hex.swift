@@ -14,7 +14,7 @@ public struct Hex: Codable, Equatable, Hashable, Sendable {
     /// Reads `0x…`.
     public init(from decoder: any Decoder) throws {
         let text = try decoder.singleValueContainer().decode(String.self)
-        guard text.hasPrefix("0x"), let value = UInt64(text.dropFirst(2), radix: 16) else {
+        guard let value = UInt64(hexadecimal: text) else {
             throw DecodingError.dataCorrupted(
                 .init(codingPath: decoder.codingPath, debugDescription: "'\(text.prefix(40))' is no hexadecimal word"))
         }
@@ -31,4 +31,11 @@ public struct Hex: Codable, Equatable, Hashable, Sendable {
 extension UInt64 {
     /// `0x` and lower-case hexadecimal digits.
     public var hexadecimal: String { "0x" + String(self, radix: 16) }
+
+    /// The word that `0x` and hexadecimal digits stand for; nil when `text` is anything else, a sign included.
+    public init?(hexadecimal text: some StringProtocol) {
+        let digits = text.dropFirst(2)
+        guard text.hasPrefix("0x"), digits.first?.isHexDigit == true else { return nil }
+        self.init(digits, radix: 16)
+    }
 }

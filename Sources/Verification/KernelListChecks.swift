@@ -26,7 +26,8 @@ struct KernelListChecks {
     /// Nodes come out of whole pages that are never given back: no more pages than the peak needs.
     private func nodePages() -> [Finding] {
         let perPage = Int(snapshot.kernel.pageByteCount / VmemmapBacking.byteCount)
-        let allowed = (snapshot.peakEntryCount + perPage - 1) / perPage
+        let (fullPages, rest) = snapshot.peakEntryCount.quotientAndRemainder(dividingBy: perPage)
+        let allowed = rest == 0 ? fullPages : fullPages + 1
         let used = Set(entries.map { $0.node / snapshot.kernel.pageByteCount }).count
         guard used > allowed else { return [] }
         return [

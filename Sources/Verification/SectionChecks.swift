@@ -28,13 +28,13 @@ struct SectionChecks {
         var findings: [Finding] = []
         for memory in snapshot.memory {
             let numbers = (memory.base / sectionByteCount)..<((memory.base + memory.byteCount) / sectionByteCount)
-            backed.formUnion(numbers)
-            let missing = numbers.filter { !present.contains($0) }
-            guard let first = missing.first else { continue }
+            let held = present.filter(numbers.contains)
+            backed.formUnion(held)
+            guard let first = numbers.first(where: { !held.contains($0) }) else { continue }
             findings.append(
                 Finding(
                     .sections, .memoryWithoutSection,
-                    "\(missing.count) of the \(numbers.count) sections of \(memory.name) at \(memory.base.hexadecimal) "
+                    "\(numbers.count - held.count) of the \(numbers.count) sections of \(memory.name) at \(memory.base.hexadecimal) "
                         + "are not present, the first at \((first * sectionByteCount).hexadecimal)"))
         }
         for number in present.subtracting(backed).sorted() {
@@ -59,22 +59,19 @@ struct SectionChecks {
             ]
         }
         let sectionsPerBlock = report.blockByteCount / sectionByteCount
-        let onlineByNumber = Dictionary(
-            snapshot.sections.map { ($0.number, $0.isOnline) }, uniquingKeysWith: { first, _ in first })
+        let sectionsByBlock = Dictionary(grouping: snapshot.sections) { $0.number / sectionsPerBlock }
         let blockIndexes = Set(report.blocks.map(\.index))
         var findings: [Finding] = []
         for block in report.blocks {
-            let (first, overflows) = block.index.multipliedReportingOverflow(by: sectionsPerBlock)
-            let numbers = overflows ? 0..<0 : first..<(first + sectionsPerBlock)
-            let onlineCount = numbers.count { onlineByNumber[$0] == true }
-            let presentCount = numbers.count { onlineByNumber[$0] != nil }
-            if presentCount != Int(sectionsPerBlock) {
+            let sections = sectionsByBlock[block.index] ?? []
+            let onlineCount = sections.count { $0.isOnline }
+            if sections.count != sectionsPerBlock {
                 findings.append(
                     Finding(
                         .sections, .blockDiffers,
-                        "memory block \(block.index) exists, and \(presentCount) of its \(sectionsPerBlock) sections are "
+                        "memory block \(block.index) exists, and \(sections.count) of its \(sectionsPerBlock) sections are "
                             + "present"))
-            } else if block.state == "online" && onlineCount != Int(sectionsPerBlock)
+            } else if block.state == "online" && onlineCount != sections.count
                 || block.state == "offline" && onlineCount != 0
             {
                 findings.append(
@@ -84,8 +81,7 @@ struct SectionChecks {
                             + "sections are online"))
             }
         }
-        let orphans = Set(snapshot.sections.map { $0.number / sectionsPerBlock }).subtracting(blockIndexes)
-        for index in orphans.sorted() {
+        for index in Set(sectionsByBlock.keys).subtracting(blockIndexes).sorted() {
             findings.append(
                 Finding(.sections, .blockDiffers, "sections of memory block \(index) are present, and the block is not")
             )

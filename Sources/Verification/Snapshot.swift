@@ -334,7 +334,7 @@ extension Translation.Answer {
         let text = try decoder.singleValueContainer().decode(String.self)
         if text == "unmapped" {
             self = .unmapped
-        } else if text.hasPrefix("0x"), let address = UInt64(text.dropFirst(2), radix: 16) {
+        } else if let address = UInt64(hexadecimal: text) {
             self = .physical(address)
         } else {
             self = .cannotSay(text)

@@ -5,7 +5,10 @@ import VmemmapPopulate
 /// Judges a snapshot.
 public enum Verifier {
     /// Holds the witnesses against each other, and the kernel's list against what is true of a good one.
-    public static func verdict(on snapshot: Snapshot) -> Verdict {
+    ///
+    /// Throws when the snapshot holds constants that no kernel has; whatever else stands in it, there is a verdict.
+    public static func verdict(on snapshot: Snapshot) throws(SnapshotProblem) -> Verdict {
+        try snapshot.checkConstants()
         var findings = SectionChecks(snapshot: snapshot).findings()
         var witnesses: [WitnessStatement] = []
         var coveredSectionCount = 0
@@ -58,13 +61,15 @@ public enum Verifier {
                 statement: statement(
                     .cannotSay, "the list is empty: radix kernels since 6.6 keep their vmemmap in page tables only"))
         }
-        guard let geometry = snapshot.kernel.geometry else {
-            return Judgement(
-                findings: [], statement: statement(.cannotSay, "the kernel's vmemmap page size cannot be read"))
-        }
         var findings = ListChecks(subject: .list, list: list, kernel: snapshot.kernel).findings()
         if list.entries.isEmpty, list.end == .terminated {
             findings.append(Finding(.list, .empty, "the list is empty"))
+        }
+        guard let geometry = snapshot.kernel.geometry else {
+            return Judgement(
+                findings: findings,
+                statement: statement(
+                    findings.isEmpty ? .cannotSay : .contradicts, "the kernel's vmemmap page size cannot be read"))
         }
         let checks = KernelListChecks(snapshot: snapshot, geometry: geometry)
         findings += checks.findings()

@@ -50,10 +50,14 @@ public struct MemoryMapGeometry: Equatable, Sendable {
     }
 
     /// The windows, by start address, that hold the memory map of a range of physical memory.
-    public func windows(describing range: Range<UInt64>) -> StrideTo<UInt64> {
+    ///
+    /// Where the memory map would run over the end of the address space, as no kernel's does, the windows go on at zero.
+    public func windows(describing range: Range<UInt64>) -> some Sequence<UInt64> {
         let start = virtAddr(describing: PhysicalAddress(range.lowerBound))
-        let lastPage = PhysicalAddress(range.upperBound - 1)
-        let end = virtAddr(describing: lastPage) + structPageByteCount
-        return stride(from: start.alignedDown(to: vmemmapPageByteCount), to: end, by: Int(vmemmapPageByteCount))
+        let first = start.alignedDown(to: vmemmapPageByteCount)
+        let pageCount = (range.upperBound - 1) / pageByteCount - range.lowerBound / pageByteCount + 1
+        let byteCount = start - first + pageCount * structPageByteCount
+        let windowCount = (byteCount + vmemmapPageByteCount - 1) / vmemmapPageByteCount
+        return (0..<windowCount).lazy.map { first &+ $0 * vmemmapPageByteCount }
     }
 }

@@ -65,6 +65,18 @@ struct MemoryMapGeometryTests {
         #expect(windows.first == first.alignedDown(to: 1 << rules.shift))
     }
 
+    /// Whatever base a damaged kernel has, its windows can be asked for.
+    @Test func windowsOfAMapThatWraps() {
+        for base: UInt64 in [.max, .max - 65535, 0 &- (1 << 17)] {
+            let geometry = MemoryMapGeometry(
+                vmemmapBase: base, vmemmapPageShift: 16, pageByteCount: 65536, structPageByteCount: 64)
+            let windows = Array(geometry.windows(describing: 0..<256 << 20))
+            #expect(windows.first == base.alignedDown(to: 65536))
+            #expect(windows.contains(0))
+            #expect(zip(windows, windows.dropFirst()).allSatisfy { $1 == $0 &+ 65536 })
+        }
+    }
+
     @Test func windowsAtTheEdges() {
         let geometry = geometry(Self.rules[0])
         #expect(Array(geometry.windows(describing: 0..<1)) == [Self.base])

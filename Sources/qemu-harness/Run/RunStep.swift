@@ -99,7 +99,7 @@ struct VerifyStep: RunStep {
             machine: machine, kernel: kernel, hello: hello, region: region, peakEntryCount: context.peakEntryCount
         ).snapshot()
         try context.record.write(snapshot, step: result.number)
-        let verdict = Verifier.verdict(on: snapshot)
+        let verdict = try Verifier.verdict(on: snapshot)
         result.verdict = verdict
         result.outcome = verdict.hasPassed ? .passed : verdict.findings.isEmpty ? .skipped : .failed
 

@@ -37,7 +37,7 @@ struct MMUProbe {
     static func parse(_ answer: String) -> Translation.Answer {
         let text = answer.prefix { !$0.isNewline }
         if text == "Unmapped" { return .unmapped }
-        if text.hasPrefix("gpa: 0x"), let address = UInt64(text.dropFirst(7), radix: 16) { return .physical(address) }
+        if text.hasPrefix("gpa: "), let address = UInt64(hexadecimal: text.dropFirst(5)) { return .physical(address) }
         return .cannotSay("qemu answered '\(text.prefix(80))'")
     }
 }

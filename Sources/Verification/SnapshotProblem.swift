@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+
+/// A constant in a snapshot that no kernel and no machine has: somebody edited the file, or it is damaged.
+public struct SnapshotProblem: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The snapshot's field.
+    public let field: String
+    /// What it says, after its verb.
+    public let value: String
+    /// What it can say.
+    public let limit: String
+
+    /// What a person reads.
+    public var description: String { "the snapshot's \(field) \(value); it is \(limit)" }
+}
+
+extension Snapshot {
+    /// Refuses constants that the verifier's arithmetic and loops are not made for. The words of the witnesses may be
+    /// anything.
+    func checkConstants() throws(SnapshotProblem) {
+        func check(_ field: String, _ value: UInt64, _ isPossible: Bool, _ limit: String) throws(SnapshotProblem) {
+            guard isPossible else { throw SnapshotProblem(field: field, value: "is \(value)", limit: limit) }
+        }
+        let pageByteCount = kernel.pageByteCount
+        try check("kernel.pageByteCount", pageByteCount, [4096, 65536].contains(pageByteCount), "4096 or 65536")
+        let sectionBits = kernel.sectionSizeBits
+        try check("kernel.sectionSizeBits", sectionBits, 20...32 ~= sectionBits, "20 to 32")
+        let structByteCount = kernel.structPageByteCount
+        try check(
+            "kernel.structPageByteCount", structByteCount, 32...256 ~= structByteCount && structByteCount % 8 == 0,
+            "a multiple of 8 from 32 to 256")
+        if let shift = kernel.vmemmapPageShift {
+            try check("kernel.vmemmapPageShift", shift, 12...34 ~= shift, "12 to 34, or absent")
+        }
+        for (index, memory) in memory.enumerated() {
+            let (end, overflows) = memory.base.addingReportingOverflow(memory.byteCount)
+            guard !overflows, end <= LinearMap.byteCount else {
+                throw SnapshotProblem(
+                    field: "memory[\(index)]",
+                    value: "ends at \(memory.base.hexadecimal) + \(memory.byteCount) bytes",
+                    limit: "at most \(LinearMap.byteCount.hexadecimal)")
+            }
+        }
+        let sectionLimit = LinearMap.byteCount >> sectionBits
+        for (index, section) in sections.enumerated() {
+            try check("sections[\(index)]", section.number, section.number < sectionLimit, "below \(sectionLimit)")
+        }
+        guard peakEntryCount >= kernelList.entries.count else {
+            throw SnapshotProblem(
+                field: "peakEntryCount", value: "is \(peakEntryCount)",
+                limit: "at least \(kernelList.entries.count), the number of entries")
+        }
+    }
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import RunRecord
+
+@testable import Verification
+
+/// A small run with every kind of content.
+enum Samples {
+    static var information: RunInformation {
+        var information = RunInformation(
+            run: "20231114T221320Z-abc", startedAt: Date(timeIntervalSince1970: 1_700_000_000),
+            commandLine: ["qemu-harness", "run", "--append", "a b"], versions: .init(harness: "0.1.0"),
+            guest: .init(
+                kernelPath: "/boot/vmlinux", initramfsPath: "/boot/initramfs", cpu: "POWER8", cpuCount: 1,
+                bootMemoryByteCount: 1 << 30, maximumMemoryByteCount: 2 << 30, kernelCommandLine: "console=hvc0"))
+        information.finishedAt = Date(timeIntervalSince1970: 1_700_000_009)
+        information.error = "the agent has not said hello"
+        information.exitCode = 2
+        information.guest.kernelRelease = "6.1.0"
+        return information
+    }
+
+    static var results: RunResults {
+        var boot = StepResult(number: 1, title: "boot", seconds: 3.25, outcome: .passed)
+        boot.findings = [Finding(.plug, .refused, "one LMB")]
+        var verify = StepResult(number: 2, title: "verify", seconds: 0.5, outcome: .failed)
+        verify.newEntries = [entry]
+        verify.goneEntries = []
+        verify.verdict = Verdict(
+            findings: [Finding(.list, .cycle, "back to 0x0")],
+            witnesses: [
+                WitnessStatement(
+                    witness: .kernelList, standing: .contradicts, agreeingCount: 1, unsaidCount: 0, detail: "links")
+            ],
+            entryCount: 1, provenance: [.observed: 1, .healed: 2], sectionCount: 64, coveredSectionCount: 60)
+        return RunResults(run: "20231114T221320Z-abc", outcome: .failed, error: nil, steps: [boot, verify])
+    }
+
+    static var snapshot: Snapshot {
+        Snapshot(
+            kernel: KernelFacts(
+                release: "6.1.0", isBigEndian: false, pageByteCount: 65536, sectionSizeBits: 24,
+                structPageByteCount: 64, vmemmapPageShift: 16, vmemmapBase: 0xc00c_0000_0000_0000, mmu: .hash),
+            memory: [], sections: [],
+            kernelList: WalkedList(head: entry.node, entries: [entry], end: .terminated, endLink: 0),
+            peakEntryCount: 1, mirror: nil, report: nil, translations: [])
+    }
+
+    private static let entry = ListEntry(
+        node: 0xc000_0000_0200_0000, list: 0, phys: 0x2000_0000, virtAddr: 0xc00c_0000_0000_0000)
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import Testing
+import Verification
+import VmemmapPopulate
+
+/// Snapshots of guests in which nothing is wrong, and the ways to change them.
+enum GoodSnapshot {
+    static let nodePage: UInt64 = 0xc000_0000_0200_0000
+    static let mirrorPage: UInt64 = 0x20_0000
+    /// Where the blocks behind the memory map begin.
+    static let firstBlock: UInt64 = 0x2000_0000
+
+    private static let gibibyte: UInt64 = 1 << 30
+    private static let blockByteCount: UInt64 = 256 << 20
+
+    /// 1 GiB at boot and a DIMM of 1 GiB on a hash kernel with 64 KiB pages and 64 KiB vmemmap pages: 32 entries.
+    static func hash() -> Snapshot {
+        snapshot(mmu: .hash, vmemmapPageShift: 16, plugged: gibibyte)
+    }
+
+    /// 1 GiB at boot and a DIMM of 4 GiB on a radix kernel before 6.6, with 2 MiB vmemmap pages: three entries, the last
+    /// of which reaches past the end of memory.
+    static func radix() -> Snapshot {
+        snapshot(mmu: .radix, vmemmapPageShift: 21, plugged: 4 * gibibyte)
+    }
+
+    /// The same guest on 6.6 or later: nothing is on the list.
+    static func emptyRadix() -> Snapshot {
+        var snapshot = radix()
+        snapshot.clearLists()
+        return snapshot
+    }
+
+    private static func snapshot(mmu: MMU, vmemmapPageShift: UInt64, plugged: UInt64) -> Snapshot {
+        let kernel = KernelFacts(
+            release: "6.1.0-37-powerpc64le", isBigEndian: false, pageByteCount: 65536, sectionSizeBits: 24,
+            structPageByteCount: 64, vmemmapPageShift: vmemmapPageShift, vmemmapBase: 0xc00c_0000_0000_0000, mmu: mmu)
+        let end = gibibyte + plugged
+        let windowByteCount: UInt64 = 1 << vmemmapPageShift
+        let mapByteCount = end / 65536 * 64
+        let entryCount = (mapByteCount + windowByteCount - 1) / windowByteCount
+        func list(nodePage: UInt64) -> WalkedList {
+            let oldestFirst = (0..<entryCount).map { index in
+                ListEntry(
+                    node: nodePage + index * 24, list: index == 0 ? 0 : nodePage + (index - 1) * 24,
+                    phys: firstBlock + index * windowByteCount, virtAddr: kernel.vmemmapBase + index * windowByteCount)
+            }
+            return WalkedList(
+                head: oldestFirst.last?.node ?? 0, entries: oldestFirst.reversed(), end: .terminated, endLink: 0)
+        }
+        var snapshot = Snapshot(
+            kernel: kernel,
+            memory: [
+                MemoryRange(name: "boot", base: 0, byteCount: gibibyte),
+                MemoryRange(name: "ua-dimm1", base: gibibyte, byteCount: plugged),
+            ],
+            sections: (0..<end >> 24).map {
+                PresentSection(number: $0, vmemmapBase: kernel.vmemmapBase, isOnline: true)
+            },
+            kernelList: list(nodePage: nodePage), peakEntryCount: Int(entryCount),
+            mirror: MirrorSnapshot(
+                header: [
+                    .init(field: "magic", value: 0x564d, expected: .init(value: 0x564d, source: "the region's format")),
+                    .init(field: "eventCount", value: 7, expected: nil),
+                ],
+                list: list(nodePage: mirrorPage),
+                provenance: (0..<entryCount).map { $0 < entryCount / 2 ? .observed : .seeded },
+                lossCount: 0, healCount: 0),
+            report: ReportSnapshot(
+                list: list(nodePage: nodePage), blockByteCount: blockByteCount,
+                blocks: (0..<end / blockByteCount).map { .init(index: $0, state: "online") }),
+            translations: [])
+        snapshot.translateAll()
+        return snapshot
+    }
+}
+
+extension Snapshot {
+    /// Changes the list itself: in the kernel, and so in all accounts of it and in the MMU.
+    mutating func changeList(_ change: (inout WalkedList) -> Void) {
+        change(&kernelList)
+        if var mirror {
+            change(&mirror.list)
+            mirror.provenance = mirror.list.entries.map { _ in .seeded }
+            self.mirror = mirror
+        }
+        if var report {
+            change(&report.list)
+            self.report = report
+        }
+        translateAll()
+    }
+
+    /// Empties the list in all accounts of it.
+    mutating func clearLists() {
+        changeList { $0 = WalkedList(head: 0, entries: [], end: .terminated, endLink: 0) }
+    }
+
+    /// Has the MMU translate as the kernel's list says.
+    mutating func translateAll() {
+        let offsets = Verifier.probedOffsets(windowByteCount: kernel.geometry?.vmemmapPageByteCount ?? 0)
+        translations = kernelList.entries.flatMap { entry in
+            offsets.map {
+                Translation(virtAddr: entry.virtAddr &+ $0, answer: .physical(entry.phys &+ $0))
+            }
+        }
+    }
+
+    /// Takes sections away.
+    mutating func removeSections(_ numbers: Range<UInt64>) {
+        sections.removeAll { numbers.contains($0.number) }
+    }
+
+    /// Takes sections offline.
+    mutating func takeOffline(_ numbers: Range<UInt64>) {
+        for index in sections.indices where numbers.contains(sections[index].number) {
+            sections[index].isOnline = false
+        }
+    }
+}
+
+/// One change to a good snapshot, and the names of the findings that follow, each as often as it is found.
+struct Change: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let names: [String]
+    let base: @Sendable () -> Snapshot
+    let change: @Sendable (inout Snapshot) -> Void
+
+    init(
+        _ title: String, _ names: [String], of base: @escaping @Sendable () -> Snapshot = GoodSnapshot.hash,
+        _ change: @escaping @Sendable (inout Snapshot) -> Void
+    ) {
+        testDescription = title
+        self.names = names
+        self.base = base
+        self.change = change
+    }
+
+    func snapshot() -> Snapshot {
+        var snapshot = base()
+        change(&snapshot)
+        return snapshot
+    }
+}

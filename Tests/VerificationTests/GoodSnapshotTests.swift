@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+import Verification
+
+@Suite struct GoodSnapshotTests {
+    @Test(arguments: [(GoodSnapshot.hash(), 32, 128), (GoodSnapshot.radix(), 3, 320)])
+    func passes(snapshot: Snapshot, entryCount: Int, sectionCount: Int) throws {
+        let verdict = try Verifier.verdict(on: snapshot)
+        #expect(verdict.findings == [])
+        #expect(verdict.hasPassed)
+        #expect(verdict.entryCount == entryCount)
+        #expect(verdict.sectionCount == sectionCount)
+        #expect(verdict.coveredSectionCount == sectionCount)
+        #expect(verdict.provenance == [.observed: entryCount / 2, .seeded: entryCount - entryCount / 2])
+        #expect(verdict.witnesses.map(\.witness) == [.kernelList, .mirror, .report, .mmu])
+        for statement in verdict.witnesses {
+            #expect(statement.standing == .agrees)
+            #expect(statement.agreeingCount == entryCount)
+            #expect(statement.unsaidCount == 0)
+        }
+    }
+
+    @Test func passesOnTheListAlone() throws {
+        var snapshot = GoodSnapshot.hash()
+        snapshot.mirror = nil
+        snapshot.report = nil
+        snapshot.translations = []
+        let verdict = try Verifier.verdict(on: snapshot)
+        #expect(verdict.hasPassed)
+        #expect(verdict.witnesses.map(\.standing) == [.agrees, .absent, .absent, .absent])
+        #expect(verdict.provenance == [:])
+    }
+
+    @Test func anEmptyListOnRadixSaysNothing() throws {
+        let verdict = try Verifier.verdict(on: GoodSnapshot.emptyRadix())
+        #expect(verdict.findings == [])
+        #expect(!verdict.isConclusive)
+        #expect(!verdict.hasPassed)
+        #expect(verdict.coveredSectionCount == 0)
+        #expect(verdict.witnesses.first?.standing == .cannotSay)
+    }
+
+    @Test func anUnreadablePageSizeLeavesTheListUnjudged() throws {
+        var snapshot = GoodSnapshot.hash()
+        snapshot.kernel.vmemmapPageShift = nil
+        let verdict = try Verifier.verdict(on: snapshot)
+        #expect(verdict.findings == [])
+        #expect(!verdict.hasPassed)
+        #expect(verdict.witnesses.first?.standing == .cannotSay)
+        // What is wrong without any page size stays wrong.
+        snapshot.kernelList.end = .cycle
+        #expect(try Verifier.verdict(on: snapshot).findings.map(\.name) == ["list-cycle"])
+        snapshot.clearLists()
+        #expect(try Verifier.verdict(on: snapshot).findings.map(\.name) == ["list-empty"])
+    }
+
+    @Test func offlineMemoryIsPresent() throws {
+        var snapshot = GoodSnapshot.hash()
+        snapshot.takeOffline(64..<80)
+        snapshot.report?.blocks[4].state = "offline"
+        let verdict = try Verifier.verdict(on: snapshot)
+        #expect(verdict.hasPassed)
+        #expect(verdict.coveredSectionCount == 128)
+    }
+
+    @Test func blocksInTransitionAreNotHeldAgainstTheSections() throws {
+        for state in ["going-offline", "unknown"] {
+            for onlineEnd: UInt64 in [64, 72, 80] {
+                var snapshot = GoodSnapshot.hash()
+                snapshot.takeOffline(64..<onlineEnd)
+                snapshot.report?.blocks[4].state = state
+                #expect(try Verifier.verdict(on: snapshot).hasPassed)
+            }
+        }
+    }
+
+    @Test func aPieceSmallerThanASectionHasNone() throws {
+        var snapshot = GoodSnapshot.hash()
+        snapshot.memory.append(MemoryRange(name: "nvdimm", base: 4 << 30, byteCount: (16 << 20) - 1))
+        #expect(try Verifier.verdict(on: snapshot).hasPassed)
+    }
+
+    @Test func freedNodesMayLeavePagesBehind() throws {
+        // One page held 2730 nodes at the peak and a second one the rest; what is left stands in both.
+        var snapshot = GoodSnapshot.hash()
+        snapshot.kernelList.entries[0].node += 65536
+        snapshot.peakEntryCount = 2731
+        #expect(try Verifier.verdict(on: snapshot).hasPassed)
+        snapshot.peakEntryCount = 2730
+        #expect(try Verifier.verdict(on: snapshot).findings.map(\.name) == ["list-node-pages"])
+    }
+
+    @Test(arguments: [(4096, [0]), (65536, [0, 61440]), (2 << 20, [0, (2 << 20) - 4096])] as [(UInt64, [UInt64])])
+    func asksTheMMUForFirstAndLastPage(windowByteCount: UInt64, offsets: [UInt64]) {
+        #expect(Verifier.probedOffsets(windowByteCount: windowByteCount) == offsets)
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import TestSupport
+import Testing
+import Verification
+import VmemmapPopulate
+
+/// Faults of the links, as a walk of damaged memory gives them.
+@Suite struct LinkFindingTests {
+    /// Where a damaged link leads, and what is found on the kernel's list. The mirror and the report are as they were.
+    struct Damage: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        /// The node whose link is damaged, counted from the head; nil is the head itself.
+        let index: Int?
+        let link: UInt64
+        let end: WalkedList.End
+        let name: String
+        /// How many nodes are still reached.
+        let reached: Int
+    }
+
+    static let page = GoodSnapshot.nodePage
+    static let damages = [
+        Damage(
+            testDescription: "cycle through the head", index: 31, link: page + 31 * 24, end: .cycle, name: "list-cycle",
+            reached: 32),
+        Damage(
+            testDescription: "cycle past the head", index: 31, link: page + 12 * 24, end: .cycle, name: "list-cycle",
+            reached: 32),
+        Damage(
+            testDescription: "a node that links to itself", index: 31, link: page, end: .cycle, name: "list-cycle",
+            reached: 32),
+        Damage(
+            testDescription: "link to where no memory is", index: 31, link: page + 32 * 24, end: .unreadable,
+            name: "list-link-outside-memory", reached: 32),
+        Damage(
+            testDescription: "link to no place for a node", index: 31, link: page + 8, end: .misplaced,
+            name: "list-misplaced-node", reached: 32),
+        Damage(
+            testDescription: "head to where no memory is", index: nil, link: page + 65536, end: .unreadable,
+            name: "list-link-outside-memory", reached: 0),
+        Damage(
+            testDescription: "head to no place for a node", index: nil, link: .max, end: .misplaced,
+            name: "list-misplaced-node", reached: 0),
+    ]
+
+    private func walk(_ list: WalkedList, limit: Int, _ change: (inout SparseWords) -> Void = { _ in }) -> WalkedList {
+        var words = SparseWords()
+        for entry in list.entries {
+            words.content[entry.node] = entry.list
+            words.content[entry.node + 8] = entry.phys
+            words.content[entry.node + 16] = entry.virtAddr
+        }
+        change(&words)
+        return WalkedList(ListWalk(head: list.head, in: words, pageByteCount: 65536, limit: limit))
+    }
+
+    @Test func takesAWalkOver() {
+        let list = GoodSnapshot.hash().kernelList
+        #expect(walk(list, limit: 32) == list)
+    }
+
+    @Test(arguments: damages) func findsTheDamage(damage: Damage) throws {
+        var snapshot = GoodSnapshot.hash()
+        var list = snapshot.kernelList
+        if damage.index == nil { list.head = damage.link }
+        snapshot.kernelList = walk(list, limit: 100) { words in
+            if let index = damage.index { words.content[list.entries[index].node] = damage.link }
+        }
+        #expect(snapshot.kernelList.entries.count == damage.reached)
+        #expect(snapshot.kernelList.end == damage.end)
+        #expect(snapshot.kernelList.endLink == damage.link)
+        let findings = try Verifier.verdict(on: snapshot).findings
+        // A list that cannot be entered lacks everything besides.
+        let names = Set(findings.map(\.name))
+        let consequences: Set = ["list-coverage-hole", "mirror-extra-entry", "report-extra-entry"]
+        #expect(names == (damage.reached == 0 ? consequences.union([damage.name]) : [damage.name]))
+        #expect(findings.contains { $0.message.contains(damage.link.hexadecimal) })
+    }
+
+    @Test func aListThatMemoryCannotNeedIsTooLong() throws {
+        var snapshot = GoodSnapshot.hash()
+        snapshot.kernelList = walk(snapshot.kernelList, limit: 31)
+        #expect(snapshot.kernelList.end == .limitReached)
+        #expect(snapshot.kernelList.endLink == GoodSnapshot.nodePage)
+        #expect(
+            try Verifier.verdict(on: snapshot).findings.map(\.name)
+                == ["list-too-long"] + ListFindingTests.holes(4) + ["mirror-extra-entry", "report-extra-entry"])
+    }
+
+    /// The same ends in the other accounts.
+    @Test(
+        arguments: [
+            (.cycle, "cycle"), (.misplaced, "misplaced-node"), (.unreadable, "link-outside-memory"),
+            (.limitReached, "too-long"), (.truncated, "truncated"),
+        ] as [(WalkedList.End, String)])
+    func everyAccountHasItsOwnFinding(end: WalkedList.End, fault: String) throws {
+        var snapshot = GoodSnapshot.hash()
+        snapshot.kernelList.end = end
+        snapshot.mirror?.list.end = end
+        snapshot.report?.list.end = end
+        let verdict = try Verifier.verdict(on: snapshot)
+        #expect(verdict.findings.map(\.name) == ["list-\(fault)", "mirror-\(fault)", "report-\(fault)"])
+        #expect(verdict.witnesses.map(\.standing) == [.contradicts, .contradicts, .contradicts, .agrees])
+    }
+}
