@@ -92,11 +92,22 @@ let package = Package(
             name: "VerificationTests",
             dependencies: ["Verification", "GuestMemory", "VmemmapPopulate", "TestSupport"],
             swiftSettings: everywhere),
-        .testTarget(name: "RunRecordTests", dependencies: ["RunRecord", "TestSupport", "Verification"], swiftSettings: everywhere),
+        .testTarget(
+            name: "RunRecordTests", dependencies: ["RunRecord", "TestSupport", "Verification"],
+            swiftSettings: everywhere),
         .testTarget(
             name: "MemoryBackendsTests",
             dependencies: [
                 "MemoryBackends", "GuestMemory", "TestSupport",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: everywhere),
+        .testTarget(
+            name: "QemuHarnessTests",
+            dependencies: [
+                "qemu-harness", "AgentProtocol", "GuestMemory", "Libvirt", "RunRecord", "TestSupport", "Verification",
+                "VmemmapPopulate",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: everywhere),

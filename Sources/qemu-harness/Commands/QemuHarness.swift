@@ -19,7 +19,7 @@ struct QemuHarness: AsyncParsableCommand {
             4 nothing could be verified; 64 wrong use; 130 interrupted, 143 terminated.
             """,
         version: version,
-        subcommands: [RunCommand.self, PruneCommand.self],
+        subcommands: [RunCommand.self, DoctorCommand.self, PruneCommand.self],
         defaultSubcommand: RunCommand.self
     )
 
@@ -31,16 +31,19 @@ struct QemuHarness: AsyncParsableCommand {
             } else {
                 try command.run()
             }
-        } catch let error as HarnessError {
-            let text = "qemu-harness: \(error)\n"
-            try? FileHandle.standardError.write(contentsOf: Data(text.utf8))
-            switch error {
-            case .usage: Foundation.exit(ExitStatus.usage)
-            case .infrastructure: Foundation.exit(ExitStatus.infrastructure)
-            }
-        } catch {
+        } catch HarnessError.usage(let message) {
+            fail(message, ExitStatus.usage)
+        } catch let error where error is ExitCode || exitCode(for: error) != .failure {
             // ArgumentParser's own: help and version (0), wrong arguments (64), and the codes that commands end with.
             exit(withError: error)
+        } catch {
+            // An error that nobody thought of is no finding, which is what ArgumentParser's code for it would say.
+            fail("\(error)", ExitStatus.infrastructure)
         }
+    }
+
+    private static func fail(_ message: String, _ status: Int32) -> Never {
+        try? FileHandle.standardError.write(contentsOf: Data("qemu-harness: \(message)\n".utf8))
+        Foundation.exit(status)
     }
 }

@@ -69,6 +69,12 @@ struct RunCommand: AsyncParsableCommand {
         guard slowdown.isFinite, 0.1...1000 ~= slowdown else {
             throw ValidationError("--slowdown \(slowdown) is outside 0.1 to 1000")
         }
+        if let control = append.unicodeScalars.first(where: { $0.properties.generalCategory == .control }) {
+            let code = String(control.value, radix: 16, uppercase: true)
+            throw ValidationError(
+                "--append holds the character U+\(String(repeating: "0", count: 4 - code.count))\(code), which a kernel's "
+                    + "command line cannot have")
+        }
     }
 
     func run() async throws {
@@ -77,7 +83,8 @@ struct RunCommand: AsyncParsableCommand {
         let guest = try GuestConfiguration(
             cpu: cpu, cpuCount: vcpus, bootMemoryByteCount: memory.value, plugs: plugs,
             kernel: GuestImages.kernel(named: kernel, environment: environment),
-            initramfs: GuestImages.initramfs(environment: environment, executable: Self.executable), append: append)
+            initramfs: GuestImages.initramfs(environment: environment, executable: GuestImages.executable),
+            append: append)
         let steps = steps(guest, plugs: plugs)
         if dryRun { return try printPlan(guest, steps) }
 
@@ -102,11 +109,6 @@ struct RunCommand: AsyncParsableCommand {
         if let error = report.results.error { Self.tell(error) }
         if keep { Self.tell("the guest runs on; 'qemu-harness prune --kept' ends it") }
         if report.exitCode != ExitStatus.passed { throw ExitCode(report.exitCode) }
-    }
-
-    private static var executable: URL {
-        // On Linux this link always leads to the program that runs, however it was called.
-        URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
     }
 
     private static func tell(_ text: String) {

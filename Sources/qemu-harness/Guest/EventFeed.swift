@@ -20,11 +20,11 @@ struct EventFeed {
 
     /// The events that are new since the last call.
     ///
-    /// The header's count may be anything: no more than the ring's slots are read, and a count that runs backwards gives
-    /// nothing.
+    /// The header's count may be anything: no more than the ring's slots are read, and a count that runs backwards, or
+    /// stands at the end of all numbers, gives nothing.
     mutating func drain() throws -> [(record: RingRecord, event: AgentEvent?)] {
         let count = try region.header(.eventCount)
-        guard count >= nextSequence else { return [] }
+        guard count >= nextSequence, count < .max else { return [] }
         if count - nextSequence >= SharedRegionLayout.ringSlotCount {
             let oldest = count - SharedRegionLayout.ringSlotCount + 1
             missedCount += oldest - nextSequence
@@ -37,7 +37,7 @@ struct EventFeed {
             case .lost: missedCount += 1
             }
         }
-        nextSequence = count == .max ? count : count + 1
+        nextSequence = count + 1
         return events
     }
 }

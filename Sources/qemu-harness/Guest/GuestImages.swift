@@ -48,6 +48,9 @@ enum GuestImages {
         throw HarnessError.infrastructure("the agent is not built: run scripts/build-agent")
     }
 
+    /// The program that runs, however it was called: on Linux this link always leads there.
+    static var executable: URL { URL(filePath: "/proc/self/exe").resolvingSymlinksInPath() }
+
     /// Where this program keeps what can be made anew.
     static func cache(_ environment: [String: String]) -> URL {
         let base =

@@ -30,14 +30,7 @@ struct Workplace {
             throw HarnessError.infrastructure(
                 "cannot make a record in \(runsDirectory.path): \(error.localizedDescription)")
         }
-        let root: EmbeddedRoot
-        do {
-            root = try EmbeddedRoot(
-                runID: identifier, parent: Self.rootParent, memoryParent: Self.memoryParent,
-                capabilitiesCache: FilePath(cache.appending(path: "capabilities").path))
-        } catch {
-            throw HarnessError.infrastructure("cannot make the run's private root: \(error)")
-        }
+        let root = try Self.makeRoot(identifier: identifier, cache: cache)
         let report: Runner.Report
         do {
             report = try await runner.run(
@@ -64,8 +57,25 @@ struct Workplace {
         }
     }
 
+    /// Makes a private root for libvirt's embedded driver.
+    static func makeRoot(identifier: String = identifier(), cache: URL) throws -> EmbeddedRoot {
+        do {
+            return try EmbeddedRoot(
+                runID: identifier, parent: rootParent, memoryParent: memoryParent,
+                capabilitiesCache: FilePath(cache.appending(path: "capabilities").path))
+        } catch {
+            throw HarnessError.infrastructure("cannot make the run's private root: \(error)")
+        }
+    }
+
+    /// How much can still be written to a folder's file system, nil when that cannot be told.
+    static func freeByteCount(of folder: FilePath) -> UInt64? {
+        let attributes = try? FileManager.default.attributesOfFileSystem(forPath: folder.string)
+        return (attributes?[.systemFreeSize] as? NSNumber)?.uint64Value
+    }
+
     /// Eight random letters and digits: unique on this machine, short enough for a socket's path.
-    private static func identifier() -> String {
+    static func identifier() -> String {
         String((0..<8).map { _ in "abcdefghijkmnpqrstuvwxyz23456789".randomElement() ?? "x" })
     }
 }

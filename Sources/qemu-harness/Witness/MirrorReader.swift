@@ -27,7 +27,7 @@ struct MirrorReader {
             provenance.append(try origin(ofNodeAt: node.address))
         }
         return MirrorSnapshot(
-            header: try header(), list: WalkedList(walk), provenance: provenance,
+            header: try header(nodeCount: UInt64(walk.nodes.count)), list: WalkedList(walk), provenance: provenance,
             lossCount: try region.header(.lossCount), healCount: try region.header(.healCount))
     }
 
@@ -42,8 +42,8 @@ struct MirrorReader {
         }
     }
 
-    private func header() throws -> [MirrorSnapshot.HeaderWord] {
-        let expectations = self.expectations()
+    private func header(nodeCount: UInt64) throws -> [MirrorSnapshot.HeaderWord] {
+        let expectations = self.expectations(nodeCount: nodeCount)
         var words = try SharedRegionLayout.Field.allCases.map { field in
             let value = try region.header(field)
             var expected = expectations[field].map { MirrorSnapshot.Expectation(value: $0.value, source: $0.source) }
@@ -57,7 +57,7 @@ struct MirrorReader {
         return words
     }
 
-    private func expectations() -> [SharedRegionLayout.Field: (value: UInt64, source: String)] {
+    private func expectations(nodeCount: UInt64) -> [SharedRegionLayout.Field: (value: UInt64, source: String)] {
         let layout = region.layout
         var expected: [SharedRegionLayout.Field: (value: UInt64, source: String)] = [:]
         for (field, value) in layout.fixedFields() { expected[field] = (value, "the region's format") }
@@ -72,16 +72,15 @@ struct MirrorReader {
             if let value = sync.number(key) { expected[field] = (value, "the agent's answer to sync") }
         }
         // The allocator hands out whole pages, so their number and what is left follow from the number of nodes.
-        if let live = sync.number("live") {
-            let pages = (live + layout.nodesPerPage - 1) / layout.nodesPerPage
-            expected[.nodePagesUsed] = (pages, "the number of nodes")
-            expected[.nodesLeft] = (pages * layout.nodesPerPage - live, "the number of nodes")
-        }
+        let pages = (nodeCount + layout.nodesPerPage - 1) / layout.nodesPerPage
+        expected[.liveCount] = (nodeCount, "the number of nodes")
+        expected[.nodePagesUsed] = (pages, "the number of nodes")
+        expected[.nodesLeft] = (pages * layout.nodesPerPage - nodeCount, "the number of nodes")
         return expected
     }
 
     private static let syncKeys: [(SharedRegionLayout.Field, StaticString)] = [
-        (.head, "head"), (.liveCount, "live"), (.eventCount, "events"), (.lossCount, "losses"), (.healCount, "heals"),
+        (.head, "head"), (.eventCount, "events"), (.lossCount, "losses"), (.healCount, "heals"),
     ]
 
     private func releaseWords() throws -> [MirrorSnapshot.HeaderWord] {

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+
+/// What a run asks of the guest's kernel and of the agent.
+struct GuestChecks {
+    let environment: [String: String]
+    let executable: URL
+    /// What `--kernel` would name.
+    let kernelName: String
+
+    func diagnoses() -> [Diagnosis] {
+        [kernel(), kernelConfiguration(), agent()].compactMap { $0 }
+    }
+
+    private func kernel() -> Diagnosis {
+        do {
+            return .ok("guest kernel", try GuestImages.kernel(named: kernelName, environment: environment).path)
+        } catch {
+            return .fail("guest kernel", "\(error)", mend: "scripts/guest-kernel")
+        }
+    }
+
+    /// The kernel's configuration, where it lies beside the kernel as `config`.
+    private func kernelConfiguration() -> Diagnosis? {
+        let name = "kernel configuration"
+        guard let kernel = try? GuestImages.kernel(named: kernelName, environment: environment) else { return nil }
+        let file = kernel.deletingLastPathComponent().appending(path: "config")
+        guard let text = try? String(contentsOf: file, encoding: .utf8) else {
+            return .warn(
+                name, "no file 'config' beside the kernel: not checked", mend: "put it there to have it checked")
+        }
+        let lacking = Self.lackingOptions(configuration: text)
+        guard lacking.isEmpty else {
+            return .fail(
+                name, "the kernel lacks \(lacking.joined(separator: ", "))", mend: "build the kernel with these options"
+            )
+        }
+        return .ok(
+            name,
+            "has what a run needs: \(Self.neededOptions.map { $0.joined(separator: " or ") }.joined(separator: ", "))")
+    }
+
+    /// What has to be built in; of a row with several, one does.
+    static let neededOptions = [
+        ["MEMORY_HOTPLUG"], ["SPARSEMEM_VMEMMAP"], ["DYNAMIC_DEBUG", "KPROBE_EVENTS"], ["PROC_KCORE"], ["DEVTMPFS"],
+        ["DEBUG_FS"], ["HVC_CONSOLE"], ["BLK_DEV_INITRD"], ["PPC_PSERIES"],
+    ]
+
+    /// The rows of ``neededOptions`` that a configuration does not meet.
+    static func lackingOptions(configuration: String) -> [String] {
+        let builtIn = Set(
+            configuration.split(separator: "\n").compactMap { line in
+                line.hasPrefix("CONFIG_") && line.hasSuffix("=y") ? String(line.dropFirst(7).dropLast(2)) : nil
+            })
+        return neededOptions.filter { row in !row.contains { builtIn.contains($0) } }.map {
+            $0.map { "CONFIG_\($0)" }.joined(separator: " or ")
+        }
+    }
+
+    private func agent() -> Diagnosis {
+        let name = "agent"
+        do {
+            let initramfs = try GuestImages.initramfs(environment: environment, executable: executable)
+            let program = initramfs.deletingLastPathComponent().appending(path: "agent-ppc64le")
+            // EM_PPC64, little-endian, 64 bits.
+            let header = [UInt8]((try? FileHandle(forReadingFrom: program).read(upToCount: 20)) ?? Data())
+            guard header.count == 20, header[4] == 2, header[5] == 1, header[18] == 21, header[19] == 0 else {
+                return .fail(name, "\(program.path) is no ppc64le program", mend: "scripts/build-agent")
+            }
+            return .ok(name, initramfs.path)
+        } catch {
+            return .fail(name, "\(error)", mend: "scripts/build-agent")
+        }
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Libvirt
+import SystemPackage
+
+/// What a run asks of the host, each requirement looked at by itself.
+struct HostChecks {
+    let environment: [String: String]
+    /// The memory that a run takes: boot memory, plugs, and the shared region.
+    let neededByteCount: UInt64
+
+    /// Every check. The last one starts libvirt's embedded driver, as a run does.
+    func diagnoses() async -> [Diagnosis] {
+        [emulator(), sharedMemory(), availableMemory(), acceleration()] + [await driver()]
+    }
+
+    /// The program that libvirt will start for a ppc64 guest.
+    private func emulator() -> Diagnosis {
+        let name = "qemu"
+        let program = "qemu-system-ppc64"
+        let folders = (environment["PATH"] ?? "").split(separator: ":") + ["/usr/bin"]
+        let found = folders.map { "\($0)/\(program)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
+        guard let found else { return .fail(name, "no \(program) on PATH", mend: "scripts/setup") }
+        return .ok(name, found)
+    }
+
+    /// The file system of guests' memory.
+    private func sharedMemory() -> Diagnosis {
+        let name = "shared memory"
+        let folder = Workplace.memoryParent.string
+        guard FileManager.default.isWritableFile(atPath: folder) else {
+            return .fail(name, "\(folder) cannot be written", mend: "mount a tmpfs there, writable for this user")
+        }
+        guard let free = Workplace.freeByteCount(of: Workplace.memoryParent) else {
+            return .fail(name, "\(folder) does not tell its size", mend: "mount a tmpfs there")
+        }
+        let numbers = "\(folder) has \(free >> 20) MiB free; the default run takes up to \(neededByteCount >> 20) MiB"
+        guard free >= neededByteCount else {
+            return .fail(name, numbers, mend: "mount -o remount,size=4G \(folder)")
+        }
+        return .ok(name, numbers)
+    }
+
+    private func availableMemory() -> Diagnosis {
+        let name = "memory"
+        let text = (try? String(contentsOf: URL(filePath: "/proc/meminfo"), encoding: .utf8)) ?? ""
+        guard let available = Self.availableByteCount(meminfo: text) else {
+            return .warn(name, "/proc/meminfo does not say what is available", mend: "mount -t proc proc /proc")
+        }
+        let numbers = "\(available >> 20) MiB available; the default run takes up to \(neededByteCount >> 20) MiB"
+        // What the guest never touches is never taken, so this is no reason to refuse.
+        return available >= neededByteCount
+            ? .ok(name, numbers) : .warn(name, numbers, mend: "end other programs, or give --memory and --plug less")
+    }
+
+    /// `MemAvailable` in bytes.
+    static func availableByteCount(meminfo: String) -> UInt64? {
+        guard let line = meminfo.split(separator: "\n").first(where: { $0.hasPrefix("MemAvailable:") }) else {
+            return nil
+        }
+        let kibibytes = line.split(separator: " ").dropFirst().first.flatMap { UInt64($0) }
+        return kibibytes.flatMap { $0 <= UInt64.max >> 10 ? $0 << 10 : nil }
+    }
+
+    private func acceleration() -> Diagnosis {
+        .ok("acceleration", "guests are emulated (TCG), on any host; --slowdown stretches the time limits")
+    }
+
+    /// libvirt's embedded QEMU driver, started for real under a root of its own.
+    private func driver() async -> Diagnosis {
+        let name = "libvirt"
+        do {
+            let root = try Workplace.makeRoot(cache: GuestImages.cache(environment))
+            defer { try? root.remove() }
+            try LibvirtRuntime.start()
+            _ = try await root.connect()
+            return .ok(name, "\(try Connection.libraryVersion()), embedded driver works")
+        } catch {
+            return .fail(name, "the embedded driver does not start: \(error)", mend: "scripts/setup")
+        }
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestSupport
+import Testing
+
+@testable import qemu_harness
+
+/// The program as a process: what it prints, and what it ends with.
+@Suite struct CommandLineTests {
+    private let folder: TemporaryFolder
+
+    init() throws {
+        folder = try TemporaryFolder()
+        try folder.write([1], to: "agent/initramfs-ppc64le.cpio.gz")
+        try folder.write(elfHeader(), to: "vmlinux")
+        try folder.write([], to: "work/.keep")
+    }
+
+    private struct Ending {
+        let status: Int32
+        let output: String
+        let errors: String
+    }
+
+    /// Runs the program that was built beside the tests, in a folder of its own.
+    private func run(_ arguments: [String]) throws -> Ending {
+        let process = Process()
+        process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+            .deletingLastPathComponent().appending(path: "qemu-harness")
+        process.arguments = arguments
+        process.currentDirectoryURL = folder.url.appending(path: "work")
+        process.environment = [
+            "PATH": "/usr/bin:/bin", "HOME": folder.url.path, GuestImages.agentVariable: folder.path("agent"),
+        ]
+        let output = folder.url.appending(path: "stdout")
+        let errors = folder.url.appending(path: "stderr")
+        for file in [output, errors] { try Data().write(to: file) }
+        process.standardInput = FileHandle.nullDevice
+        process.standardOutput = try FileHandle(forWritingTo: output)
+        process.standardError = try FileHandle(forWritingTo: errors)
+        try process.run()
+        process.waitUntilExit()
+        try #require(process.terminationReason == .exit)
+        return Ending(
+            status: process.terminationStatus, output: try String(contentsOf: output, encoding: .utf8),
+            errors: try String(contentsOf: errors, encoding: .utf8))
+    }
+
+    @Test(arguments: [
+        (["--memory", "300MiB"], "--memory 300 MiB is no multiple of 256 MiB"),
+        (["--plug", "100MiB"], "--plug 100 MiB is no multiple of 256 MiB"),
+        (["--memory", "1GB"], "1GB"), (["--cpu", "POWER7"], "no CPU model 'POWER7'"),
+        (["--vcpus", "17"], "--vcpus 17 is outside 1 to 16"), (["--slowdown", "0"], "--slowdown 0.0 is outside"),
+        (["--append", "a\nb"], "--append holds the character U+000A"), (["nonsense"], "nonsense"),
+        (["prune", "--nonsense"], "--nonsense"),
+    ])
+    func aUsersErrorIs64(arguments: [String], message: String) throws {
+        // The kernel is a good one, so that nothing but the argument is wrong.
+        let isRun = arguments.first?.hasPrefix("--") == true
+        let ending = try run(isRun ? ["--kernel", folder.path("vmlinux")] + arguments : arguments)
+        #expect(ending.status == ExitStatus.usage)
+        #expect(ending.errors.contains(message))
+        #expect(ending.output == "")
+        #expect(try left() == [])
+    }
+
+    @Test(arguments: [
+        ("/etc/passwd", "the kernel /etc/passwd is no ELF file"), ("nosuch", "no kernel 'nosuch'"),
+        ("/nosuch/vmlinux", "cannot read the kernel /nosuch/vmlinux"),
+    ])
+    func aKernelThatIsNoneIs64(kernel: String, message: String) throws {
+        let ending = try run(["--kernel", kernel])
+        #expect(ending.status == ExitStatus.usage)
+        #expect(ending.errors.hasPrefix("qemu-harness: \(message)"))
+        #expect(try left() == [])
+    }
+
+    @Test func aMissingAgentIs2() throws {
+        try FileManager.default.removeItem(atPath: folder.path("agent/initramfs-ppc64le.cpio.gz"))
+        let ending = try run(["--kernel", folder.path("vmlinux"), "--dry-run"])
+        #expect(ending.status == ExitStatus.infrastructure)
+        #expect(ending.errors.hasPrefix("qemu-harness: no agent at "))
+    }
+
+    /// Only findings end with 1, so whatever nobody thought of must not.
+    @Test func anErrorThatNobodyThoughtOfIs2() throws {
+        let path = try folder.write(elfHeader(), to: "vm\u{1}linux")
+        let ending = try run(["--kernel", path, "--dry-run"])
+        #expect(ending.status == ExitStatus.infrastructure)
+        #expect(
+            ending.errors == "qemu-harness: <kernel> holds the character U+0001, which XML for libvirt cannot carry\n")
+    }
+
+    @Test func versionAndHelpAre0() throws {
+        let version = try run(["--version"])
+        #expect(version.status == 0)
+        #expect(version.output == "\(QemuHarness.version)\n")
+        for arguments in [["--help"], ["run", "--help"], ["help", "prune"]] {
+            let help = try run(arguments)
+            #expect(help.status == 0)
+            #expect(help.output.contains("USAGE: qemu-harness"))
+            #expect(help.errors == "")
+        }
+        #expect(try left() == [])
+    }
+
+    @Test(arguments: [
+        ([], "1 boot\n2 verify\n3 plug 1 GiB\n4 verify\n5 power off\n"),
+        (
+            ["--plug", "256MiB", "--plug", "2GiB", "--append", "quiet"],
+            "1 boot\n2 verify\n3 plug 256 MiB\n4 verify\n5 plug 2 GiB\n6 verify\n7 power off\n"
+        ),
+        (["--keep"], "1 boot\n2 verify\n3 plug 1 GiB\n4 verify\n"),
+    ])
+    func aDryRunPrintsThePlanAndLeavesNothing(arguments: [String], steps: String) throws {
+        let ending = try run(["--kernel", folder.path("vmlinux"), "--dry-run"] + arguments)
+        #expect(ending.status == 0)
+        #expect(ending.errors == "")
+        #expect(ending.output.contains("<domain "))
+        #expect(ending.output.contains("<kernel>\(folder.path("vmlinux"))</kernel>"))
+        #expect(ending.output.contains("<initrd>\(folder.path("agent/initramfs-ppc64le.cpio.gz"))</initrd>"))
+        #expect(ending.output.hasSuffix("</domain>\n\n" + steps))
+        #expect(try left() == [])
+    }
+
+    /// What the program left where it ran and in its home.
+    private func left() throws -> [String] {
+        let work = try FileManager.default.contentsOfDirectory(atPath: folder.path("work")).filter { $0 != ".keep" }
+        return work + (try folder.names().filter { !["agent", "vmlinux", "work", "stdout", "stderr"].contains($0) })
+    }
+}
