@@ -36,6 +36,11 @@ extension EmbeddedRoot {
         return removed
     }
 
+    /// Kills every QEMU of this run at once, and does not wait: for a run that is to end whatever libvirt is doing.
+    public func killGuests() {
+        Self.endGuests(path)
+    }
+
     /// Kills every QEMU that the embedded driver under this root has started.
     private static func endGuests(_ root: FilePath) {
         let folder = root.appending("run").appending("qemu")

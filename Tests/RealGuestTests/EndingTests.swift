@@ -23,7 +23,7 @@ extension RealGuest {
             #expect(information.exitCode == exitCode)
             #expect(information.finishedAt != nil)
             #expect(try harness.results().outcome == .interrupted)
-            #expect(try leftovers() == [])
+            #expect(try harness.leftovers() == [])
         }
 
         @Test func signalDuringBootEndsTheRunInOrder() async throws {
@@ -35,7 +35,7 @@ extension RealGuest {
             }
             #expect(ending.status == .exited(130), "\(ending.errors)")
             #expect(try harness.information().outcome == .interrupted)
-            #expect(try leftovers() == [])
+            #expect(try harness.leftovers() == [])
         }
 
         /// What a killed harness leaves, the next command finds and removes, and says so.
@@ -47,11 +47,11 @@ extension RealGuest {
                 #expect(kill(process.value, SIGKILL) == 0)
             }
             #expect(ending.status == .signaled(SIGKILL))
-            #expect(try leftovers().isEmpty == false)
+            #expect(try harness.leftovers().isEmpty == false)
             let prune = try await HarnessProcess.start(["prune"])
             #expect(prune.status == .exited(0), "\(prune.errors)")
             #expect(prune.output.hasPrefix("removed what run "))
-            #expect(try leftovers() == [])
+            #expect(try harness.leftovers() == [])
         }
 
         @Test func keptGuestRunsOnUntilItIsPruned() async throws {
@@ -59,11 +59,11 @@ extension RealGuest {
             defer { harness.cleanUp() }
             let ending = try await harness.run(["--keep"])
             #expect(ending.status == .exited(0), "\(ending.errors)")
-            #expect(try leftovers().contains { $0.hasPrefix("process ") })
+            #expect(try harness.leftovers().contains { $0.hasPrefix("process ") })
             #expect(try await HarnessProcess.start(["prune"]).output == "")
-            #expect(try leftovers().contains { $0.hasPrefix("process ") })
+            #expect(try harness.leftovers().contains { $0.hasPrefix("process ") })
             #expect(try await HarnessProcess.start(["prune", "--kept"]).status == .exited(0))
-            #expect(try leftovers() == [])
+            #expect(try harness.leftovers() == [])
         }
 
         /// A kernel that finds no init panics, and the run says what the console said.
@@ -74,7 +74,7 @@ extension RealGuest {
             #expect(ending.status == .exited(2))
             #expect(ending.errors.contains("Kernel panic - not syncing"))
             #expect(try harness.information().outcome == .error)
-            #expect(try leftovers() == [])
+            #expect(try harness.leftovers() == [])
         }
     }
 }

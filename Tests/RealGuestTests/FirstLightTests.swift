@@ -34,7 +34,7 @@ extension RealGuest {
             #expect(guest.pageByteCount == 65536)
             #expect(guest.vmemmapPageByteCount == 65536)
             #expect(guest.eventSource == "dynamic debug on /dev/kmsg")
-            #expect(try leftovers() == [])
+            #expect(try harness.leftovers() == [])
         }
 
         @Test(arguments: ["POWER9", "POWER10"])
@@ -51,7 +51,7 @@ extension RealGuest {
             #expect(verdicts.last?.provenance == [.seeded: 1, .observed: 2])
             #expect(try harness.information().guest.vmemmapPageByteCount == 2 << 20)
             #expect(ending.output.contains("passed") && ending.output.contains("0xc00c000000400000"))
-            #expect(try leftovers() == [])
+            #expect(try harness.leftovers() == [])
         }
 
         /// The first GiB of a radix guest's DIMM lies in the window that boot memory has populated: no new entry is
@@ -67,7 +67,7 @@ extension RealGuest {
             #expect(verdicts.map(\.entryCount) == [1, 1, 2])
             #expect(verdicts.map(\.sectionCount) == [32, 48, 112])
             try expectAllWitnessesAgree(verdicts)
-            #expect(try leftovers() == [])
+            #expect(try harness.leftovers() == [])
         }
 
         private func expectAllWitnessesAgree(_ verdicts: [Verdict]) throws {

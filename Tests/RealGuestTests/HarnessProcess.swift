@@ -67,10 +67,7 @@ struct HarnessProcess {
 
     /// The newest record's description of the run.
     func information() throws -> RunInformation {
-        let decoder = JSONDecoder()
-        decoder.dateDecodingStrategy = .iso8601
-        return try decoder.decode(
-            RunInformation.self, from: Data(contentsOf: record.appending(path: "run.json")))
+        try RunInformation(record: record)
     }
 
     /// Waits until the newest record has an event of a kind.
@@ -87,18 +84,28 @@ struct HarnessProcess {
     }
 }
 
+extension HarnessProcess {
+    /// What the runs that are recorded here have left behind.
+    func leftovers() throws -> [String] {
+        let records = try FileManager.default.contentsOfDirectory(atPath: runsDirectory.path)
+        return try RealGuestTests.leftovers(of: records.compactMap { $0.split(separator: "-").last.map(String.init) })
+    }
+}
+
 /// What runs may not leave behind: files of theirs in the two folders they use, and processes on those.
-func leftovers() throws -> [String] {
-    var found: [String] = []
-    for folder in ["/tmp", "/dev/shm"] {
-        found += try FileManager.default.contentsOfDirectory(atPath: folder)
-            .filter { $0.wholeMatch(of: /qh-[a-z0-9]{8}(\.shared)?/) != nil && !$0.contains(Lab.identifier) }
-            .map { "\(folder)/\($0)" }
-    }
-    for entry in try FileManager.default.contentsOfDirectory(atPath: "/proc") where Int(entry) != nil {
-        guard let commandLine = FileManager.default.contents(atPath: "/proc/\(entry)/cmdline") else { continue }
-        let text = String(decoding: commandLine, as: UTF8.self)
-        if text.hasPrefix("/usr/bin/qemu-system-ppc64"), text.contains("guest=qh-") { found.append("process \(entry)") }
-    }
+func leftovers(of identifiers: [String]) throws -> [String] {
+    let names = identifiers.map { "qh-\($0)" }
+    var found = names.flatMap { ["/tmp/\($0)", "/dev/shm/\($0)", "/dev/shm/\($0).shared"] }
+        .filter { FileManager.default.fileExists(atPath: $0) }
+    for process in try qemuProcesses(of: identifiers) { found.append("process \(process)") }
     return found
+}
+
+/// The QEMUs that run guests of these runs.
+func qemuProcesses(of identifiers: [String]) throws -> [Int32] {
+    try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { Int32($0) }.filter { process in
+        guard let commandLine = FileManager.default.contents(atPath: "/proc/\(process)/cmdline") else { return false }
+        let text = String(decoding: commandLine, as: UTF8.self)
+        return text.hasPrefix("/usr/bin/qemu-system-ppc64") && identifiers.contains { text.contains("guest=qh-\($0)") }
+    }
 }
