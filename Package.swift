@@ -137,11 +137,12 @@ let package = Package(
         .testTarget(
             name: "RealGuestTests",
             dependencies: [
-                "qemu-harness", "HotplugAgent", "GuestMemory", "VmemmapPopulate", "MemoryBackends", "Libvirt",
-                "Verification", "RunRecord", "TestSupport",
+                "qemu-harness", "HotplugAgent", "AgentProtocol", "GuestMemory", "VmemmapPopulate", "MemoryBackends",
+                "Libvirt", "Verification", "RunRecord", "TestSupport",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
+            exclude: ["Guests"],
             swiftSettings: everywhere
         ),
     ],

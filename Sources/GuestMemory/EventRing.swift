@@ -38,25 +38,22 @@ public struct EventRing: Sendable {
 
     private func slotOffset(_ sequence: UInt64) -> UInt64 {
         SharedRegionLayout.ringOffset
-            + (sequence - 1) % SharedRegionLayout.ringSlotCount * SharedRegionLayout.ringSlotByteCount
+            + (sequence &- 1) % SharedRegionLayout.ringSlotCount * SharedRegionLayout.ringSlotByteCount
     }
 
-    /// Publishes the next event and returns its sequence number. The oldest one is overwritten when the ring is full.
-    public func publish(
-        kind: UInt64, microseconds: UInt64, operands: [4 of UInt64]
-    ) throws(MemoryAccessError) -> UInt64 {
-        let sequence = try region.header(.eventCount) + 1
-        let slot = slotOffset(sequence)
+    /// Publishes an event under its sequence number, the next one of the writer's own counting: what stands in the
+    /// region says nothing to the writer. The oldest event is overwritten when the ring is full.
+    public func publish(_ record: RingRecord) throws(MemoryAccessError) {
+        let slot = slotOffset(record.sequence)
         // Zero first, so that a reader in the middle of the old event sees its number change.
         try region.store(0, at: slot)
-        try region.store(kind, at: slot + 8)
-        try region.store(microseconds, at: slot + 16)
+        try region.store(record.kind, at: slot + 8)
+        try region.store(record.microseconds, at: slot + 16)
         for index in 0..<4 {
-            try region.store(operands[index], at: slot + 24 + UInt64(index) * 8)
+            try region.store(record.operands[index], at: slot + 24 + UInt64(index) * 8)
         }
-        try region.store(sequence, at: slot)
-        try region.setHeader(.eventCount, sequence)
-        return sequence
+        try region.store(record.sequence, at: slot)
+        try region.setHeader(.eventCount, record.sequence)
     }
 
     /// What a reader found at a sequence number.

@@ -56,7 +56,7 @@ public struct SharedRegion: WordMemory, Sendable {
 
     /// Makes the generation even again, and another one than before the change.
     public func endChange() throws(MemoryAccessError) {
-        try setHeader(.generation, (try header(.generation) | 1) + 1)
+        try setHeader(.generation, (try header(.generation) | 1) &+ 1)
     }
 
     /// Stores text eight bytes at a time, zero-padded and cut to `capacity` bytes (a multiple of 8) less one.

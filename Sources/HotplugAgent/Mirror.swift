@@ -47,6 +47,8 @@ struct Mirror: ~Copyable {
     let region: SharedRegion
     private let ring: EventRing
     private var list: VmemmapList<RegionNodeStore>
+    /// How many events were published.
+    private(set) var eventCount: UInt64 = 0
 
     init(region: SharedRegion) {
         self.region = region
@@ -54,20 +56,23 @@ struct Mirror: ~Copyable {
         list = VmemmapList(store: RegionNodeStore(region: region))
     }
 
-    /// Publishes an event; returns its sequence number.
-    @discardableResult
-    func publish(_ event: AgentEvent, microseconds: UInt64) throws(MemoryAccessError) -> UInt64 {
+    /// The list's variables as the agent has them, whatever stands in the region.
+    var state: VmemmapListState { list.state }
+
+    /// Publishes an event.
+    mutating func publish(_ event: AgentEvent, microseconds: UInt64) throws(MemoryAccessError) {
         let (kind, operands) = event.encoded
-        return try ring.publish(kind: kind, microseconds: microseconds, operands: operands)
+        eventCount += 1
+        try ring.publish(
+            RingRecord(sequence: eventCount, kind: kind, microseconds: microseconds, operands: operands))
     }
 
     /// Mirrors one block that the kernel was seen to populate, and publishes the event that says so.
     mutating func observe(
         virtAddr: UInt64, byteCount: UInt64, phys: UInt64, microseconds: UInt64
     ) throws(MemoryAccessError) {
-        let eventSequence = try region.header(.eventCount) + 1
         let node = try add(
-            phys: phys, virtAddr: virtAddr, origin: Self.origin(.observed, eventSequence: eventSequence))
+            phys: phys, virtAddr: virtAddr, origin: Self.origin(.observed, eventSequence: eventCount + 1))
         let event: AgentEvent =
             if let node {
                 .blockMirrored(virtAddr: virtAddr, byteCount: byteCount, phys: phys, mirrorNode: node)

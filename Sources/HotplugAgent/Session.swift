@@ -91,9 +91,9 @@ final class Session<System: AgentSystem> {
             }
             if request.has(verb: "sync") {
                 guard try sync() else { return Self.refusal(request, "source-does-not-answer") }
-                let region = mirror.region
-                return reply.with("events", try region.header(.eventCount)).with("head", try region.header(.head))
-                    .with("live", try region.header(.liveCount)).with("losses", lossCount).with("heals", healCount)
+                // From the agent's own memory: the host holds the region against it.
+                return reply.with("events", mirror.eventCount).with("head", mirror.state.head)
+                    .with("live", mirror.state.liveCount).with("losses", lossCount).with("heals", healCount)
             }
             if request.has(verb: "report") {
                 guard let report = report() else { return Self.refusal(request, "kcore") }

@@ -54,6 +54,11 @@ extension EmbeddedRoot {
         return found
     }
 
+    /// Kills every QEMU of this run at once: for a run that is to end whatever libvirt is doing.
+    public func killGuests() {
+        Self.endGuests(path)
+    }
+
     /// Kills every QEMU that the embedded driver under this root has started, and waits until it is gone.
     ///
     /// A QEMU of this root's is known by its arguments, which name files in the root; libvirt's PID files come too late

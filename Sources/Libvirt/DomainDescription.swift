@@ -110,7 +110,7 @@ public struct DomainDescription: Equatable, Sendable {
                     children: [element("model", text: cpuModel.rawValue)]
                 ),
                 element("on_poweroff", text: "destroy"),
-                element("on_reboot", text: "restart"),
+                element("on_reboot", text: "destroy"),
                 element("on_crash", text: "destroy"),
                 element("devices", children: devices()),
                 element(

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Foundation
+internal import Synchronization
 public import SystemPackage
 
 /// A private root for libvirt's embedded driver: its settings, sockets and logs, and a folder for guests' memory.
@@ -17,6 +18,9 @@ public final class EmbeddedRoot: Sendable {
     private let memoryParent: FilePath
     private let capabilitiesCache: FilePath
     private let lock: FileDescriptor
+    /// libvirt starts a driver with the connection that comes first, and another one with the next that comes when all
+    /// are closed: so the first is kept for as long as the root is used.
+    private let opened = Mutex<Connection?>(nil)
 
     /// Makes a root `parent/qh-<runID>` and a memory folder `memoryParent/qh-<runID>`, for this user only.
     ///
@@ -76,12 +80,26 @@ public final class EmbeddedRoot: Sendable {
 
     /// Starts libvirt's embedded driver under this root, in this process.
     ///
-    /// Without carried-over capabilities libvirt runs QEMU a few times to see what it can do. Those processes end up as
-    /// this process's children, as guests do, and are reaped here; libvirt would wait 40 seconds for each otherwise.
+    /// Without carried-over capabilities libvirt runs QEMU a few times to see what it can do.
     ///
     /// - Returns: The connection, its driver ready to start guests.
     /// - Throws: `LibvirtError` if the driver does not start.
     public func connect() async throws -> Connection {
+        if let connection = opened.withLock({ $0 }) { return connection }
+        let connection = try await reaping {
+            let connection = try await Connection.open(uri: self.uri)
+            try await connection.probeEmulator()
+            return connection
+        }
+        opened.withLock { $0 = connection }
+        return connection
+    }
+
+    /// Lets libvirt start QEMUs that may end again before anybody watches them.
+    ///
+    /// They end up as this process's children, as guests do, and are reaped here; libvirt would wait 40 seconds for each
+    /// otherwise. A ``QemuProcess`` that lives at the same time may not be told how its process ended.
+    public func reaping<Value: Sendable>(_ body: () async throws -> Value) async rethrows -> Value {
         let reaper = Task.detached {
             while !Task.isCancelled {
                 Self.reapProbes()
@@ -89,9 +107,7 @@ public final class EmbeddedRoot: Sendable {
             }
         }
         defer { reaper.cancel() }
-        let connection = try await Connection.open(uri: uri)
-        try await connection.probeEmulator()
-        return connection
+        return try await body()
     }
 
     /// Reaps the QEMUs that have ended: dead children by that name which are daemons, and so were not started by this
@@ -134,6 +150,7 @@ public final class EmbeddedRoot: Sendable {
     ///
     /// - Throws: `EmbeddedRootError.file` for what cannot be removed, after the rest is gone.
     public func remove() throws(EmbeddedRootError) {
+        opened.withLock { $0 = nil }
         copyFiles(from: path.pushing(Self.capabilities), to: capabilitiesCache)
         try Self.remove(runID: runID, root: path, memoryDirectory: memoryDirectory)
     }

@@ -11,13 +11,22 @@ internal import SystemPackage
 /// it, and that is what the watch is for: make one right after the domain starts.
 public final class QemuProcess: Sendable {
     /// How a process ended.
-    public enum ExitStatus: Equatable, Sendable {
+    public enum ExitStatus: Equatable, Sendable, CustomStringConvertible {
         /// It ended by itself, with that code.
         case exited(code: Int32)
         /// That signal ended it.
         case signaled(signal: Int32)
         /// It is gone; only its parent, another process, was told how.
         case unknown
+
+        /// As the predicate of a sentence.
+        public var description: String {
+            switch self {
+            case .exited(let code): "has ended with exit code \(code)"
+            case .signaled(let signal): "was ended by signal \(signal)"
+            case .unknown: "has ended"
+            }
+        }
     }
 
     /// QEMU's process ID.
@@ -42,6 +51,12 @@ public final class QemuProcess: Sendable {
     /// - Throws: `CancellationError` if the task is cancelled before.
     public func exit() async throws -> ExitStatus {
         try await ending.status()
+    }
+
+    /// Ends the process with SIGKILL, unless it has ended.
+    public func kill() {
+        // Until the watch has reaped a child, its number cannot go to another process.
+        if !ending.isKnown { _ = Foundation.kill(processID, SIGKILL) }
     }
 
     /// The process whose arguments hold the domain's UUID, which libvirt hands to every QEMU, and a descriptor for it.
@@ -114,6 +129,8 @@ private final class Ending: Sendable {
         }
         for waiter in waiters { waiter.resume(returning: status) }
     }
+
+    var isKnown: Bool { state.withLock { $0.status != nil } }
 
     func status() async throws -> QemuProcess.ExitStatus {
         let id = UUID()

@@ -81,7 +81,7 @@ public final class RunDirectory: Sendable {
 
     /// Writes the domain's XML, as it was given to libvirt.
     public func write(domainXML: String) throws {
-        try Data(domainXML.utf8).write(to: url.appending(path: RecordFile.domain), options: .atomic)
+        try write(Data(domainXML.utf8), as: RecordFile.domain)
     }
 
     /// Writes the snapshot that a step's verdict rests on.
@@ -98,7 +98,8 @@ public final class RunDirectory: Sendable {
             let event = RunEvent(seq: state.eventCount, time: time, kind: kind, fields: fields)
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            try state.events.write(contentsOf: encoder.encode(event) + Data([0x0a]))
+            let line = try encoder.encode(event) + Data([0x0a])
+            try Self.checked(Self.eventsName) { try state.events.write(contentsOf: line) }
         }
     }
 
@@ -106,7 +107,7 @@ public final class RunDirectory: Sendable {
     public func log(_ line: String) throws {
         let stamp = String(format: "%10.3f  ", elapsedSeconds)
         try state.withLock { state in
-            try state.log.write(contentsOf: Data((stamp + line + "\n").utf8))
+            try Self.checked(Self.logName) { try state.log.write(contentsOf: Data((stamp + line + "\n").utf8)) }
         }
     }
 
@@ -119,7 +120,19 @@ public final class RunDirectory: Sendable {
     }
 
     private func writeJSON(_ value: some Encodable, as name: String) throws {
-        try Self.json(value).write(to: url.appending(path: name), options: .atomic)
+        try write(try Self.json(value), as: name)
+    }
+
+    private func write(_ data: Data, as name: String) throws {
+        try Self.checked(name) { try data.write(to: url.appending(path: name), options: .atomic) }
+    }
+
+    private static func checked(_ name: String, _ write: () throws -> Void) throws {
+        do {
+            try write()
+        } catch {
+            throw RunDirectoryError(file: name, reason: error.localizedDescription)
+        }
     }
 
     private static func created(_ url: URL) throws -> FileHandle {
@@ -142,4 +155,15 @@ public final class RunDirectory: Sendable {
         let format = Date.ISO8601FormatStyle(dateSeparator: .omitted, timeSeparator: .omitted, timeZone: .gmt)
         return date.formatted(format)
     }
+}
+
+/// A file of the record that cannot be written.
+public struct RunDirectoryError: Error, Equatable, CustomStringConvertible {
+    /// The file's name.
+    public let file: String
+    /// What the operating system says.
+    public let reason: String
+
+    /// What a person reads.
+    public var description: String { "cannot write \(file) of the run's record: \(reason)" }
 }

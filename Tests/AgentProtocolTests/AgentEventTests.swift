@@ -27,8 +27,8 @@ struct AgentEventTests {
         try withRegion(order: order) { region, _ in
             let ring = EventRing(region)
             let (kind, operands) = event.encoded
-            let sequence = try ring.publish(kind: kind, microseconds: 9, operands: operands)
-            guard case .record(let record) = try ring.read(sequence) else {
+            try ring.publish(RingRecord(sequence: 1, kind: kind, microseconds: 9, operands: operands))
+            guard case .record(let record) = try ring.read(1) else {
                 Issue.record("no record")
                 return
             }

@@ -91,8 +91,8 @@ struct EventRingTests {
             let ring = EventRing(region)
             for number: UInt64 in 1...5 {
                 let operands: [4 of UInt64] = [number, number << 8, 0, .max]
-                let sequence = try ring.publish(kind: number + 100, microseconds: number * 10, operands: operands)
-                #expect(sequence == number)
+                try ring.publish(
+                    RingRecord(sequence: number, kind: number + 100, microseconds: number * 10, operands: operands))
                 #expect(try region.header(.eventCount) == number)
             }
             for number: UInt64 in 1...5 {
@@ -130,7 +130,8 @@ struct EventRingTests {
             let ring = EventRing(region)
             let count = SharedRegionLayout.ringSlotCount + 3
             for number in 1...count {
-                _ = try ring.publish(kind: number, microseconds: 0, operands: [0, 0, 0, 0])
+                try ring.publish(
+                    RingRecord(sequence: number, kind: number, microseconds: 0, operands: [0, 0, 0, 0]))
             }
             #expect(try region.header(.eventCount) == count)
             for number: UInt64 in 1...3 {
@@ -152,7 +153,7 @@ struct EventRingTests {
         try withRegion { region, _ in
             let ring = EventRing(region)
             for kind: UInt64 in 1...3 {
-                _ = try ring.publish(kind: kind, microseconds: 0, operands: [0, 0, 0, 0])
+                try ring.publish(RingRecord(sequence: kind, kind: kind, microseconds: 0, operands: [0, 0, 0, 0]))
             }
             let slot = SharedRegionLayout.ringOffset + SharedRegionLayout.ringSlotByteCount
             try region.store(number, at: slot)

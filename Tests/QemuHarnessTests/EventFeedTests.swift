@@ -12,8 +12,10 @@ import Testing
 
     private func publish(_ count: UInt64, to region: SharedRegion) throws {
         for _ in 0..<count {
-            let event = AgentEvent.lmbRemoved(base: try region.header(.eventCount) << 28).encoded
-            _ = try EventRing(region).publish(kind: event.kind, microseconds: 5, operands: event.operands)
+            let number = try region.header(.eventCount)
+            let (kind, operands) = AgentEvent.lmbRemoved(base: number << 28).encoded
+            try EventRing(region).publish(
+                RingRecord(sequence: number + 1, kind: kind, microseconds: 5, operands: operands))
         }
     }
 
@@ -34,7 +36,8 @@ import Testing
 
     @Test func aKindThatNobodyKnowsHasNoEvent() throws {
         try withRegion { region, _ in
-            _ = try EventRing(region).publish(kind: 99, microseconds: 0, operands: [1, 2, 3, 4])
+            try EventRing(region).publish(
+                RingRecord(sequence: 1, kind: 99, microseconds: 0, operands: [1, 2, 3, 4]))
             var feed = EventFeed(region: region)
             let events = try feed.drain()
             #expect(events.map(\.record.kind) == [99])

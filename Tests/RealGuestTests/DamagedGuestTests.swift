@@ -3,33 +3,56 @@
 import RunRecord
 import Testing
 import Verification
-import VmemmapPopulate
 
 @testable import qemu_harness
 
 extension RealGuest {
-    /// A guest whose list is spoiled after a good start: the run has to find it.
+    /// Guests whose lists are spoiled after a good start: the run has to find it, and the guest has to live on.
     @Suite struct DamagedGuest {
-        @Test func wrongPhysIsFound() async throws {
-            let configuration = try Lab.configuration()
-            let damage = DamageStep(title: "write a wrong phys") { list in
-                // Two blocks change places, so that both stay aligned, in memory and apart.
-                let (first, second) = (list.walk.nodes[0], list.walk.nodes[1])
-                try list.store(second.backing.phys, at: first.address + VmemmapBacking.physOffset)
-                try list.store(first.backing.phys, at: second.address + VmemmapBacking.physOffset)
-            }
-            let report = try await Lab.run(
-                configuration, [PlugStep(byteCount: 1 << 30), VerifyStep(), damage, VerifyStep()])
+        /// One guest takes every kind of damage to the kernel's list, and is whole again after each.
+        @Test func everyDamageToTheKernelsListIsFound() async throws {
+            try await expectFindings(
+                .kernel, before: [ListDamage.length], after: ListDamage.all, \.kernelFindings)
+        }
 
-            let verdicts = report.results.steps.compactMap(\.verdict)
-            #expect(verdicts.first?.findings == [])
-            #expect(report.results.outcome == .failed)
-            #expect(report.exitCode == 1)
-            // Nothing is wrong with such a list in itself: only the mirror and the MMU know better.
-            let names = try #require(verdicts.last).findings.map(\.name)
-            #expect(names.count { $0 == "mirror-wrong-phys" } == 2)
-            #expect(names.count { $0 == "mmu-contradiction" } == 4)
-            #expect(names.count == 6)
+        /// Another one the same to its mirror, which the agent trusts no more than the host does.
+        @Test func everyDamageToTheMirrorIsFound() async throws {
+            try await expectFindings(
+                .mirror, before: [], after: ListDamage.all + [.ring, .header], \.mirrorFindings)
+        }
+
+        /// Spoils the list of a guest of 512 MiB before and after a plug of 256 MiB.
+        private func expectFindings(
+            _ target: DamageStep.Target, before: [ListDamage], after: [ListDamage],
+            _ findings: KeyPath<ListDamage, Set<String>>
+        ) async throws {
+            func steps(_ damages: [ListDamage]) -> [any RunStep] {
+                damages.map { DamageStep(target: target, damage: $0) }
+            }
+            let plug: [any RunStep] = [PlugStep(byteCount: 256 << 20), VerifyStep()]
+            let run = try await Lab.run(
+                try Lab.configuration(bootMemoryByteCount: 512 << 20, plugs: [256 << 20]),
+                [VerifyStep()] + steps(before) + plug + steps(after) + [VerifyStep(), PowerOffStep()])
+
+            #expect(run.report.results.error == nil)
+            #expect(run.report.results.outcome == .failed)
+            #expect(run.report.exitCode == 1)
+            for damage in before + after {
+                let step = try #require(run.report.results.steps.first { $0.title == damage.title })
+                #expect(step.outcome == .failed, "\(damage.title)")
+                let names = Set(step.allFindings.map(\.name))
+                if damage.title == ListDamage.length.title {
+                    // The made-up nodes are wrong in every way there is; what counts is that the walk ends.
+                    #expect(names.isSuperset(of: damage[keyPath: findings]), "\(names)")
+                    #expect(step.verdict?.entryCount == (512 << 20) >> 18 + 1)
+                } else {
+                    #expect(names == damage[keyPath: findings], "\(damage.title): \(step.allFindings)")
+                }
+            }
+            for step in run.report.results.steps where step.title == "verify" {
+                #expect(step.verdict?.findings == [], "step \(step.number)")
+                #expect(step.outcome == .passed)
+            }
         }
     }
 }

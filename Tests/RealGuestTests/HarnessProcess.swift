@@ -67,10 +67,7 @@ struct HarnessProcess {
 
     /// The newest record's description of the run.
     func information() throws -> RunInformation {
-        let decoder = JSONDecoder()
-        decoder.dateDecodingStrategy = .iso8601
-        return try decoder.decode(
-            RunInformation.self, from: Data(contentsOf: record.appending(path: "run.json")))
+        try RunInformation(record: record)
     }
 
     /// Waits until the newest record has an event of a kind.
@@ -86,22 +83,31 @@ struct HarnessProcess {
         }
     }
 
-    /// What this test's runs have left behind: files in the two folders that runs use, and processes.
-    ///
-    /// Other runs on the machine are none of this test's business.
+}
+
+extension HarnessProcess {
+    /// What the runs that are recorded here have left behind.
     func leftovers() throws -> [String] {
-        let identifiers = try FileManager.default.contentsOfDirectory(atPath: runsDirectory.path)
-            .compactMap { $0.contains("Z-") ? $0.split(separator: "-").last.map(String.init) : nil }
-        var found = identifiers.flatMap { identifier in
-            ["/tmp/qh-\(identifier)", "/tmp/.qh-\(identifier)", "/dev/shm/qh-\(identifier)"].flatMap {
-                [$0, $0 + ".shared"]
-            }
-        }.filter { FileManager.default.fileExists(atPath: $0) }
-        for entry in try FileManager.default.contentsOfDirectory(atPath: "/proc") where Int(entry) != nil {
-            guard let commandLine = FileManager.default.contents(atPath: "/proc/\(entry)/cmdline") else { continue }
-            let text = String(decoding: commandLine, as: UTF8.self)
-            if identifiers.contains(where: { text.contains("guest=qh-\($0)") }) { found.append("process \(entry)") }
-        }
-        return found
+        let records = try FileManager.default.contentsOfDirectory(atPath: runsDirectory.path)
+        return try RealGuestTests.leftovers(
+            of: records.filter { $0.contains("Z-") }.compactMap { $0.split(separator: "-").last.map(String.init) })
+    }
+}
+
+/// What runs may not leave behind: files of theirs in the two folders they use, and processes on those.
+func leftovers(of identifiers: [String]) throws -> [String] {
+    let names = identifiers.map { "qh-\($0)" }
+    var found = names.flatMap { ["/tmp/\($0)", "/tmp/.\($0)", "/dev/shm/\($0)", "/dev/shm/\($0).shared"] }
+        .filter { FileManager.default.fileExists(atPath: $0) }
+    for process in try qemuProcesses(of: identifiers) { found.append("process \(process)") }
+    return found
+}
+
+/// The QEMUs that run guests of these runs.
+func qemuProcesses(of identifiers: [String]) throws -> [Int32] {
+    try FileManager.default.contentsOfDirectory(atPath: "/proc").compactMap { Int32($0) }.filter { process in
+        guard let commandLine = FileManager.default.contents(atPath: "/proc/\(process)/cmdline") else { return false }
+        let text = String(decoding: commandLine, as: UTF8.self)
+        return text.hasPrefix("/usr/bin/qemu-system-ppc64") && identifiers.contains { text.contains("guest=qh-\($0)") }
     }
 }

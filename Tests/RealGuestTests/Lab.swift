@@ -4,6 +4,7 @@ import Foundation
 import Libvirt
 import RunRecord
 import SystemPackage
+import Testing
 
 @testable import qemu_harness
 
@@ -11,16 +12,15 @@ import SystemPackage
 ///
 /// A process can hold one private root only, so all of them share this one; it goes when the process ends.
 enum Lab {
-    /// Eight characters, as every run's.
-    static let identifier = "labtests"
+    static let identifier = Workplace.identifier()
 
     private static let root = Result {
         let environment = ProcessInfo.processInfo.environment
         // A killed test process leaves its root; its lock is free then.
         _ = try Workplace.prune(includingKept: false)
-        let root = try EmbeddedRoot(
-            runID: identifier, parent: Workplace.rootParent, memoryParent: Workplace.memoryParent,
-            capabilitiesCache: FilePath(GuestImages.cache(environment).appending(path: "capabilities").path))
+        let root = try Workplace.makeRoot(identifier: identifier, cache: GuestImages.cache(environment))
+        // Every QEMU that libvirt starts opens the log anew, so it cannot go with the first run's record.
+        try LibvirtRuntime.start(logFile: root.path.appending("libvirt.log"))
         atexit { Lab.removeRoot() }
         return root
     }
@@ -30,28 +30,64 @@ enum Lab {
     }
 
     /// The guest that most tests want: hash MMU, 1 GiB.
+    ///
+    /// `initramfs` is a file beside the agent's.
     static func configuration(
-        cpu: DomainDescription.CPUModel = .power8, plugs: [UInt64] = [1 << 30], append: String = ""
+        cpu: DomainDescription.CPUModel = .power8, bootMemoryByteCount: UInt64 = 1 << 30, plugs: [UInt64] = [1 << 30],
+        kernel: URL? = nil, initramfs: String? = nil, append: String = ""
     ) throws -> GuestConfiguration {
         let environment = ProcessInfo.processInfo.environment
+        let agent = try GuestImages.initramfs(environment: environment, executable: HarnessProcess.program)
         return try GuestConfiguration(
-            cpu: cpu, cpuCount: 1, bootMemoryByteCount: 1 << 30, plugs: plugs,
-            kernel: GuestImages.kernel(named: "6.1", environment: environment),
-            initramfs: GuestImages.initramfs(environment: environment, executable: HarnessProcess.program),
+            cpu: cpu, cpuCount: 1, bootMemoryByteCount: bootMemoryByteCount, plugs: plugs,
+            kernel: kernel ?? GuestImages.kernel(named: "6.1", environment: environment),
+            initramfs: initramfs.map { agent.deletingLastPathComponent().appending(path: $0) } ?? agent,
             append: append)
     }
 
-    /// Takes steps in a fresh guest, and removes the record.
-    static func run(_ configuration: GuestConfiguration, _ steps: [any RunStep]) async throws -> Runner.Report {
+    /// What a run came to.
+    struct Run {
+        let report: Runner.Report
+        /// `events.jsonl`.
+        let events: String
+    }
+
+    /// Takes steps in a fresh guest after its boot, expects the record to be complete and nothing to be left of the
+    /// guest, and removes the record.
+    static func run(
+        _ configuration: GuestConfiguration, _ steps: [any RunStep], patience: Patience = Patience(factor: 4)
+    ) async throws -> Run {
         let parent = FileManager.default.temporaryDirectory.appending(path: "qh-lab-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: parent) }
         let record = try RunDirectory(parent: parent, identifier: identifier, startedAt: Date())
         let runner = Runner(
             steps: [BootStep(configuration: configuration)] + steps, configuration: configuration,
-            connection: .embedded, patience: Patience(factor: 4), progress: Progress(style: .none), keepsGuest: false)
+            connection: .embedded, patience: patience, progress: Progress(style: .none), keepsGuest: false)
         let root = try root.get()
-        return try await Interrupts.watching { interrupts in
+        let report = try await Interrupts.watching { interrupts in
             try await runner.run(record: record, root: root, interrupts: interrupts, commandLine: ["lab"])
         }
+
+        let information = try RunInformation(record: record.url)
+        #expect(information.outcome == report.results.outcome)
+        #expect(information.exitCode == report.exitCode)
+        #expect(information.finishedAt != nil)
+        #expect(information.error == report.results.error)
+        let results = try JSONDecoder().decode(
+            RunResults.self, from: Data(contentsOf: record.url.appending(path: "results.json")))
+        #expect(results == report.results)
+        #expect(!FileManager.default.fileExists(atPath: root.sharedMemoryFile.string))
+        #expect(try qemuProcesses(of: [identifier]) == [])
+        let events = try String(contentsOf: record.url.appending(path: RunDirectory.eventsName), encoding: .utf8)
+        return Run(report: report, events: events)
+    }
+}
+
+extension RunInformation {
+    /// Reads `run.json` of a record.
+    init(record: URL) throws {
+        let decoder = JSONDecoder()
+        decoder.dateDecodingStrategy = .iso8601
+        self = try decoder.decode(Self.self, from: Data(contentsOf: record.appending(path: "run.json")))
     }
 }

@@ -24,6 +24,8 @@ struct QemuHarness: AsyncParsableCommand {
     )
 
     static func main() async {
+        // A reader that has gone and a file that may not grow are errors of the write, and no death of the program.
+        for number in [SIGPIPE, SIGXFSZ] { signal(number, SIG_IGN) }
         do {
             var command = try parseAsRoot()
             if !(command is PruneCommand) { try removeLeftovers() }

@@ -9,18 +9,11 @@ import SystemPackage
 ///
 /// A thread reads, since a read waits; what it reads is kept here until somebody asks for it.
 actor AgentChannel {
-    /// What the agent said that nobody has asked for yet.
-    private var answers: [UInt64: ControlLine] = [:]
-    private var announcements: [ControlLine] = []
-    private(set) var nonsenseCount = 0
+    private var inbox = AgentInbox()
     private(set) var isClosed = false
 
     private let descriptor: FileDescriptor
     private var nextIdentifier: UInt64 = 1
-    private var assembler = LineAssembler(maximumByteCount: ControlLine.maximumByteCount)
-
-    /// How many announcements are kept; a guest that chatters fills no memory.
-    private static let announcementLimit = 64
 
     /// Connects to the socket, which QEMU made before the domain was said to run.
     init(socket path: FilePath) throws {
@@ -36,7 +29,8 @@ actor AgentChannel {
             while true {
                 let count = buffer.withUnsafeMutableBytes { (try? descriptor.read(into: $0)) ?? 0 }
                 guard count > 0 else { break }
-                continuation.yield(Array(buffer[..<count]))
+                // Whoever writes faster than this process reads has no more to say.
+                guard case .enqueued = continuation.yield(Array(buffer[..<count])) else { break }
             }
             continuation.finish()
         }
@@ -55,40 +49,40 @@ actor AgentChannel {
         shutdown(descriptor.rawValue, Int32(SHUT_RDWR))
     }
 
-    /// Sends a request and returns its identifier.
+    /// Sends a request and returns its identifier. Throws `Errno` when the channel is closed.
     func send(_ verb: StaticString) throws -> UInt64 {
-        guard !isClosed else { throw HarnessError.infrastructure("the control channel to the agent is closed") }
+        guard !isClosed else { throw Errno.brokenPipe }
         let identifier = nextIdentifier
         nextIdentifier += 1
-        // A line is far shorter than the socket's buffer, so this does not wait unless the guest stopped reading.
-        try descriptor.writeAll(ControlLine(identifier: identifier, verb: verb).encoded)
+        inbox.expect(identifier)
+        // A line is far shorter than the socket's buffer: a guest that reads nothing is an error and no wait.
+        var rest = ControlLine(identifier: identifier, verb: verb).encoded[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes {
+                Glibc.send(descriptor.rawValue, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+            }
+            guard count >= 0 || errno == EINTR else { throw Errno(rawValue: errno) }
+            rest = rest.dropFirst(max(count, 0))
+        }
         return identifier
     }
 
     /// The answer to a request, once it is there.
-    func takeAnswer(to identifier: UInt64) -> ControlLine? {
-        answers.removeValue(forKey: identifier)
-    }
+    func takeAnswer(to identifier: UInt64) -> ControlLine? { inbox.takeAnswer(to: identifier) }
 
     /// The oldest line that the agent sent of its own accord.
-    func takeAnnouncement() -> ControlLine? {
-        announcements.isEmpty ? nil : announcements.removeFirst()
-    }
+    func takeAnnouncement() -> ControlLine? { inbox.takeAnnouncement() }
+
+    /// Whether the guest has said more than it may.
+    var isFlooded: Bool { inbox.isFlooded }
+
+    /// What was wrong with the guest's lines, nil when nothing was.
+    var complaint: String? { inbox.complaint }
 
     private func take(_ chunk: [UInt8]) {
-        for bytes in assembler.append(chunk[...]) where !bytes.isEmpty {
-            guard let line = ControlLine(parsing: bytes[...]) else {
-                nonsenseCount += 1
-                continue
-            }
-            if line.identifier == 0 {
-                if announcements.count < Self.announcementLimit { announcements.append(line) }
-            } else if line.identifier < nextIdentifier {
-                answers[line.identifier] = line
-            } else {
-                nonsenseCount += 1
-            }
-        }
+        inbox.take(chunk)
+        // Only a closed socket keeps such a guest's QEMU from waiting for a reader.
+        if inbox.isFlooded { close() }
     }
 
     private static func connected(to path: FilePath) throws -> FileDescriptor {

@@ -55,7 +55,8 @@ struct GuestConfiguration {
         self.cpu = cpu
         self.cpuCount = cpuCount
         self.bootMemoryByteCount = bootMemoryByteCount
-        maximumMemoryByteCount = total
+        // QEMU wants room behind the boot memory for the slot that libvirt wants.
+        maximumMemoryByteCount = plugs.isEmpty ? total + Self.lmbByteCount : total
         slotCount = max(plugs.count, 1)
         self.kernel = kernel
         self.initramfs = initramfs
@@ -81,6 +82,9 @@ struct GuestConfiguration {
     var sharedRegionByteCount: UInt64 {
         SharedRegionLayout.regionByteCount(maximumMemoryByteCount: maximumMemoryByteCount)
     }
+
+    /// What the run puts into shared memory at most: memory that the guest never touches takes nothing.
+    var sharedMemoryByteCount: UInt64 { maximumMemoryByteCount + sharedRegionByteCount }
 
     /// The domain for libvirt.
     func domain(name: String, console: FilePath, control: FilePath, sharedName: String) -> DomainDescription {

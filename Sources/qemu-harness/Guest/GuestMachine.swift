@@ -2,6 +2,7 @@
 
 import AgentProtocol
 import Foundation
+import Glibc
 import GuestMemory
 import Libvirt
 import MemoryBackends
@@ -42,31 +43,33 @@ actor GuestMachine {
         let region = root.sharedMemoryFile
         let descriptor = try FileDescriptor.open(
             region, .readWrite, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
-        try descriptor.closeAfter {
-            try descriptor.resize(to: Int64(configuration.sharedRegionByteCount))
-            // A daemon may run QEMU as another user; only root can give it the file, and only root reads its memory.
-            if let owner, owner.user != geteuid(), fchown(descriptor.rawValue, owner.user, owner.group) != 0 {
-                throw Errno(rawValue: errno)
-            }
-        }
-        let regionFile = try MappedFile(region, byteCount: configuration.sharedRegionByteCount)
-
-        let description = configuration.domain(
-            name: "qh-" + root.runID, console: FilePath(record.consoleLog.path), control: root.controlSocket,
-            sharedName: root.sharedMemoryName)
-        let xml = try description.xml()
-        try record.write(domainXML: xml)
-        let domain = try await connection.createTransient(xml: xml)
+        var domain: Domain?
         do {
-            let process = try await QemuProcess(of: domain)
+            try descriptor.closeAfter {
+                try descriptor.resize(to: Int64(configuration.sharedRegionByteCount))
+                // A daemon may run QEMU as another user; only root can give it the file, and only root reads its memory.
+                if let owner, owner.user != geteuid(), fchown(descriptor.rawValue, owner.user, owner.group) != 0 {
+                    throw Errno(rawValue: errno)
+                }
+            }
+            let regionFile = try MappedFile(region, byteCount: configuration.sharedRegionByteCount)
+            let description = configuration.domain(
+                name: "qh-" + root.runID, console: FilePath(record.consoleLog.path), control: root.controlSocket,
+                sharedName: root.sharedMemoryName)
+            let xml = try description.xml()
+            try record.write(domainXML: xml)
+            let created = try await root.reaping { try await connection.createTransient(xml: xml) }
+            domain = created
+            let process = try await QemuProcess(of: created)
             let channel = try AgentChannel(socket: root.controlSocket)
             let machine = GuestMachine(
-                configuration: configuration, patience: patience, record: record, domain: domain, process: process,
+                configuration: configuration, patience: patience, record: record, domain: created, process: process,
                 channel: channel, regionFile: regionFile)
             await machine.watch()
             return machine
         } catch {
-            try? await domain.destroy()
+            try? await domain?.destroy()
+            unlink(region.string)
             throw error
         }
     }
@@ -100,19 +103,25 @@ actor GuestMachine {
 
     /// Waits for the agent's hello, then finds the kernel in guest RAM.
     func waitForAgent() async throws {
-        let line = try await waitUntil(within: patience.boot) { () async throws -> ControlLine? in
-            try checkAlive()
-            return await channel.takeAnnouncement()
+        let heard = try await waitUntil(within: patience.boot) { () async throws -> Hello? in
+            try await checkAlive()
+            while let line = await channel.takeAnnouncement() {
+                if line.has(verb: "hello") { return try Hello(line) }
+                try note(line)
+                if let missing = line.text("missing") {
+                    throw HarnessError.infrastructure(
+                        "the agent cannot work in this guest: it has no \(String(decoding: missing, as: UTF8.self))")
+                }
+            }
+            return nil
         }
-        guard let line else { throw lost("the agent has not said hello within \(patience.boot)") }
-        guard line.has(verb: "hello") else {
-            let missing = String(decoding: line.text("missing") ?? [], as: UTF8.self)
-            throw lost("the agent cannot work in this guest: it has no \(missing)")
+        guard let heard else {
+            throw HarnessError.infrastructure("the agent has not said hello within \(patience.boot)")
         }
-        let hello = try Hello(line)
-        self.hello = hello
         try await refreshMemory()
         let kernel = try RunningKernel(in: memory)
+        try heard.check(against: kernel.layout, regionByteCount: configuration.sharedRegionByteCount)
+        hello = heard
         self.kernel = kernel
         try openRegion(kernel: kernel)
     }
@@ -137,39 +146,84 @@ actor GuestMachine {
     func destroy() async {
         await channel.close()
         if processEnd == nil { try? await domain.destroy() }
-        _ = try? await process.exit()
+        if await !hasEnded(within: patience.powerOff) {
+            process.kill()
+            _ = await hasEnded(within: patience.powerOff)
+        }
+        // libvirt hears of the end by itself, and then cleans up: until then it knows the domain.
+        _ = try? await waitUntil(within: patience.powerOff) { (try? await domain.state()) == nil ? true : nil }
+        unlink(regionFile.path.string)
     }
 
-    /// Throws when QEMU has ended or the kernel has panicked.
-    func checkAlive() throws {
-        if let processEnd {
-            throw lost("qemu has ended: \(processEnd)")
+    private func hasEnded(within limit: Duration) async -> Bool {
+        (try? await waitUntil(within: limit) { processEnd }) != nil
+    }
+
+    // MARK: - Losing it
+
+    /// QEMU is gone; what that means is found out in ``explained(_:)``.
+    private struct Ended: Error {}
+
+    /// Throws when QEMU has ended, when the guest has started anew, or when it says more than it may.
+    func checkAlive() async throws {
+        if processEnd != nil { throw Ended() }
+        if await channel.isFlooded {
+            throw HarnessError.infrastructure(
+                "the guest has written more than \(AgentInbox.unaskedByteLimit) bytes to the control channel that nobody "
+                    + "asked for")
+        }
+        guard hello != nil else { return }
+        while let line = await channel.takeAnnouncement() {
+            try note(line)
+            if line.has(verb: "hello") {
+                throw HarnessError.infrastructure("the guest has started anew: its agent said hello a second time")
+            }
         }
     }
 
-    /// An error about a guest that went away or fell silent, with the console's last lines.
-    func lost(_ what: String) -> HarnessError {
+    private func note(_ announcement: ControlLine) throws {
+        try record.append(
+            "agent.announced", ["line": String(decoding: announcement.encoded.dropLast().prefix(400), as: UTF8.self)])
+    }
+
+    /// What a run says about an error: the end of the guest if that was its cause, and the last that the guest said.
+    func explained(_ error: any Error) async -> any Error {
+        if error is CancellationError { return error }
+        if case HarnessError.usage = error { return error }
+        // Calls fail a moment before the end of QEMU, which made them fail, is known.
+        if !(error is HarnessError) { _ = await hasEnded(within: patience.ending) }
         let console = ConsoleLog(file: record.consoleLog)
+        var causes: [String] = []
+        if let panic = console.panicLine() {
+            causes.append("the guest's kernel has panicked (\(panic))")
+        } else if let processEnd {
+            causes.append("qemu \(processEnd), which this program has not asked for")
+        }
+        if !(error is Ended) { causes.append("\(error)") }
+        if let complaint = await channel.complaint { causes.append(complaint) }
         let lines = console.lastLines(10)
-        let panic = console.panicLine().map { " (\($0))" } ?? ""
-        let tail = lines.isEmpty ? "the console is empty" : "the console ends:\n  " + lines.joined(separator: "\n  ")
-        return .infrastructure("\(what)\(panic); \(tail)")
+        causes.append(
+            lines.isEmpty ? "the console is empty" : "the console ends:\n  " + lines.joined(separator: "\n  "))
+        return HarnessError.infrastructure(causes.joined(separator: "; "))
     }
 
     // MARK: - Talking
 
     /// Sends a request to the agent and waits for its answer.
     func ask(_ verb: StaticString) async throws -> ControlLine {
+        try await checkAlive()
         let identifier = try await channel.send(verb)
         let answer = try await waitUntil(within: patience.answer) { () async throws -> ControlLine? in
             if let answer = await channel.takeAnswer(to: identifier) { return answer }
-            try checkAlive()
+            try await checkAlive()
             return nil
         }
-        guard let answer else { throw lost("the agent has not answered '\(verb)' within \(patience.answer)") }
+        guard let answer else {
+            throw HarnessError.infrastructure("the agent has not answered '\(verb)' within \(patience.answer)")
+        }
         guard answer.has(verb: "ok") else {
             let reason = String(decoding: answer.text("reason") ?? [], as: UTF8.self)
-            throw lost("the agent cannot do '\(verb)': \(reason)")
+            throw HarnessError.infrastructure("the agent cannot do '\(verb)': \(reason)")
         }
         return answer
     }
@@ -240,14 +294,14 @@ actor GuestMachine {
         }
         let lmbs = Array(stride(from: region.range.lowerBound, to: region.range.upperBound, by: Self.lmbStride))
         let settled = try await waitUntil(within: patience.plug) { () async throws -> Bool? in
-            try checkAlive()
+            try await checkAlive()
             try drainEvents()
             if failedAddCount > failuresBefore { return true }
             return lmbs.allSatisfy(addedLMBs.contains) ? true : nil
         }
         guard settled != nil else {
             let missing = lmbs.filter { !addedLMBs.contains($0) }
-            throw lost(
+            throw HarnessError.infrastructure(
                 "the guest has settled \(lmbs.count - missing.count) of \(lmbs.count) LMBs of \(alias) within "
                     + "\(patience.plug); the first that is missing is at \((missing.first ?? 0).hexadecimal)")
         }

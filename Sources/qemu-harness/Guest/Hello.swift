@@ -46,6 +46,16 @@ struct Hello: Equatable {
         self.eventSource = eventSource
     }
 
+    /// Holds the line against what the host reads in guest memory; throws an infrastructure error that names both.
+    func check(against layout: KernelLayout, regionByteCount expectedByteCount: UInt64) throws {
+        for (key, value, expected) in [
+            ("page", pageByteCount, layout.pageByteCount), ("region", regionByteCount, expectedByteCount),
+        ] where value != expected {
+            throw HarnessError.infrastructure(
+                "the agent's hello says \(key)=\(value.hexadecimal); it is \(expected.hexadecimal)")
+        }
+    }
+
     /// The MMU in the terms of a verdict.
     var verdictMMU: MMU {
         switch mmu {

@@ -2,17 +2,25 @@
 
 /// How long the harness waits for what, all of it stretched by one factor.
 struct Patience: Sendable {
-    /// `--slowdown`.
-    let factor: Double
-
     /// From the domain's start to the agent's hello. A guest boots in 3 to 7 s under emulation on an idle machine.
-    var boot: Duration { .seconds(90) * factor }
+    var boot: Duration
     /// For an answer of the agent. Its own wait for a marker is 20 s.
-    var answer: Duration { .seconds(30) * factor }
+    var answer: Duration
     /// From the plug to the last LMB's message.
-    var plug: Duration { .seconds(120) * factor }
-    /// From power-off to the end of QEMU.
-    var powerOff: Duration { .seconds(20) * factor }
+    var plug: Duration
+    /// From power-off, or from libvirt's destroying, to the end of QEMU.
+    var powerOff: Duration
+    /// From an error to the end of QEMU that may be its cause.
+    var ending: Duration
+
+    /// `factor` is `--slowdown`.
+    init(factor: Double) {
+        boot = .seconds(90) * factor
+        answer = .seconds(30) * factor
+        plug = .seconds(120) * factor
+        powerOff = .seconds(20) * factor
+        ending = .seconds(1) * factor
+    }
 }
 
 /// Waits until `condition` gives a value, looking every few milliseconds; nil when `limit` passes before.

@@ -5,10 +5,20 @@ import UnixSignals
 
 /// The signal that ended a run, if one did.
 final class Interrupts: Sendable {
-    private let first = Mutex<UnixSignal?>(nil)
+    private struct State {
+        var first: UnixSignal?
+        var insistence: (@Sendable () -> Void)?
+    }
+
+    private let state = Mutex(State())
 
     /// The first signal that came.
-    var signal: UnixSignal? { first.withLock { $0 } }
+    var signal: UnixSignal? { state.withLock { $0.first } }
+
+    /// Sets what a second signal does, to somebody who does not want to wait.
+    func onInsistence(_ action: @escaping @Sendable () -> Void) {
+        state.withLock { $0.insistence = action }
+    }
 
     /// Runs `body`; SIGINT, SIGTERM or SIGHUP cancel it, and it ends in its own time.
     static func watching<Value: Sendable>(
@@ -20,12 +30,20 @@ final class Interrupts: Sendable {
         let work = Task { try await body(interrupts) }
         let watcher = Task {
             for await signal in signals {
-                interrupts.first.withLock { $0 = $0 ?? signal }
+                interrupts.take(signal)
                 work.cancel()
             }
         }
         defer { watcher.cancel() }
         return try await work.value
+    }
+
+    private func take(_ signal: UnixSignal) {
+        let action = state.withLock { state in
+            defer { state.first = state.first ?? signal }
+            return state.first == nil ? nil : state.insistence
+        }
+        action?()
     }
 
     /// The exit code of a run that was interrupted.

@@ -54,15 +54,15 @@ struct Runner {
             do {
                 try await take(&results, in: &context)
             } catch {
-                failure = error
+                failure = await context.machine?.explained(error) ?? error
             }
             information = context.information
-            await end(context.machine, hasFailed: failure != nil)
+            await end(context.machine)
         } catch {
-            failure = failure ?? error
+            failure = error
         }
-        return try finish(
-            record: record, information: &information, results: results, failure: failure, interrupts: interrupts)
+        return finish(
+            record: record, information: information, results: results, failure: failure, interrupts: interrupts)
     }
 
     private func take(_ results: inout [StepResult], in context: inout RunContext) async throws {
@@ -79,7 +79,8 @@ struct Runner {
                 result.outcome = error is CancellationError ? .interrupted : .error
                 results.append(result)
                 progress.end(result, information: context.information)
-                try note(result, in: context.record)
+                // If this cannot be recorded, then nothing can, which finish() will say.
+                try? note(result, in: context.record)
                 throw error
             }
             result.seconds = start.duration(to: .now).inSeconds
@@ -101,7 +102,7 @@ struct Runner {
     }
 
     /// Ends the guest even when the run was cancelled.
-    private func end(_ machine: GuestMachine?, hasFailed: Bool) async {
+    private func end(_ machine: GuestMachine?) async {
         guard let machine else { return }
         if keepsGuest {
             await Task { try? await machine.domain.resume() }.value
@@ -110,26 +111,58 @@ struct Runner {
         await Task { await machine.destroy() }.value
     }
 
+    /// Completes the record, as far as it can be written: a report follows also from a record that cannot.
     private func finish(
-        record: RunDirectory, information: inout RunInformation, results: [StepResult], failure: (any Error)?,
+        record: RunDirectory, information: RunInformation, results: [StepResult], failure: (any Error)?,
         interrupts: Interrupts
-    ) throws -> Report {
+    ) -> Report {
+        let report = report(
+            record: record, information: information, results: results, failure: failure, interrupts: interrupts)
+        guard let problem = write(report, to: record), failure == nil else { return report }
+        let incomplete = self.report(
+            record: record, information: information, results: results, failure: problem, interrupts: interrupts)
+        _ = write(incomplete, to: record)
+        return incomplete
+    }
+
+    private func report(
+        record: RunDirectory, information: RunInformation, results: [StepResult], failure: (any Error)?,
+        interrupts: Interrupts
+    ) -> Report {
         let outcome = Self.outcome(results, failure: failure, wasInterrupted: interrupts.signal != nil)
         let message = failure.flatMap { outcome == .interrupted ? nil : "\($0)" }
+        let exitCode = Self.exitCode(outcome, interrupts)
+        var information = information
         information.finishedAt = Date()
         information.outcome = outcome
-        let exitCode = Self.exitCode(outcome, interrupts)
         information.exitCode = exitCode
         information.error = message
-        if let message { try record.log("error: \(message)") }
-        let runResults = RunResults(run: record.name, outcome: outcome, error: message, steps: results)
-        try record.write(runResults)
-        try record.append("run.ended", ["outcome": outcome.rawValue])
-        // The guest has ended by now, unless it is kept: then its console goes on.
-        information.digests = try record.digests(isConsoleComplete: !keepsGuest)
-        try record.write(information)
         return Report(
-            results: runResults, information: information, directory: record.url, exitCode: exitCode)
+            results: RunResults(run: record.name, outcome: outcome, error: message, steps: results),
+            information: information, directory: record.url, exitCode: exitCode)
+    }
+
+    /// Writes each file by itself, and returns the first error.
+    private func write(_ report: Report, to record: RunDirectory) -> (any Error)? {
+        let parts: [() throws -> Void] = [
+            { try record.write(report.results) },
+            { try report.results.error.map { try record.log("error: \($0)") } },
+            { try record.append("run.ended", ["outcome": report.results.outcome.rawValue]) },
+            // The guest has ended by now, unless it is kept: then its console goes on.
+            {
+                var information = report.information
+                information.digests = try record.digests(isConsoleComplete: !keepsGuest)
+                try record.write(information)
+            },
+        ]
+        return parts.compactMap { part -> (any Error)? in
+            do {
+                try part()
+                return nil
+            } catch {
+                return error
+            }
+        }.first
     }
 
     /// What a run's steps, and the error that ended it, come to.

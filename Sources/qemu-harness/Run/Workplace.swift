@@ -22,6 +22,8 @@ struct Workplace {
 
     /// Runs in a root of its own, which is removed afterwards unless the guest is kept.
     func run(_ runner: Runner, interrupts: Interrupts, commandLine: [String]) async throws -> Runner.Report {
+        try Self.check(
+            need: runner.configuration.sharedMemoryByteCount, free: Self.freeByteCount(of: Self.memoryParent))
         let identifier = Self.identifier()
         let record: RunDirectory
         do {
@@ -31,6 +33,7 @@ struct Workplace {
                 "cannot make a record in \(runsDirectory.path): \(error.localizedDescription)")
         }
         let root = try Self.makeRoot(identifier: identifier, cache: cache)
+        interrupts.onInsistence { root.killGuests() }
         let report: Runner.Report
         do {
             report = try await runner.run(
@@ -66,6 +69,16 @@ struct Workplace {
         } catch {
             throw HarnessError.infrastructure("cannot make the run's private root: \(error)")
         }
+    }
+
+    /// Refuses to start a guest whose memory the file system cannot hold: the guest would die of SIGBUS in the middle.
+    ///
+    /// A file system that does not tell its free space is left to try.
+    static func check(need: UInt64, free: UInt64?) throws {
+        guard let free, free < need else { return }
+        throw HarnessError.infrastructure(
+            "the guest's memory, its plugs and the shared region take up to \(ByteCount(need).text), and "
+                + "\(memoryParent) has \(ByteCount(free).text) free: plug less, or make room there")
     }
 
     /// How much can still be written to a folder's file system, nil when that cannot be told.

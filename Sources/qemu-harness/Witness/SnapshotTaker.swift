@@ -81,7 +81,7 @@ struct SnapshotTaker {
         let mirror = try MirrorReader(
             region: region, hello: hello, sync: sync, release: kernel.release, vmemmapBase: facts.vmemmapBase
         ).snapshot()
-        let (report, reportProblem) = report()
+        let (report, reportProblem) = Self.report(in: region)
         return Snapshot(
             kernel: facts,
             memory: memory.regions.map {
@@ -95,7 +95,8 @@ struct SnapshotTaker {
             translations: try await translations(list, facts: facts))
     }
 
-    private func report() -> (ReportSnapshot?, problem: String?) {
+    /// The guest's report, or why the region holds none.
+    static func report(in region: SharedRegion) -> (ReportSnapshot?, problem: String?) {
         do {
             return (ReportSnapshot(try GuestReport(from: region)), nil)
         } catch {
