@@ -219,7 +219,8 @@ extension VmemmapEmulator {
         guard list.store.present.contains(range) else { throw .notPresent(range) }
         guard !list.store.mayHoldBlocks(range) else { throw .busy(range) }
         // Memory that carries its own memory map goes as it came.
-        for block in altmaps.values.map({ $0.memory }) where block.overlaps(range) && block.clamped(to: range) != block {
+        for block in altmaps.values.map({ $0.memory }) where block.overlaps(range) && block.clamped(to: range) != block
+        {
             throw .unaligned(range, unit: EmulatedLayout.memoryBlockByteCount)
         }
     }
