@@ -76,7 +76,8 @@ public struct VmemmapEmulator: ~Copyable {
                     list.store.markValid(section)
                 } catch {
                     bootFailure = bootFailure ?? error
-                    if layout.rules != .original { return }
+                    // In 2010 a mapping that failed was a BUG_ON: nothing follows it.
+                    if layout.rules != .original || error != .outOfMemory { return }
                 }
                 done += EmulatedLayout.sectionByteCount
                 if done % (64 << 30) == 0 { progress(done) }
