@@ -12,6 +12,8 @@ public enum AgentEvent: Equatable, Sendable {
     case mappingFailed(errno: UInt64)
     /// `vmemmap_free(start, end)` was called.
     case freeCalled(start: UInt64, end: UInt64)
+    /// The call took a block off the list, as the kernel's rule has it: the message itself does not say so.
+    case blockFreed(virtAddr: UInt64, phys: UInt64)
     /// An LMB settled: `Memory at ADDRESS (drc index INDEX) was hot-added`.
     case lmbAdded(base: UInt64, drcIndex: UInt64)
     /// `Memory at ADDRESS was hot-removed`.
@@ -50,6 +52,7 @@ public enum AgentEvent: Equatable, Sendable {
         case .healed(let entryCount): (9, [entryCount, 0, 0, 0])
         case .mirrorFull(let virtAddr, let phys): (10, [virtAddr, phys, 0, 0])
         case .synced(let marker): (11, [marker, 0, 0, 0])
+        case .blockFreed(let virtAddr, let phys): (12, [virtAddr, phys, 0, 0])
         }
     }
 
@@ -72,6 +75,7 @@ public enum AgentEvent: Equatable, Sendable {
         case 9: self = .healed(entryCount: operands[0])
         case 10: self = .mirrorFull(virtAddr: operands[0], phys: operands[1])
         case 11: self = .synced(marker: operands[0])
+        case 12: self = .blockFreed(virtAddr: operands[0], phys: operands[1])
         default: return nil
         }
     }

@@ -69,6 +69,8 @@ public struct SharedRegionLayout: Equatable, Sendable {
         case nodePagesUsed
         /// Nodes left in the newest page (the kernel's `num_left`).
         case nodesLeft
+        /// How many freed nodes are stacked for reuse (the kernel's `num_freed`).
+        case freedCount
         /// How many events were ever published.
         case eventCount
         /// How often events were known to be lost.

@@ -87,6 +87,34 @@ struct GuestKernel {
     /// 1 TiB of the densest list: 4096 nodes a GiB. The host bounds its own walk by the guest's real memory.
     private static var walkLimit: Int { 4096 * 1024 }
 
+    /// The memory that is present now, through a fresh /proc/kcore; nil when that cannot be read.
+    func presentMemory(system: some AgentSystem) -> MemoryRanges? {
+        guard let kcore = Kcore(system: system) else { return nil }
+        do throws(MemoryAccessError) {
+            var memory = MemoryRanges()
+            let sections = try SectionTable.presentSections(
+                layout: layout, in: kcore, endAddress: PhysicalAddress(Self.memoryLimit))
+            for section in sections {
+                let start = section.number << layout.sectionSizeBits
+                memory.insert(start..<(section.number + 1) << layout.sectionSizeBits)
+            }
+            return memory
+        } catch {
+            return nil
+        }
+    }
+
+    /// The memory map's arithmetic, nil when the kernel does not tell what it takes.
+    var geometry: MemoryMapGeometry? {
+        guard vmemmapBase != 0, vmemmapPageShift != 0 else { return nil }
+        return MemoryMapGeometry(
+            vmemmapBase: vmemmapBase, vmemmapPageShift: vmemmapPageShift, pageByteCount: layout.pageByteCount,
+            structPageByteCount: layout.structPageByteCount)
+    }
+
+    /// No guest of the harness has more: it bounds the walk of the section table.
+    private static var memoryLimit: UInt64 { 16 << 40 }
+
     /// Finds the line `MMU : Hash` or `MMU : Radix` of pseries (`pSeries_show_cpuinfo`).
     static func mmu(in cpuinfo: [UInt8]) -> MemoryManagementUnit {
         var rest = cpuinfo[...]

@@ -106,10 +106,11 @@ enum KernelMessage: Equatable {
             return .hotplugFailed(.remove)
         }
         guard rest.skip("at "), let base = rest.takeNumber(radix: 16) else { return nil }
+        // A removal by count does not say the index.
         if rest.equals(" was hot-removed") { return .lmbRemoved(base: base) }
-        guard rest.skip(" (drc index "), let drcIndex = rest.takeNumber(radix: 16), rest.equals(") was hot-added")
-        else { return nil }
-        return .lmbAdded(base: base, drcIndex: drcIndex)
+        guard rest.skip(" (drc index "), let drcIndex = rest.takeNumber(radix: 16) else { return nil }
+        if rest.equals(") was hot-removed") { return .lmbRemoved(base: base) }
+        return rest.equals(") was hot-added") ? .lmbAdded(base: base, drcIndex: drcIndex) : nil
     }
 
     private static func parseMarker(_ text: ArraySlice<UInt8>) -> KernelMessage? {

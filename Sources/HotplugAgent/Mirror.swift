@@ -5,10 +5,16 @@ import GuestMemory
 import VmemmapPopulate
 
 /// The node pages of the shared region as the memory of a list.
-struct RegionNodeStore: NodeStore {
+///
+/// It stands for the rest of the kernel too, as far as a free asks it: which memory is valid, and what went.
+struct RegionNodeStore: PopulateEnvironment {
     let region: SharedRegion
     /// What the next node's origin word says.
     var origin: UInt64 = 0
+    /// Memory whose `struct page`s are valid, by physical address.
+    var valid = MemoryRanges()
+    /// What the last free took off the list.
+    var freedBlocks: [(virtAddr: UInt64, phys: UInt64)] = []
     private var pagesUsed: UInt64 = 0
 
     init(region: SharedRegion) {
@@ -37,8 +43,27 @@ struct RegionNodeStore: NodeStore {
         }
         try region.setHeader(.nodePagesUsed, pagesUsed)
         try region.setHeader(.nodesLeft, state.nodesLeft)
+        try region.setHeader(.freedCount, state.freedCount)
         try region.setHeader(.liveCount, state.liveCount)
         try region.setHeader(.head, state.head)
+    }
+
+    func holdsValidMemory(_ addresses: ClosedRange<UInt64>) -> Bool {
+        valid.intersects(addresses)
+    }
+
+    /// Blocks are the kernel's to give: the mirror hears of each with its address.
+    func allocateBlock(byteCount: UInt64, node: UInt64) -> PhysicalAddress? { nil }
+
+    func createMapping(virtAddr: UInt64, byteCount: UInt64, phys: PhysicalAddress) -> Bool { true }
+
+    mutating func freeBlock(_ address: PhysicalAddress, byteCount: UInt64) {
+        freedBlocks.append((virtAddr: 0, phys: address.rawValue))
+    }
+
+    /// Comes right after the block, and tells whose it was.
+    mutating func removeMapping(virtAddr: UInt64, byteCount: UInt64) {
+        if !freedBlocks.isEmpty { freedBlocks[freedBlocks.count - 1].virtAddr = virtAddr }
     }
 }
 
@@ -82,11 +107,35 @@ struct Mirror: ~Copyable {
         try publish(event, microseconds: microseconds)
     }
 
+    /// Notes that the `struct page`s of a range of memory are valid from now on, or no longer.
+    mutating func mark(_ memory: Range<UInt64>, isValid: Bool) {
+        if isValid { list.store.valid.insert(memory) } else { list.store.valid.remove(memory) }
+    }
+
+    /// Mirrors a call of `vmemmap_free`, whose message does not say which blocks went: the kernel's own rule does, run on
+    /// the mirror. Publishes an event for each.
+    mutating func free(
+        start: UInt64, end: UInt64, geometry: MemoryMapGeometry, microseconds: UInt64
+    ) throws(MemoryAccessError) {
+        list.store.freedBlocks.removeAll(keepingCapacity: true)
+        try region.beginChange()
+        do throws(PopulateError) {
+            try list.vmemmapFree(start: start, end: end, geometry: geometry)
+        } catch {
+            // A range that is none frees nothing, here as there.
+            if case .storage(let problem) = error { throw problem }
+        }
+        try region.endChange()
+        for block in list.store.freedBlocks {
+            try publish(.blockFreed(virtAddr: block.virtAddr, phys: block.phys), microseconds: microseconds)
+        }
+    }
+
     /// Rebuilds the list from a snapshot of the kernel's, oldest first, as the kernel built it.
     ///
     /// An entry that is in the list already keeps its origin. Returns how many were new.
     mutating func rebuild(
-        from nodes: [ListWalk.Node], newcomers: Provenance, microseconds: UInt64
+        from nodes: [ListWalk.Node], valid: MemoryRanges, newcomers: Provenance, microseconds: UInt64
     ) throws(MemoryAccessError) -> UInt64 {
         var origins: [UInt64: (phys: UInt64, origin: UInt64)] = [:]
         for node in current() {
@@ -97,6 +146,7 @@ struct Mirror: ~Copyable {
         var newCount: UInt64 = 0
         try region.beginChange()
         list = VmemmapList(store: RegionNodeStore(region: region))
+        list.store.valid = valid
         try list.store.publish(list.state, newNode: nil)
         for node in nodes.reversed() {
             let backing = node.backing

@@ -93,7 +93,9 @@ final class Session<System: AgentSystem> {
                 guard try sync() else { return Self.refusal(request, "source-does-not-answer") }
                 // From the agent's own memory: the host holds the region against it.
                 return reply.with("events", mirror.eventCount).with("head", mirror.state.head)
-                    .with("live", mirror.state.liveCount).with("losses", lossCount).with("heals", healCount)
+                    .with("live", mirror.state.liveCount).with("freed", mirror.state.freedCount).with(
+                        "losses", lossCount
+                    ).with("heals", healCount)
             }
             if request.has(verb: "report") {
                 guard let report = report() else { return Self.refusal(request, "kcore") }
@@ -159,9 +161,11 @@ final class Session<System: AgentSystem> {
 
     /// Rebuilds the mirror from the kernel's list; nil when that cannot be read.
     private func rebuild(newcomers: Provenance) throws(MemoryAccessError) -> UInt64? {
-        guard let snapshot = kernel.listSnapshot(system: system) else { return nil }
+        guard let snapshot = kernel.listSnapshot(system: system),
+            let valid = kernel.presentMemory(system: system)
+        else { return nil }
         return try mirror.rebuild(
-            from: snapshot.nodes, newcomers: newcomers, microseconds: system.microseconds())
+            from: snapshot.nodes, valid: valid, newcomers: newcomers, microseconds: system.microseconds())
     }
 
     /// Reads one record of the log; false when there is none for now.
@@ -190,6 +194,8 @@ final class Session<System: AgentSystem> {
         switch record.message {
         case .populate(let start, let end, let node):
             try mirror.publish(.populateCalled(start: start, end: end, node: node), microseconds: time)
+            // The section is valid once the call is through; should it fail, a free of the same range follows.
+            if let memory = memory(describedIn: start, end) { mirror.mark(memory, isValid: true) }
         case .block(let start, let end, let pointer):
             // A pointer that the kernel hashed (no `no_hash_pointers`) says nothing: the entry is lost.
             guard let phys = LinearMap.physical(pointer)?.rawValue, end > start else {
@@ -202,9 +208,13 @@ final class Session<System: AgentSystem> {
             needsHealing = true
             try mirror.publish(.mappingFailed(errno: errno), microseconds: time)
         case .free(let start, let end):
-            // The message does not say which blocks went.
-            needsHealing = true
             try mirror.publish(.freeCalled(start: start, end: end), microseconds: time)
+            guard let geometry = kernel.geometry, let memory = memory(describedIn: start, end) else {
+                needsHealing = true
+                return
+            }
+            mirror.mark(memory, isValid: false)
+            try mirror.free(start: start, end: end, geometry: geometry, microseconds: time)
         case .lmbAdded(let base, let drcIndex):
             try mirror.publish(.lmbAdded(base: base, drcIndex: drcIndex), microseconds: time)
         case .lmbRemoved(let base):
@@ -216,6 +226,19 @@ final class Session<System: AgentSystem> {
         case .other:
             break
         }
+    }
+
+    /// The memory that a call of `vmemmap_populate` or `vmemmap_free` was about; nil when its range is none.
+    ///
+    /// Plugged memory comes and goes by whole sections, a call for each, and the kernel aligns the start down to a
+    /// vmemmap page before it prints it: the section is the one whose memory map ends at the end.
+    private func memory(describedIn start: UInt64, _ end: UInt64) -> Range<UInt64>? {
+        let mapByteCount = kernel.layout.memoryMapBytesPerSection
+        guard let geometry = kernel.geometry, start < end, end >= mapByteCount,
+            let first = geometry.address(describedAt: max(start, end - mapByteCount)),
+            let last = geometry.address(describedAt: end)
+        else { return nil }
+        return first.rawValue..<last.rawValue
     }
 
     /// The kernel's list and the memory blocks as the guest sees them now.

@@ -51,6 +51,8 @@ public struct StepResult: Codable, Equatable, Sendable {
     public var newEntries: [ListEntry]?
     /// The entries that it had then and has no more.
     public var goneEntries: [ListEntry]?
+    /// What came of a step that can come out in more than one right way.
+    public var note: String?
     /// What a step that is no verification found.
     public var findings: [Finding]?
 

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A set of addresses, kept as ascending ranges that do not touch: a contiguous memory of any size costs one of them.
-struct MemoryRanges: Equatable, Sendable {
-    private(set) var ranges: [Range<UInt64>] = []
+public struct MemoryRanges: Equatable, Sendable {
+    /// The ranges, ascending.
+    public private(set) var ranges: [Range<UInt64>] = []
+
+    /// The empty set.
+    public init() {}
 
     /// The index of the first range that ends at or behind `address`.
     private func firstIndex(endingAtOrBehind address: UInt64) -> Int {
@@ -16,7 +20,7 @@ struct MemoryRanges: Equatable, Sendable {
     }
 
     /// Whether any of these addresses is in the set.
-    func intersects(_ addresses: ClosedRange<UInt64>) -> Bool {
+    public func intersects(_ addresses: ClosedRange<UInt64>) -> Bool {
         // A range that ends right at the first address does not hold it; hence the next one may.
         var index = firstIndex(endingAtOrBehind: addresses.lowerBound)
         if index < ranges.count, ranges[index].upperBound == addresses.lowerBound { index += 1 }
@@ -24,13 +28,13 @@ struct MemoryRanges: Equatable, Sendable {
     }
 
     /// Whether all of these addresses are in the set.
-    func contains(_ addresses: Range<UInt64>) -> Bool {
+    public func contains(_ addresses: Range<UInt64>) -> Bool {
         guard !addresses.isEmpty else { return true }
         return ranges.contains { $0.lowerBound <= addresses.lowerBound && addresses.upperBound <= $0.upperBound }
     }
 
     /// Adds addresses.
-    mutating func insert(_ addresses: Range<UInt64>) {
+    public mutating func insert(_ addresses: Range<UInt64>) {
         guard !addresses.isEmpty else { return }
         let first = firstIndex(endingAtOrBehind: addresses.lowerBound)
         var merged = addresses
@@ -48,7 +52,7 @@ struct MemoryRanges: Equatable, Sendable {
     }
 
     /// Takes addresses out.
-    mutating func remove(_ addresses: Range<UInt64>) {
+    public mutating func remove(_ addresses: Range<UInt64>) {
         guard !addresses.isEmpty else { return }
         var kept: [Range<UInt64>] = []
         for range in ranges {

@@ -33,6 +33,12 @@ struct RunCommand: AsyncParsableCommand {
             valueName: "size"))
     var plug: [ByteCount] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "After the plugs, unplug a DIMM by its number, counted from 1 in the order of --plug; repeat for more.",
+            valueName: "number"))
+    var unplug: [Int] = []
+
     @Option(help: ArgumentHelp("Words to add to the kernel's command line.", valueName: "text"))
     var append = ""
 
@@ -93,6 +99,12 @@ struct RunCommand: AsyncParsableCommand {
             initramfs: GuestImages.initramfs(environment: environment, executable: GuestImages.executable),
             append: append)
         let connection = try ConnectionTarget(option: connect, environment: environment)
+        for (index, number) in unplug.enumerated() {
+            guard 1...plugs.count ~= number, !unplug[..<index].contains(number) else {
+                throw HarnessError.usage(
+                    "--unplug \(number): there are DIMMs 1 to \(plugs.count), and each can be unplugged once")
+            }
+        }
         let steps = steps(guest, plugs: plugs)
         if dryRun { return try printPlan(guest, steps) }
 
@@ -133,6 +145,7 @@ struct RunCommand: AsyncParsableCommand {
     private func steps(_ guest: GuestConfiguration, plugs: [UInt64]) -> [any RunStep] {
         var steps: [any RunStep] = [BootStep(configuration: guest), VerifyStep()]
         for plug in plugs { steps += [PlugStep(byteCount: plug), VerifyStep()] as [any RunStep] }
+        for number in unplug { steps += [UnplugStep(number: number), VerifyStep()] as [any RunStep] }
         return keep ? steps : steps + [PowerOffStep()]
     }
 }

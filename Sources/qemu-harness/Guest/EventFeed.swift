@@ -67,6 +67,8 @@ extension AgentEvent {
         case .healed(let entryCount): ("guest.mirror-healed", ["new_entries": "\(entryCount)"])
         case .mirrorFull(let virtAddr, let phys):
             ("guest.mirror-full", ["virt_addr": virtAddr.hexadecimal, "phys": phys.hexadecimal])
+        case .blockFreed(let virtAddr, let phys):
+            ("guest.block-freed", ["virt_addr": virtAddr.hexadecimal, "phys": phys.hexadecimal])
         case .synced(let marker): ("guest.synced", ["marker": "\(marker)"])
         }
     }

@@ -31,6 +31,11 @@ actor GuestMachine {
     /// The LMBs of which the guest said that they were added and not removed since.
     private var addedLMBs: Set<UInt64> = []
     private var failedAddCount = 0
+    private var failedRemoveCount = 0
+    /// DIMMs whose unplug the guest has neither done nor refused: QEMU takes no second request for them.
+    private var pendingUnplugs: Set<String> = []
+    /// The end of the highest memory that the guest ever had.
+    private(set) var memoryEnd = PhysicalAddress(0)
     private var dimmCount = 0
 
     /// Starts the domain. The guest is not up yet when this returns: see ``waitForAgent()``.
@@ -244,6 +249,7 @@ actor GuestMachine {
             case .lmbAdded(let base, _): addedLMBs.insert(base)
             case .lmbRemoved(let base): addedLMBs.remove(base)
             case .hotplugFailed(.add): failedAddCount += 1
+            case .hotplugFailed(.remove): failedRemoveCount += 1
             default: break
             }
         }
@@ -272,6 +278,60 @@ actor GuestMachine {
             regions.append(try region(dimm.alias, base: dimm.base, byteCount: dimm.byteCount, path: path))
         }
         memory = GuestRAM(regions)
+        memoryEnd = max(memoryEnd, memory.endAddress)
+    }
+
+    /// What an unplug came to.
+    enum UnplugResult: String {
+        /// The guest gave every LMB up, and the DIMM is gone.
+        case removed
+        /// The guest said no, and has taken back what it had given up already.
+        case refused
+        /// The guest has said nothing: the DIMM is still there, and its unplug pending.
+        case silent
+    }
+
+    /// Unplugs a DIMM through libvirt and waits until the guest has given it up, refused, or said nothing for too long.
+    func unplug(alias: String) async throws -> UnplugResult {
+        guard let region = memory.regions.first(where: { $0.name == alias }) else {
+            throw HarnessError.usage("no DIMM \(alias) is plugged")
+        }
+        guard !pendingUnplugs.contains(alias) else { return .silent }
+        let lmbs = Array(stride(from: region.range.lowerBound, to: region.range.upperBound, by: Self.lmbStride))
+        let failuresBefore = failedRemoveCount
+        try await domain.detachDevice(alias: alias)
+        let result = try await waitUntil(within: patience.plug) { () async throws -> UnplugResult? in
+            try await checkAlive()
+            try drainEvents()
+            if failedRemoveCount > failuresBefore { return .refused }
+            guard !lmbs.contains(where: addedLMBs.contains) else { return nil }
+            // The guest is through; QEMU takes the DIMM away a moment later.
+            let live = try LiveDomain(xml: try await domain.liveXML())
+            return live.dimms.contains { $0.alias == alias } ? nil : .removed
+        }
+        switch result {
+        case .removed: try await refreshMemory()
+        case .refused: try await waitForBlocks(of: region.range)
+        case .silent, nil: pendingUnplugs.insert(alias)
+        }
+        return result ?? .silent
+    }
+
+    /// After a refusal the kernel adds the LMBs again that it had removed, without a message for each.
+    private func waitForBlocks(of range: Range<UInt64>) async throws {
+        let settled = try await waitUntil(within: patience.plug) { () async throws -> Bool? in
+            _ = try await ask("report")
+            guard let region, let report = try? GuestReport(from: region), report.blockByteCount > 0 else { return nil }
+            let online = Set(report.blocks.filter { $0.state == .online }.map(\.index))
+            let needed = range.lowerBound / report.blockByteCount..<range.upperBound / report.blockByteCount
+            return needed.allSatisfy(online.contains) ? true : nil
+        }
+        guard settled != nil else {
+            throw HarnessError.infrastructure(
+                "the guest refused to give memory up and has not taken it back within \(patience.plug)")
+        }
+        try drainEvents()
+        addedLMBs.formUnion(stride(from: range.lowerBound, to: range.upperBound, by: Self.lmbStride))
     }
 
     /// What a plug came to.

@@ -51,6 +51,7 @@ struct Progress: Sendable {
                 + judgement
         }
         if step.outcome != .passed { return step.outcome.rawValue }
+        if let note = step.note { return note }
         if step.number == 1, let release = information.guest.kernelRelease { return "Linux \(release)" }
         return ""
     }

@@ -90,6 +90,25 @@ struct PlugStep: RunStep {
     }
 }
 
+/// Unplugs a DIMM. A guest may refuse: that is no finding, and what it leaves is verified like anything else.
+struct UnplugStep: RunStep {
+    /// Which DIMM, counted from 1 in the order of the plugs.
+    let number: Int
+
+    var title: String { "unplug DIMM \(number)" }
+
+    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        let alias = "ua-dimm\(number)"
+        let outcome = try await context.runningMachine().unplug(alias: alias)
+        try context.record.append("unplug.settled", ["alias": alias, "result": outcome.rawValue])
+        switch outcome {
+        case .removed: result.note = "removed"
+        case .refused: result.note = "the guest refused, and has its memory again"
+        case .silent: result.note = "the guest has said nothing; the unplug is pending"
+        }
+    }
+}
+
 /// Compares the witnesses at rest.
 struct VerifyStep: RunStep {
     var title: String { "verify" }

@@ -72,15 +72,19 @@ struct MirrorReader {
             if let value = sync.number(key) { expected[field] = (value, "the agent's answer to sync") }
         }
         // The allocator hands out whole pages, so their number and what is left follow from the number of nodes.
-        let pages = (nodeCount + layout.nodesPerPage - 1) / layout.nodesPerPage
+        // Freed ones are stacked for reuse: so many came out of those pages too.
+        let freedCount = min(sync.number("freed") ?? 0, layout.nodeCapacity)
+        let handedOut = nodeCount + freedCount
+        let pages = (handedOut + layout.nodesPerPage - 1) / layout.nodesPerPage
         expected[.liveCount] = (nodeCount, "the number of nodes")
         expected[.nodePagesUsed] = (pages, "the number of nodes")
-        expected[.nodesLeft] = (pages * layout.nodesPerPage - nodeCount, "the number of nodes")
+        expected[.nodesLeft] = (pages * layout.nodesPerPage - handedOut, "the number of nodes")
         return expected
     }
 
     private static let syncKeys: [(SharedRegionLayout.Field, StaticString)] = [
         (.head, "head"), (.eventCount, "events"), (.lossCount, "losses"), (.healCount, "heals"),
+        (.freedCount, "freed"),
     ]
 
     private func releaseWords() throws -> [MirrorSnapshot.HeaderWord] {

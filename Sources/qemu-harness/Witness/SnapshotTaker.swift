@@ -68,7 +68,7 @@ struct SnapshotTaker {
         let shift: UInt64?
         do {
             sections = try SectionTable.presentSections(
-                layout: kernel.layout, in: kernelMemory, endAddress: memory.endAddress)
+                layout: kernel.layout, in: kernelMemory, endAddress: await machine.memoryEnd)
             shift = try kernel.layout.vmemmapPageShift(in: kernelMemory, order: kernel.order)
         } catch {
             throw HarnessError.infrastructure(
