@@ -13,7 +13,8 @@ struct ListDamage: Sendable {
     let spoil: @Sendable (DamagedList) throws -> Void
 
     init(
-        _ title: String, kernel: Set<String>, mirror: Set<String>, spoil: @escaping @Sendable (DamagedList) throws -> Void
+        _ title: String, kernel: Set<String>, mirror: Set<String>,
+        spoil: @escaping @Sendable (DamagedList) throws -> Void
     ) {
         self.title = title
         kernelFindings = kernel
@@ -36,7 +37,8 @@ struct ListDamage: Sendable {
             try list.setPhys(1, list.nodes[0].backing.phys)
         },
         ListDamage(
-            "wrong phys: outside memory", kernel: ["list-phys-outside-memory", "mirror-wrong-phys", "mmu-contradiction"],
+            "wrong phys: outside memory",
+            kernel: ["list-phys-outside-memory", "mirror-wrong-phys", "mmu-contradiction"],
             mirror: ["mirror-wrong-phys"]
         ) { try $0.setPhys(0, 1 << 40) },
         ListDamage(
@@ -71,7 +73,8 @@ struct ListDamage: Sendable {
         ListDamage(
             "an entry twice",
             kernel: [
-                "list-duplicate-virt", "report-duplicate-virt", "list-overlap", "list-coverage-hole", "mirror-extra-entry",
+                "list-duplicate-virt", "report-duplicate-virt", "list-overlap", "list-coverage-hole",
+                "mirror-extra-entry",
             ],
             mirror: ["mirror-duplicate-virt", "mirror-missing-entry"]
         ) { list in
@@ -86,7 +89,8 @@ struct ListDamage: Sendable {
         },
         ListDamage("a list that ends too early", kernel: kernelCut, mirror: mirrorCut) { try $0.setLink(3, 0) },
         ListDamage("an empty list", kernel: kernelCut.union(["list-empty"]), mirror: mirrorCut) { try $0.setHead(0) },
-        ListDamage("two nodes in the other order", kernel: ["mirror-order"], mirror: ["mirror-order", "mirror-header"]) {
+        ListDamage("two nodes in the other order", kernel: ["mirror-order"], mirror: ["mirror-order", "mirror-header"])
+        {
             list in
             try list.setHead(list.nodes[1].address)
             try list.setLink(1, list.nodes[0].address)

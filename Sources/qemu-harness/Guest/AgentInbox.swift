@@ -30,7 +30,8 @@ struct AgentInbox {
     var complaint: String? {
         guard nonsenseCount > 0 else { return nil }
         let lines = nonsenseCount == 1 ? "1 line" : "\(nonsenseCount) lines"
-        let last = lastNonsense.map { ", the last is '\($0)'" } ?? ", each longer than \(ControlLine.maximumByteCount) bytes"
+        let last =
+            lastNonsense.map { ", the last is '\($0)'" } ?? ", each longer than \(ControlLine.maximumByteCount) bytes"
         return "\(lines) on the control channel made no sense\(last)"
     }
 

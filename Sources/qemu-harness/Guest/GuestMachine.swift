@@ -132,7 +132,11 @@ actor GuestMachine {
 
     /// Asks the agent to switch the guest off, and waits until QEMU has ended; false when it does not.
     func powerOff() async throws -> Bool {
-        _ = try await ask("poweroff")
+        do {
+            _ = try await ask("poweroff")
+        } catch is Ended {
+            // The guest was faster than its answer.
+        }
         return try await waitUntil(within: patience.powerOff) { processEnd == nil ? nil : true } ?? false
     }
 
