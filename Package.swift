@@ -22,10 +22,13 @@ let strict: [SwiftSetting] =
 let package = Package(
     name: "qemu-harness",
     products: [
-        .executable(name: "qemu-harness", targets: ["qemu-harness"])
+        .executable(name: "qemu-harness", targets: ["qemu-harness"]),
+        // For the package in Benchmarks.
+        .library(name: "VmemmapPopulate", targets: ["VmemmapPopulate"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", .upToNextMinor(from: "1.0.2")),
@@ -55,7 +58,11 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(name: "Verification", dependencies: ["GuestMemory", "VmemmapPopulate"], swiftSettings: everywhere),
-        .target(name: "RunRecord", dependencies: ["Verification"], swiftSettings: everywhere),
+        .target(
+            name: "RunRecord",
+            dependencies: ["Verification", .product(name: "Crypto", package: "swift-crypto")],
+            swiftSettings: everywhere
+        ),
         .executableTarget(
             name: "qemu-harness",
             dependencies: [
@@ -69,7 +76,14 @@ let package = Package(
         ),
 
         .target(
-            name: "TestSupport", dependencies: ["GuestMemory"], path: "Tests/TestSupport", swiftSettings: everywhere),
+            name: "TestSupport",
+            dependencies: [
+                "GuestMemory", .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Tests/TestSupport",
+            swiftSettings: everywhere
+        ),
         .testTarget(
             name: "GuestMemoryTests", dependencies: ["GuestMemory", "TestSupport"], swiftSettings: everywhere),
         .testTarget(
@@ -92,9 +106,17 @@ let package = Package(
             name: "VerificationTests",
             dependencies: ["Verification", "GuestMemory", "VmemmapPopulate", "TestSupport"],
             swiftSettings: everywhere),
+        // The program itself is a dependency, so that it is built with the tests that start it.
         .testTarget(
-            name: "RunRecordTests", dependencies: ["RunRecord", "TestSupport", "Verification"],
-            swiftSettings: everywhere),
+            name: "RunRecordTests",
+            dependencies: [
+                "qemu-harness", "RunRecord", "TestSupport", "Verification",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            resources: [.copy("Fixtures")],
+            swiftSettings: everywhere
+        ),
         .testTarget(
             name: "MemoryBackendsTests",
             dependencies: [

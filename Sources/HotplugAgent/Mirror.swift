@@ -31,8 +31,8 @@ struct RegionNodeStore: NodeStore {
         return region.layout.nodesOffset + pagesUsed * pageByteCount
     }
 
-    func publish(_ state: VmemmapListState) throws(MemoryAccessError) {
-        if let slot = region.layout.slot(ofNodeAt: state.head) {
+    func publish(_ state: VmemmapListState, newNode: UInt64?) throws(MemoryAccessError) {
+        if let newNode, let slot = region.layout.slot(ofNodeAt: newNode) {
             try region.store(origin, at: region.layout.originsOffset + slot * 8)
         }
         try region.setHeader(.nodePagesUsed, pagesUsed)
@@ -97,7 +97,7 @@ struct Mirror: ~Copyable {
         var newCount: UInt64 = 0
         try region.beginChange()
         list = VmemmapList(store: RegionNodeStore(region: region))
-        try list.store.publish(list.state)
+        try list.store.publish(list.state, newNode: nil)
         for node in nodes.reversed() {
             let backing = node.backing
             var origin = Self.origin(newcomers, eventSequence: 0)

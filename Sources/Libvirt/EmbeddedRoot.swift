@@ -48,17 +48,13 @@ public final class EmbeddedRoot: Sendable {
             throw .socketPathTooLong(root: root, byteCount: longest, limit: Self.socketPathLimit)
         }
 
-        try makeFolder(memory)
+        // The root first: a pruner finds a dead run's other files by it.
+        lock = try Self.claim(root, draft: parent.appending("." + Self.prefix + runID))
         do throws(EmbeddedRootError) {
-            try makeFolder(root)
-        } catch {
-            removeTree(memory)
-            throw error
-        }
-        do throws(EmbeddedRootError) {
+            try makeFolder(memory)
             try Self.furnish(root, memory: memory, capabilities: capabilitiesCache)
-            lock = try lockFile(root.appending(Self.lockName), options: [.create, .exclusiveCreate])
         } catch {
+            try? lock.close()
             removeTree(root)
             removeTree(memory)
             throw error
@@ -164,7 +160,8 @@ extension EmbeddedRoot {
     /// What the root's name starts with, and those of the memory folder and the shared file.
     static let prefix = "qh-"
 
-    static let lockName = "lock"
+    /// A name that nobody else gives a file, because folders that hold it are removed.
+    static let lockName = "qemu-harness.lock"
 
     static let keptName = "kept"
 
@@ -186,14 +183,47 @@ extension EmbeddedRoot {
         !text.isEmpty && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
     }
 
-    /// Removes a run's files; the root last, because a pruner looks for that.
+    /// Makes a root that is locked from the first moment at which it can be seen under its name.
+    ///
+    /// It is made as a draft and renamed once its lock is held. A pruner takes a draft without a held lock for a dead
+    /// process's; should it be this process's, the draft is made again.
+    private static func claim(_ root: FilePath, draft: FilePath) throws(EmbeddedRootError) -> FileDescriptor {
+        for _ in 0..<claimAttemptLimit {
+            guard let lock = try? lockedFolder(draft) else { continue }
+            // Onto a folder with files in it a folder cannot be renamed.
+            guard unsafe rename(draft.string, root.string) == 0 else {
+                try? lock.close()
+                removeTree(draft)
+                throw .inUse(root)
+            }
+            if isSame(lock, root.appending(lockName)) { return lock }
+            try? lock.close()
+            removeTree(root)
+        }
+        throw .file(root, reason: "could not be made in \(claimAttemptLimit) attempts")
+    }
+
+    private static let claimAttemptLimit = 8
+
+    private static func lockedFolder(_ folder: FilePath) throws(EmbeddedRootError) -> FileDescriptor {
+        try makeFolder(folder)
+        do throws(EmbeddedRootError) {
+            return try lockFile(folder.appending(lockName), options: [.create, .exclusiveCreate])
+        } catch {
+            removeTree(folder)
+            throw error
+        }
+    }
+
+    /// Removes a run's files; the root's lock last, because a pruner knows a root by it.
     static func remove(
         runID: String,
         root: FilePath,
         memoryDirectory: FilePath
     ) throws(EmbeddedRootError) {
         let shared = sharedMemoryFolder.appending(sharedMemoryName(runID: runID))
-        let failures = [memoryDirectory, shared, root].compactMap { removeTree($0) }
+        let inside = names(in: root).filter { $0 != lockName }.map { root.appending($0) }
+        let failures = ([memoryDirectory, shared] + inside + [root]).compactMap { removeTree($0) }
         if let first = failures.first { throw first }
     }
 

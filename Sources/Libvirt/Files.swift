@@ -44,6 +44,14 @@ func lockFile(_ path: FilePath, options: FileDescriptor.OpenOptions) throws(Embe
     return descriptor
 }
 
+/// Whether a path still leads to the file that is open.
+func isSame(_ descriptor: FileDescriptor, _ path: FilePath) -> Bool {
+    var (open, named) = (stat(), stat())
+    // Both structures live for the length of the calls.
+    guard unsafe fstat(descriptor.rawValue, &open) == 0, unsafe lstat(path.string, &named) == 0 else { return false }
+    return open.st_dev == named.st_dev && open.st_ino == named.st_ino
+}
+
 /// The user that a file belongs to, nil if there is no such file.
 func owner(of path: FilePath) -> UInt32? {
     let attributes = try? FileManager.default.attributesOfItem(atPath: path.string)

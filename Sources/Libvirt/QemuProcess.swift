@@ -77,11 +77,7 @@ public final class QemuProcess: Sendable {
     }
 
     private static func isQemu(_ processID: Int32, uuid: String) -> Bool {
-        guard let data = FileManager.default.contents(atPath: "/proc/\(processID)/cmdline") else { return false }
-        let arguments = data.split(separator: 0)
-        guard let program = arguments.first,
-            FilePath(String(decoding: program, as: UTF8.self)).lastComponent?.string.hasPrefix("qemu") == true
-        else { return false }
+        guard let arguments = qemuArguments(of: processID) else { return false }
         return zip(arguments, arguments.dropFirst()).contains { option, value in
             option.elementsEqual("-uuid".utf8) && value.elementsEqual(uuid.utf8)
         }
@@ -153,4 +149,14 @@ private final class Ending: Sendable {
             state.withLock { $0.waiters.removeValue(forKey: id) }?.resume(throwing: CancellationError())
         }
     }
+}
+
+/// The arguments of a process, its program first; nil if it is no QEMU or has ended.
+func qemuArguments(of processID: Int32) -> [Data]? {
+    guard let data = FileManager.default.contents(atPath: "/proc/\(processID)/cmdline") else { return nil }
+    let arguments = data.split(separator: 0)
+    guard let program = arguments.first,
+        FilePath(String(decoding: program, as: UTF8.self)).lastComponent?.string.hasPrefix("qemu") == true
+    else { return nil }
+    return arguments
 }

@@ -46,7 +46,7 @@ public final class RunDirectory: Sendable {
     public static let logName = "harness.log"
 
     /// The guest's console, which QEMU writes itself.
-    public var consoleLog: URL { url.appending(path: "console.log") }
+    public var consoleLog: URL { url.appending(path: RecordFile.console) }
     /// libvirt's own warnings.
     public var libvirtLog: URL { url.appending(path: "libvirt.log") }
 
@@ -56,24 +56,37 @@ public final class RunDirectory: Sendable {
         return Double(seconds) + Double(attoseconds) / 1e18
     }
 
+    /// The digests of all files that are complete once the run has ended.
+    ///
+    /// `libvirt.log` is never among them: libvirt may write to it until this process ends. The console is not while QEMU
+    /// runs.
+    public func digests(isConsoleComplete: Bool) throws -> [String: String] {
+        var digests: [String: String] = [:]
+        for name in try FileManager.default.contentsOfDirectory(atPath: url.path) {
+            guard RecordFile.isDigested(name), isConsoleComplete || name != RecordFile.console else { continue }
+            digests[name] = try RecordFile.digest(of: url.appending(path: name))
+        }
+        return digests
+    }
+
     /// Writes `run.json` anew.
     public func write(_ information: RunInformation) throws {
-        try writeJSON(information, as: "run.json")
+        try writeJSON(information, as: RecordFile.run)
     }
 
     /// Writes `results.json` anew.
     public func write(_ results: RunResults) throws {
-        try writeJSON(results, as: "results.json")
+        try writeJSON(results, as: RecordFile.results)
     }
 
     /// Writes the domain's XML, as it was given to libvirt.
     public func write(domainXML: String) throws {
-        try write(Data(domainXML.utf8), as: "domain.xml")
+        try write(Data(domainXML.utf8), as: RecordFile.domain)
     }
 
     /// Writes the snapshot that a step's verdict rests on.
     public func write(_ snapshot: Snapshot, step: Int) throws {
-        try writeJSON(snapshot, as: "snapshot-\(step).json")
+        try writeJSON(snapshot, as: RecordFile.snapshot(step: step))
     }
 
     /// Appends an event.

@@ -21,6 +21,10 @@ public struct RunInformation: Codable, Equatable, Sendable {
     public var exitCode: Int32?
     /// What went wrong with the harness itself, nil when nothing did.
     public var error: String?
+    /// The SHA-256 of each other file of the record, in hexadecimal digits, by name; nil while it runs.
+    ///
+    /// They find damage, not forgery: whoever edits a file can edit its digest.
+    public var digests: [String: String]?
     /// The command line, the program's name first.
     public var commandLine: [String]
     /// Whose work this is.

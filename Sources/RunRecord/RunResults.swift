@@ -26,6 +26,12 @@ public struct RunResults: Codable, Equatable, Sendable {
         self.error = error
         self.steps = steps
     }
+
+    /// What steps come to that were all taken.
+    public static func outcome(of steps: [StepResult]) -> Outcome {
+        if steps.contains(where: { !$0.allFindings.isEmpty }) { return .failed }
+        return steps.contains { $0.outcome == .skipped } ? .skipped : .passed
+    }
 }
 
 /// One step of a run.
@@ -54,6 +60,20 @@ public struct StepResult: Codable, Equatable, Sendable {
         self.title = title
         self.seconds = seconds
         self.outcome = outcome
+    }
+
+    /// Takes the verdict on a snapshot, what follows from it, and how the kernel's list has changed since `lastEntries`.
+    public mutating func judge(_ snapshot: Snapshot, since lastEntries: [ListEntry]) throws(SnapshotProblem) {
+        let verdict = try Verifier.verdict(on: snapshot)
+        self.verdict = verdict
+        outcome = verdict.hasPassed ? .passed : verdict.findings.isEmpty ? .skipped : .failed
+        newEntries = Self.entries(snapshot.kernelList.entries, missingIn: lastEntries)
+        goneEntries = Self.entries(lastEntries, missingIn: snapshot.kernelList.entries)
+    }
+
+    private static func entries(_ entries: [ListEntry], missingIn others: [ListEntry]) -> [ListEntry] {
+        let known = Set(others.map { [$0.virtAddr, $0.phys] })
+        return entries.filter { !known.contains([$0.virtAddr, $0.phys]) }
     }
 
     /// Everything that the step found.

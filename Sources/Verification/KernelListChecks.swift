@@ -57,14 +57,14 @@ struct KernelListChecks {
                             + windowByteCount.hexadecimal))
             }
             let (blockEnd, overflows) = entry.phys.addingReportingOverflow(windowByteCount)
-            if overflows || !present.contains(where: { $0.contains(entry.phys) && blockEnd <= $0.upperBound }) {
+            if overflows || !hasPresent(from: entry.phys, to: blockEnd) {
                 findings.append(
                     Finding(
                         .list, .physicalOutsideMemory,
                         "phys \(entry.phys.hexadecimal) of virt \(virt) in node \(node) lies outside present memory"))
             }
             if let described = describedRange(entry) {
-                if !present.contains(where: { $0.overlaps(described) }) {
+                if !overlapsPresent(described) {
                     findings.append(
                         Finding(
                             .list, .staleEntry,
@@ -80,6 +80,26 @@ struct KernelListChecks {
             }
             return findings
         }
+    }
+
+    /// The last present range that starts at an address or before it. A list may have as many entries as memory has
+    /// ranges, so this looks at few of them.
+    private func presentRange(startingUpTo address: UInt64) -> Range<UInt64>? {
+        var (low, high) = (0, present.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if present[middle].lowerBound <= address { low = middle + 1 } else { high = middle }
+        }
+        return low > 0 ? present[low - 1] : nil
+    }
+
+    private func hasPresent(from start: UInt64, to end: UInt64) -> Bool {
+        presentRange(startingUpTo: start).map { $0.contains(start) && end <= $0.upperBound } ?? false
+    }
+
+    private func overlapsPresent(_ range: Range<UInt64>) -> Bool {
+        guard !range.isEmpty else { return false }
+        return presentRange(startingUpTo: range.upperBound - 1)?.overlaps(range) ?? false
     }
 
     private func describedRange(_ entry: ListEntry) -> Range<UInt64>? {

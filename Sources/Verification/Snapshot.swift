@@ -4,7 +4,14 @@ import GuestMemory
 public import VmemmapPopulate
 
 /// Everything that the witnesses said at one moment of rest. A verdict follows from this and from nothing else.
+///
+/// Its JSON is a document of its own, which schemas/snapshot.schema.json describes.
 public struct Snapshot: Codable, Equatable, Sendable {
+    /// The version of the document's form.
+    public static let currentSchema = 1
+
+    /// ``currentSchema`` when it was written.
+    public var schema: Int
     /// The kernel's constants, as the host read them in guest RAM.
     public var kernel: KernelFacts
     /// The machine's memory, as libvirt describes it.
@@ -30,6 +37,7 @@ public struct Snapshot: Codable, Equatable, Sendable {
         peakEntryCount: Int, mirror: MirrorSnapshot?, report: ReportSnapshot?, reportProblem: String? = nil,
         translations: [Translation]
     ) {
+        schema = Self.currentSchema
         self.kernel = kernel
         self.memory = memory
         self.sections = sections

@@ -16,6 +16,11 @@ public struct SnapshotProblem: Error, Equatable, Sendable, CustomStringConvertib
 }
 
 extension Snapshot {
+    /// The most pieces of memory: libvirt allows 256 DIMMs, and there is boot memory.
+    static let memoryRangeLimit = 257
+    /// The most memory that the present sections may stand for: as much as a pseries guest's address space holds.
+    static let sectionByteLimit: UInt64 = 16 << 40
+
     /// Refuses constants that the verifier's arithmetic and loops are not made for. The words of the witnesses may be
     /// anything.
     func checkConstants() throws(SnapshotProblem) {
@@ -32,6 +37,16 @@ extension Snapshot {
             "a multiple of 8 from 32 to 256")
         if let shift = kernel.vmemmapPageShift {
             try check("kernel.vmemmapPageShift", shift, 12...34 ~= shift, "12 to 34, or absent")
+        }
+        guard memory.count <= Self.memoryRangeLimit else {
+            throw SnapshotProblem(
+                field: "memory", value: "has \(memory.count) pieces", limit: "at most \(Self.memoryRangeLimit)")
+        }
+        let sectionCountLimit = Self.sectionByteLimit >> sectionBits
+        guard sections.count <= sectionCountLimit else {
+            throw SnapshotProblem(
+                field: "sections", value: "has \(sections.count) elements",
+                limit: "at most \(sectionCountLimit), which are \(Self.sectionByteLimit.hexadecimal) bytes of memory")
         }
         for (index, memory) in memory.enumerated() {
             let (end, overflows) = memory.base.addingReportingOverflow(memory.byteCount)

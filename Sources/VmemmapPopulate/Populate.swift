@@ -2,23 +2,40 @@
 
 public import GuestMemory
 
-/// What `vmemmap_populate` asks of the rest of the kernel.
-public protocol PopulateEnvironment {
-    /// Whether the page at a physical address has a valid `struct page` already: `pfn_valid`.
-    func isValid(_ address: PhysicalAddress) -> Bool
+/// The rest of the kernel, as `vmemmap_populate` and `vmemmap_free` see it. The pages for nodes come from it too.
+public protocol PopulateEnvironment: NodeStore {
+    /// Whether any sub-section that these physical addresses touch is valid: `pfn_valid`.
+    func holdsValidMemory(_ addresses: ClosedRange<UInt64>) -> Bool
 
     /// A block of `byteCount` bytes to back a window, or nil: `vmemmap_alloc_block_buf`.
     mutating func allocateBlock(byteCount: UInt64, node: UInt64) -> PhysicalAddress?
 
-    /// Takes a block back that got no node: `free_pages`.
+    /// Takes a block back: `free_pages`, `free_reserved_page`.
     mutating func freeBlock(_ address: PhysicalAddress, byteCount: UInt64)
 
     /// Tells the MMU; false when it refuses: `hash__vmemmap_create_mapping`, `radix__vmemmap_create_mapping`.
     mutating func createMapping(virtAddr: UInt64, byteCount: UInt64, phys: PhysicalAddress) -> Bool
+
+    /// Tells the MMU that a window is gone: `vmemmap_remove_mapping`.
+    mutating func removeMapping(virtAddr: UInt64, byteCount: UInt64)
 }
 
-extension VmemmapList {
-    /// Backs the memory map in `[start, end)`: `__vmemmap_populate` (arch/powerpc/mm/init_64.c, hash and radix < 6.6).
+extension PopulateEnvironment {
+    /// Whether any sub-section that a window describes is valid: `vmemmap_populated`.
+    ///
+    /// Asked of memory and not of the list: on hash there is nothing else to ask.
+    func isPopulated(window: UInt64, byteCount: UInt64, geometry: MemoryMapGeometry) -> Bool {
+        // A window may begin below the vmemmap when the base is not aligned to it: nothing is described there.
+        guard let first = geometry.address(describedAt: max(window, geometry.vmemmapBase)),
+            let last = geometry.address(describedAt: window + (byteCount - 1))
+        else { return false }
+        return holdsValidMemory(first.rawValue...last.rawValue)
+    }
+}
+
+extension VmemmapList where Store: PopulateEnvironment {
+    /// Backs the memory map in `[start, end)`: `__vmemmap_populate` (arch/powerpc/mm/init_64.c, hash and radix < 6.6),
+    /// and under ``PopulateRules/original`` the `vmemmap_populate` of 91eea67c6d87.
     ///
     /// `start` is aligned down to a vmemmap page and `end` is not aligned at all. A window in which any sub-section is
     /// valid was populated by an earlier call and is skipped; whether it is on the list is not asked.
@@ -28,53 +45,72 @@ extension VmemmapList {
     ///   - end: effective address behind the last one.
     ///   - node: the NUMA node to allocate from.
     ///   - geometry: the memory map's arithmetic.
-    ///   - environment: the rest of the kernel.
-    /// - Returns: how many blocks were added.
+    ///   - rules: what happens when there is no node for a block.
+    /// - Returns: how many blocks were put on the list.
     /// - Throws: `outOfMemory` with the failed block given back, or `mappingFailed` with its node still linked; blocks
     ///   added before the failure stay, since undoing them is the caller's affair (`section_deactivate`).
     @discardableResult
     public mutating func vmemmapPopulate(
-        start: UInt64, end: UInt64, node: UInt64, geometry: MemoryMapGeometry,
-        environment: inout some PopulateEnvironment
+        start: UInt64, end: UInt64, node: UInt64, geometry: MemoryMapGeometry, rules: PopulateRules = .hash
     ) throws(PopulateError) -> Int {
-        guard start >= geometry.vmemmapBase, start < end, end <= UInt64.max - geometry.vmemmapPageByteCount else {
-            throw .badRange(start: start, end: end)
-        }
+        try geometry.check(start: start, end: end)
         let byteCount = geometry.vmemmapPageByteCount
         var added = 0
         var window = start.alignedDown(to: byteCount)
         while window < end {
             defer { window += byteCount }
-            guard !isPopulated(window: window, geometry: geometry, environment: environment) else { continue }
-            guard let block = environment.allocateBlock(byteCount: byteCount, node: node) else { throw .outOfMemory }
+            guard !store.isPopulated(window: window, byteCount: byteCount, geometry: geometry) else { continue }
+            guard let block = store.allocateBlock(byteCount: byteCount, node: node) else { throw .outOfMemory }
             do throws(PopulateError) {
                 try populate(phys: block.rawValue, virtAddr: window)
+                added += 1
             } catch {
-                environment.freeBlock(block, byteCount: byteCount)
-                throw error
+                // In 2010 a warning was all: the block is used, and no dump can find it.
+                if error != .outOfMemory || rules != .original {
+                    store.freeBlock(block, byteCount: byteCount)
+                    throw error
+                }
             }
-            added += 1
-            guard environment.createMapping(virtAddr: window, byteCount: byteCount, phys: block) else {
+            guard store.createMapping(virtAddr: window, byteCount: byteCount, phys: block) else {
                 throw .mappingFailed(virtAddr: window)
             }
         }
         return added
     }
 
-    /// Whether any sub-section that the window describes is valid: `vmemmap_populated`.
-    private func isPopulated(
-        window: UInt64, geometry: MemoryMapGeometry, environment: borrowing some PopulateEnvironment
-    ) -> Bool {
-        // A window may begin below the vmemmap when the base is not aligned to it: nothing is described there.
-        guard let first = geometry.address(describedAt: max(window, geometry.vmemmapBase)),
-            let end = geometry.address(describedAt: window + geometry.vmemmapPageByteCount - 1)
-        else { return false }
-        // By number, since the address behind the last sub-section may not fit 64 bits.
-        let size = MemoryMapGeometry.subsectionByteCount
-        for subsection in first.rawValue / size...end.rawValue / size
-        where environment.isValid(PhysicalAddress(subsection * size)) {
-            return true
+    /// Gives back what backs the memory map in `[start, end)`: `__vmemmap_free` (arch/powerpc/mm/init_64.c).
+    ///
+    /// The sub-sections that go are invalid already. A window in which another one is still valid stays, and so does a
+    /// window without an entry, whose mapping is then not removed either (1c0a7ac0ec63).
+    ///
+    /// - Returns: how many blocks came off the list.
+    /// - Throws: `badRange`, or `storage` when the list's memory fails.
+    @discardableResult
+    public mutating func vmemmapFree(
+        start: UInt64, end: UInt64, geometry: MemoryMapGeometry
+    ) throws(PopulateError) -> Int {
+        try geometry.check(start: start, end: end)
+        let byteCount = geometry.vmemmapPageByteCount
+        var freed = 0
+        var window = start.alignedDown(to: byteCount)
+        while window < end {
+            defer { window += byteCount }
+            guard !store.isPopulated(window: window, byteCount: byteCount, geometry: geometry) else { continue }
+            let phys = try free(virtAddr: window)
+            guard phys != 0 else { continue }
+            store.freeBlock(PhysicalAddress(phys), byteCount: byteCount)
+            store.removeMapping(virtAddr: window, byteCount: byteCount)
+            freed += 1
         }
-        return false
+        return freed
+    }
+}
+
+extension MemoryMapGeometry {
+    /// Refuses ranges on which the window arithmetic would not hold.
+    fileprivate func check(start: UInt64, end: UInt64) throws(PopulateError) {
+        guard start >= vmemmapBase, start < end, end <= UInt64.max - vmemmapPageByteCount else {
+            throw .badRange(start: start, end: end)
+        }
     }
 }

@@ -29,10 +29,21 @@ public struct VmemmapList<Store: NodeStore>: ~Copyable {
         self.store = store
     }
 
-    /// A node to fill: `vmemmap_list_alloc`. A page when required, handed out in chunks at ascending addresses.
+    /// A node to fill: `vmemmap_list_alloc`. Freed nodes first, last freed first; else a page when required, handed out
+    /// in chunks at ascending addresses.
     ///
     /// What the node holds is undefined: the page is not cleared.
     private mutating func allocateNode() throws(PopulateError) -> UInt64 {
+        if state.freedCount > 0 {
+            let node = state.next
+            do throws(MemoryAccessError) {
+                state.next = try store.word(at: node + VmemmapBacking.listOffset)
+            } catch {
+                throw .storage(error)
+            }
+            state.freedCount -= 1
+            return node
+        }
         if state.nodesLeft == 0 {
             guard let page = store.allocatePage() else { throw .outOfMemory }
             state.next = page
@@ -55,10 +66,60 @@ public struct VmemmapList<Store: NodeStore>: ~Copyable {
             try store.store(state.head, at: node + VmemmapBacking.listOffset)
             state.head = node
             state.liveCount += 1
-            try store.publish(state)
+            try store.publish(state, newNode: node)
         } catch {
             throw .storage(error)
         }
         return node
     }
+
+    /// Takes the entry of a window off the list: `vmemmap_list_free` (since bd8cb03dbe77). Its node is stacked for reuse
+    /// and keeps its `phys` and `virtAddr`.
+    ///
+    /// The search is linear from the head, as the kernel's is.
+    ///
+    /// - Parameter virtAddr: the window's effective address, exactly as it was populated.
+    /// - Returns: the physical address that backed it, or 0 when no entry has this address. A block at physical 0 cannot
+    ///   be told from none, here as in the kernel.
+    /// - Throws: `storage` when the list's own memory does not hold what was stored there.
+    @discardableResult
+    public mutating func free(virtAddr: UInt64) throws(PopulateError) -> UInt64 {
+        do throws(MemoryAccessError) {
+            var link = VmemmapListLink.head
+            var node = state.head
+            // Counted, so that damaged memory cannot keep the search going for ever.
+            for _ in 0..<state.liveCount {
+                if try store.word(at: node + VmemmapBacking.virtAddrOffset) == virtAddr {
+                    return try unlink(node, from: link)
+                }
+                link = .node(node)
+                node = try store.word(at: node + VmemmapBacking.listOffset)
+            }
+            return 0
+        } catch {
+            throw .storage(error)
+        }
+    }
+
+    private mutating func unlink(_ node: UInt64, from link: VmemmapListLink) throws(MemoryAccessError) -> UInt64 {
+        let older = try store.word(at: node + VmemmapBacking.listOffset)
+        switch link {
+        case .head: state.head = older
+        case .node(let newer): try store.store(older, at: newer + VmemmapBacking.listOffset)
+        }
+        try store.store(state.next, at: node + VmemmapBacking.listOffset)
+        state.next = node
+        state.freedCount += 1
+        state.liveCount -= 1
+        try store.publish(state, newNode: nil)
+        return try store.word(at: node + VmemmapBacking.physOffset)
+    }
+}
+
+/// What leads to a node of the list.
+private enum VmemmapListLink {
+    /// `vmemmap_list`.
+    case head
+    /// The link of the next newer node.
+    case node(UInt64)
 }

@@ -58,7 +58,7 @@ import Testing
             #expect(throws: EmbeddedRootError.self) {
                 try EmbeddedRoot(runID: "run-1", parent: folder, memoryParent: memory, capabilitiesCache: cache)
             }
-            #expect(exists(root.path.appending("lock")))
+            #expect(exists(root.path.appending(EmbeddedRoot.lockName)))
             #expect(exists(root.memoryDirectory))
         }
     }
@@ -140,15 +140,34 @@ import Testing
             let dead = folder.appending("qh-dead")
             let deadMemory = memory.appending("qh-dead")
             for path in [dead, deadMemory] { try makeFolder(path) }
-            try writeFile(dead.appending("lock"), "")
-            // What a process that just starts has: no lock yet.
-            let young = folder.appending("qh-young")
-            try makeFolder(young)
+            try writeFile(dead.appending(EmbeddedRoot.lockName), "")
+            // What one leaves that was killed while it made its root.
+            let draft = folder.appending(".qh-draft")
+            try makeFolder(draft)
+            try writeFile(draft.appending(EmbeddedRoot.lockName), "")
+            let empty = folder.appending(".qh-empty")
+            try makeFolder(empty)
+            // Somebody else's, by its content.
+            let foreign = folder.appending("qh-foreign")
+            try makeFolder(foreign)
+            try writeFile(foreign.appending("notes"), "")
+            // What was left running on purpose.
+            let kept = folder.appending("qh-kept")
+            try makeFolder(kept)
+            try writeFile(kept.appending(EmbeddedRoot.lockName), "")
+            try writeFile(kept.appending("kept"), "")
 
-            #expect(try EmbeddedRoot.removeAbandoned(parent: folder, memoryParent: memory) == ["dead"])
-            #expect(!exists(dead))
-            #expect(!exists(deadMemory))
-            #expect(exists(young))
+            func abandoned(_ includingKept: Bool, isDryRun: Bool) throws -> [String] {
+                try EmbeddedRoot.removeAbandoned(
+                    parent: folder, memoryParent: memory, includingKept: includingKept, isDryRun: isDryRun)
+            }
+            #expect(try abandoned(true, isDryRun: true) == ["draft", "dead", "kept"])
+            #expect(exists(dead) && exists(draft) && exists(kept))
+            #expect(try abandoned(false, isDryRun: false) == ["draft", "dead"])
+            #expect(!exists(dead) && !exists(deadMemory) && !exists(draft) && !exists(empty))
+            #expect(exists(kept) && exists(foreign))
+            #expect(try abandoned(true, isDryRun: false) == ["kept"])
+            #expect(!exists(kept))
             #expect(exists(root.path))
         }
     }

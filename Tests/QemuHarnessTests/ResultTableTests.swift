@@ -47,7 +47,7 @@ import Testing
     }
 
     private func text(_ results: RunResults, _ information: RunInformation = information) -> String {
-        ResultTable(results: results, information: information, directory: URL(filePath: "/r/runs/x")).text
+        ResultTable(results: results, information: information, record: URL(filePath: "/r/runs/x")).text
     }
 
     @Test func aRunThatPassed() {

@@ -65,8 +65,8 @@ struct RegionStore: NodeStore {
         return region.layout.nodesOffset + pagesUsed * pageByteCount
     }
 
-    func publish(_ state: VmemmapListState) throws(MemoryAccessError) {
-        if let slot = region.layout.slot(ofNodeAt: state.head) {
+    func publish(_ state: VmemmapListState, newNode: UInt64?) throws(MemoryAccessError) {
+        if let newNode, let slot = region.layout.slot(ofNodeAt: newNode) {
             try region.store(7 << 8 | provenance.rawValue, at: region.layout.originsOffset + slot * 8)
         }
         try region.setHeader(.nodePagesUsed, pagesUsed)

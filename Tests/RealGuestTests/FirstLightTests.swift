@@ -3,6 +3,7 @@
 import Foundation
 import RunRecord
 import Subprocess
+import TestSupport
 import Testing
 import Verification
 
@@ -34,6 +35,7 @@ extension RealGuest {
             #expect(guest.pageByteCount == 65536)
             #expect(guest.vmemmapPageByteCount == 65536)
             #expect(guest.eventSource == "dynamic debug on /dev/kmsg")
+            try await expectRecordProvesItself(harness)
             #expect(try harness.leftovers() == [])
         }
 
@@ -51,6 +53,7 @@ extension RealGuest {
             #expect(verdicts.last?.provenance == [.seeded: 1, .observed: 2])
             #expect(try harness.information().guest.vmemmapPageByteCount == 2 << 20)
             #expect(ending.output.contains("passed") && ending.output.contains("0xc00c000000400000"))
+            try await expectRecordProvesItself(harness)
             #expect(try harness.leftovers() == [])
         }
 
@@ -68,6 +71,17 @@ extension RealGuest {
             #expect(verdicts.map(\.sectionCount) == [32, 48, 112])
             try expectAllWitnessesAgree(verdicts)
             #expect(try harness.leftovers() == [])
+        }
+
+        /// The record has the form that the schemas describe, and gives the same verdict with no guest.
+        private func expectRecordProvesItself(_ harness: HarnessProcess) async throws {
+            for (schema, documents) in try recordDocuments(harness.record.resolvingSymlinksInPath()) {
+                let refusals = try await schema.refusals(of: documents)
+                #expect(!refusals.isEmpty && refusals.allSatisfy { $0 == nil }, "\(refusals)")
+            }
+            let verify = try await HarnessProcess.start(["verify", "--json", harness.record.path])
+            #expect(verify.status == .exited(0), "\(verify.errors)")
+            #expect(try JSONDecoder().decode(RunResults.self, from: Data(verify.output.utf8)) == harness.results())
         }
 
         private func expectAllWitnessesAgree(_ verdicts: [Verdict]) throws {

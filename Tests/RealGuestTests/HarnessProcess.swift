@@ -86,14 +86,14 @@ struct HarnessProcess {
             try await Task.sleep(for: .milliseconds(20))
         }
     }
+
 }
 
 extension HarnessProcess {
     /// The runs that are recorded here.
     private func identifiers() throws -> [String] {
-        try FileManager.default.contentsOfDirectory(atPath: runsDirectory.path).compactMap {
-            $0.split(separator: "-").last.map(String.init)
-        }
+        try FileManager.default.contentsOfDirectory(atPath: runsDirectory.path).filter { $0.contains("Z-") }
+            .compactMap { $0.split(separator: "-").last.map(String.init) }
     }
 
     /// What the runs that are recorded here have left behind.
@@ -115,7 +115,7 @@ extension HarnessProcess {
 /// What runs may not leave behind: files of theirs in the two folders they use, and processes on those.
 func leftovers(of identifiers: [String]) throws -> [String] {
     let names = identifiers.map { "qh-\($0)" }
-    var found = names.flatMap { ["/tmp/\($0)", "/dev/shm/\($0)", "/dev/shm/\($0).shared"] }
+    var found = names.flatMap { ["/tmp/\($0)", "/tmp/.\($0)", "/dev/shm/\($0)", "/dev/shm/\($0).shared"] }
         .filter { FileManager.default.fileExists(atPath: $0) }
     for process in try qemuProcesses(of: identifiers) { found.append("process \(process)") }
     return found

@@ -62,7 +62,7 @@ enum Lab {
         let record = try RunDirectory(parent: parent, identifier: identifier, startedAt: Date())
         let runner = Runner(
             steps: [BootStep(configuration: configuration)] + steps, configuration: configuration,
-            patience: patience, progress: Progress(style: .none), keepsGuest: false)
+            connection: .embedded, patience: patience, progress: Progress(style: .none), keepsGuest: false)
         let root = try root.get()
         let report = try await Interrupts.watching { interrupts in
             try await runner.run(record: record, root: root, interrupts: interrupts, commandLine: ["lab"])

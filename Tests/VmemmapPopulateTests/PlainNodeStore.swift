@@ -41,16 +41,20 @@ struct PlainNodeStore: NodeStore {
         return page
     }
 
-    mutating func publish(_ state: VmemmapListState) throws(MemoryAccessError) {
+    mutating func publish(_ state: VmemmapListState, newNode: UInt64?) throws(MemoryAccessError) {
         // Whoever follows the new head finds a whole node.
-        let node = try VmemmapBacking(at: state.head, in: self)
-        precondition(node.phys != 0xdead_beef_dead_beef && node.virtAddr != 0xdead_beef_dead_beef)
+        if state.head != 0 {
+            let node = try VmemmapBacking(at: state.head, in: self)
+            precondition(node.phys != 0xdead_beef_dead_beef && node.virtAddr != 0xdead_beef_dead_beef)
+        }
+        precondition(newNode == nil || newNode == state.head)
         published.append(state)
     }
 }
 
-/// What `vmemmap_populate` sees of a kernel: valid sections, and blocks from ascending addresses.
+/// What `vmemmap_populate` sees of a kernel: valid sections, blocks from ascending addresses, and node pages.
 struct FakeKernel: PopulateEnvironment {
+    var nodes: PlainNodeStore
     /// One entry for each valid sub-section, by its number.
     var validSubsections: Set<UInt64> = []
     /// How many blocks there still are.
@@ -75,8 +79,32 @@ struct FakeKernel: PopulateEnvironment {
         }
     }
 
-    func isValid(_ address: PhysicalAddress) -> Bool {
-        validSubsections.contains(address.rawValue >> 21)
+    init(pageByteCount: UInt64 = 65536) {
+        nodes = PlainNodeStore(pageByteCount: pageByteCount)
+    }
+
+    var pageByteCount: UInt64 { nodes.pageByteCount }
+
+    func word(at address: UInt64) throws(MemoryAccessError) -> UInt64 { try nodes.word(at: address) }
+
+    mutating func store(_ value: UInt64, at address: UInt64) throws(MemoryAccessError) {
+        try nodes.store(value, at: address)
+    }
+
+    mutating func allocatePage() -> UInt64? { nodes.allocatePage() }
+
+    mutating func publish(_ state: VmemmapListState, newNode: UInt64?) throws(MemoryAccessError) {
+        try nodes.publish(state, newNode: newNode)
+    }
+
+    func holdsValidMemory(_ addresses: ClosedRange<UInt64>) -> Bool {
+        (addresses.lowerBound >> 21...addresses.upperBound >> 21).contains { validSubsections.contains($0) }
+    }
+
+    mutating func makeInvalid(_ range: Range<UInt64>) {
+        for address in stride(from: range.lowerBound, to: range.upperBound, by: 2 << 20) {
+            validSubsections.remove(address >> 21)
+        }
     }
 
     mutating func allocateBlock(byteCount: UInt64, node: UInt64) -> PhysicalAddress? {
@@ -97,5 +125,9 @@ struct FakeKernel: PopulateEnvironment {
         guard virtAddr != refusedWindow else { return false }
         mapped[virtAddr] = phys
         return true
+    }
+
+    mutating func removeMapping(virtAddr: UInt64, byteCount: UInt64) {
+        mapped[virtAddr] = nil
     }
 }

@@ -7,13 +7,17 @@ import VmemmapPopulate
 /// A guest whose memory is plugged section by section, as the kernel does it.
 private struct Guest: ~Copyable {
     let geometry: MemoryMapGeometry
-    var list: VmemmapList<PlainNodeStore>
-    var kernel = FakeKernel()
+    var list: VmemmapList<FakeKernel>
 
     init(_ geometry: MemoryMapGeometry, bootByteCount: UInt64 = 1 << 30) {
         self.geometry = geometry
-        list = VmemmapList(store: PlainNodeStore(pageByteCount: geometry.pageByteCount))
-        kernel.makeValid(0..<bootByteCount)
+        list = VmemmapList(store: FakeKernel(pageByteCount: geometry.pageByteCount))
+        list.store.makeValid(0..<bootByteCount)
+    }
+
+    var kernel: FakeKernel {
+        get { list.store }
+        set { list.store = newValue }
     }
 
     /// Populates the memory map of each 16 MiB section, and makes the section valid after that.
@@ -24,7 +28,7 @@ private struct Guest: ~Copyable {
             let end = geometry.virtAddr(describing: PhysicalAddress(section + 16 << 20))
             result.calls += 1
             result.added += try list.vmemmapPopulate(
-                start: start, end: end, node: 0, geometry: geometry, environment: &kernel)
+                start: start, end: end, node: 0, geometry: geometry)
             kernel.makeValid(section..<(section + 16 << 20))
         }
         return result
@@ -102,18 +106,17 @@ struct PopulateTests {
 
     @Test func startIsAlignedDownAndEndIsNot() throws {
         let geometry = geometry(shift: 16)
-        var list = VmemmapList(store: PlainNodeStore(pageByteCount: 65536))
-        var kernel = FakeKernel()
+        var list = VmemmapList(store: FakeKernel())
         let start = vmemmap + 0x10_0000
         let added = try list.vmemmapPopulate(
-            start: start + 0x8000, end: start + 0x1_0040, node: 3, geometry: geometry, environment: &kernel)
+            start: start + 0x8000, end: start + 0x1_0040, node: 3, geometry: geometry)
         #expect(added == 2)
-        #expect(Set(kernel.mapped.keys) == [start, start + 0x1_0000])
-        #expect(kernel.nodesAsked == [3])
+        #expect(Set(list.store.mapped.keys) == [start, start + 0x1_0000])
+        #expect(list.store.nodesAsked == [3])
 
         // An end on a window's border opens no further window.
         let exact = try list.vmemmapPopulate(
-            start: start + 0x10_0000, end: start + 0x11_0000, node: 3, geometry: geometry, environment: &kernel)
+            start: start + 0x10_0000, end: start + 0x11_0000, node: 3, geometry: geometry)
         #expect(exact == 1)
     }
 
@@ -122,8 +125,7 @@ struct PopulateTests {
         guest.kernel.blocksLeft = 2
         let error = throwing {
             try guest.list.vmemmapPopulate(
-                start: vmemmap + 0x10_0000, end: vmemmap + 0x14_0000, node: 0, geometry: guest.geometry,
-                environment: &guest.kernel)
+                start: vmemmap + 0x10_0000, end: vmemmap + 0x14_0000, node: 0, geometry: guest.geometry)
         }
         #expect(error == .outOfMemory)
         // What was added before stays: undoing it is the caller's affair.
@@ -133,11 +135,10 @@ struct PopulateTests {
 
     @Test func noNodeGivesTheBlockBack() throws {
         var guest = Guest(geometry(shift: 16))
-        guest.list.store.pageLimit = 0
+        guest.kernel.nodes.pageLimit = 0
         let error = throwing {
             try guest.list.vmemmapPopulate(
-                start: vmemmap + 0x10_0000, end: vmemmap + 0x14_0000, node: 0, geometry: guest.geometry,
-                environment: &guest.kernel)
+                start: vmemmap + 0x10_0000, end: vmemmap + 0x14_0000, node: 0, geometry: guest.geometry)
         }
         #expect(error == .outOfMemory)
         #expect(guest.kernel.allocated.count == 1)
@@ -151,8 +152,7 @@ struct PopulateTests {
         guest.kernel.refusedWindow = vmemmap + 0x11_0000
         let error = throwing {
             try guest.list.vmemmapPopulate(
-                start: vmemmap + 0x10_0000, end: vmemmap + 0x14_0000, node: 0, geometry: guest.geometry,
-                environment: &guest.kernel)
+                start: vmemmap + 0x10_0000, end: vmemmap + 0x14_0000, node: 0, geometry: guest.geometry)
         }
         #expect(error == .mappingFailed(virtAddr: vmemmap + 0x11_0000))
         let walk = guest.walk()
@@ -168,26 +168,24 @@ struct PopulateTests {
             (UInt64.max - 128, .max - 64),
         ] as [(UInt64, UInt64)])
     func badRanges(start: UInt64, end: UInt64) {
-        var list = VmemmapList(store: PlainNodeStore(pageByteCount: 65536))
-        var kernel = FakeKernel()
+        var list = VmemmapList(store: FakeKernel())
         let error = throwing {
             try list.vmemmapPopulate(
-                start: start, end: end, node: 0, geometry: geometry(shift: 16), environment: &kernel)
+                start: start, end: end, node: 0, geometry: geometry(shift: 16))
         }
         #expect(error == .badRange(start: start, end: end))
         #expect(list.state == VmemmapListState())
-        #expect(kernel.allocated.isEmpty)
+        #expect(list.store.allocated.isEmpty)
     }
 
     /// The last pages that 64 bits can address: arithmetic on them must not run over.
     @Test(arguments: [16, 21, 24] as [UInt64])
     func theLastDescribableWindow(shift: UInt64) throws {
         let geometry = geometry(shift: shift)
-        var list = VmemmapList(store: PlainNodeStore(pageByteCount: 65536))
-        var kernel = FakeKernel()
+        var list = VmemmapList(store: FakeKernel())
         let end = vmemmap + (UInt64.max / 65536 + 1) * 64
         let added = try list.vmemmapPopulate(
-            start: end - 64, end: end, node: 0, geometry: geometry, environment: &kernel)
+            start: end - 64, end: end, node: 0, geometry: geometry)
         #expect(added == 1)
     }
 
@@ -195,16 +193,15 @@ struct PopulateTests {
     @Test func aWindowThatBeginsBelowTheBase() throws {
         let geometry = MemoryMapGeometry(
             vmemmapBase: vmemmap + 0x8000, vmemmapPageShift: 16, pageByteCount: 65536, structPageByteCount: 64)
-        var list = VmemmapList(store: PlainNodeStore(pageByteCount: 65536))
-        var kernel = FakeKernel()
+        var list = VmemmapList(store: FakeKernel())
         let range = (start: vmemmap + 0x8000, end: vmemmap + 0x9000)
         let added = try list.vmemmapPopulate(
-            start: range.start, end: range.end, node: 0, geometry: geometry, environment: &kernel)
+            start: range.start, end: range.end, node: 0, geometry: geometry)
         #expect(added == 1)
-        #expect(Set(kernel.mapped.keys) == [vmemmap])
-        kernel.makeValid(0..<16 << 20)
+        #expect(Set(list.store.mapped.keys) == [vmemmap])
+        list.store.makeValid(0..<16 << 20)
         let again = try list.vmemmapPopulate(
-            start: range.start, end: range.end, node: 0, geometry: geometry, environment: &kernel)
+            start: range.start, end: range.end, node: 0, geometry: geometry)
         #expect(again == 0)
     }
 }

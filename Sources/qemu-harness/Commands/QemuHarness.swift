@@ -15,11 +15,11 @@ struct QemuHarness: AsyncParsableCommand {
             Boots a real guest under libvirt, plugs memory, and holds the mirror that an agent in the guest keeps, the \
             kernel's own list, the guest's report and the MMU against each other, page by page.
 
-            Exit codes: 0 everything verified is right; 1 there are findings; 2 libvirt, QEMU or the guest failed; \
-            4 nothing could be verified; 64 wrong use; 130 interrupted, 143 terminated.
+            Exit codes: 0 everything verified is right; 1 there are findings; 2 libvirt, QEMU or the guest failed, or a \
+            record is damaged; 4 nothing could be verified; 64 wrong use; 130 interrupted, 143 terminated.
             """,
         version: version,
-        subcommands: [RunCommand.self, DoctorCommand.self, PruneCommand.self],
+        subcommands: [RunCommand.self, DoctorCommand.self, PruneCommand.self, EmulateCommand.self, VerifyCommand.self],
         defaultSubcommand: RunCommand.self
     )
 
@@ -28,6 +28,7 @@ struct QemuHarness: AsyncParsableCommand {
         for number in [SIGPIPE, SIGXFSZ] { signal(number, SIG_IGN) }
         do {
             var command = try parseAsRoot()
+            if !(command is PruneCommand) { try removeLeftovers() }
             if var asyncCommand = command as? any AsyncParsableCommand {
                 try await asyncCommand.run()
             } else {
@@ -44,8 +45,18 @@ struct QemuHarness: AsyncParsableCommand {
         }
     }
 
+    /// Every command begins with this, so that nothing a killed run left lies around for long.
+    private static func removeLeftovers() throws {
+        for identifier in try Workplace.prune() { tell("removed what the dead run \(identifier) left") }
+    }
+
+    /// Says something to the person on stderr. A closed stderr is nobody's loss.
+    static func tell(_ text: String) {
+        try? FileHandle.standardError.write(contentsOf: Data("qemu-harness: \(text)\n".utf8))
+    }
+
     private static func fail(_ message: String, _ status: Int32) -> Never {
-        try? FileHandle.standardError.write(contentsOf: Data("qemu-harness: \(message)\n".utf8))
+        tell(message)
         Foundation.exit(status)
     }
 }

@@ -39,6 +39,13 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Virtual CPUs.", valueName: "count"))
     var vcpus = 1
 
+    @Option(
+        help: ArgumentHelp(
+            "libvirt to use: qemu:///embed, qemu:///session or qemu:///system; LIBVIRT_DEFAULT_URI says it as well. "
+                + "(default: qemu:///embed)",
+            valueName: "uri"))
+    var connect: String?
+
     @Option(help: ArgumentHelp("Directory for the record of the run.", valueName: "directory"))
     var runsDir = "runs"
 
@@ -85,14 +92,12 @@ struct RunCommand: AsyncParsableCommand {
             kernel: GuestImages.kernel(named: kernel, environment: environment),
             initramfs: GuestImages.initramfs(environment: environment, executable: GuestImages.executable),
             append: append)
+        let connection = try ConnectionTarget(option: connect, environment: environment)
         let steps = steps(guest, plugs: plugs)
         if dryRun { return try printPlan(guest, steps) }
 
-        for identifier in try Workplace.prune(includingKept: false) {
-            Self.tell("removed what the dead run \(identifier) left")
-        }
         let runner = Runner(
-            steps: steps, configuration: guest, patience: Patience(factor: slowdown),
+            steps: steps, configuration: guest, connection: connection, patience: Patience(factor: slowdown),
             progress: Progress(style: progress), keepsGuest: keep)
         let workplace = Workplace(runsDirectory: URL(filePath: runsDir), environment: environment)
         let commandLine = CommandLine.arguments
@@ -100,24 +105,20 @@ struct RunCommand: AsyncParsableCommand {
             try await workplace.run(runner, interrupts: interrupts, commandLine: commandLine)
         }
         if json {
-            Self.write(try RunDirectory.json(report.results), to: .standardOutput)
+            Self.show(try RunDirectory.json(report.results))
         } else {
             let table = ResultTable(
-                results: report.results, information: report.information, directory: report.directory)
-            Self.write(Data(table.text.utf8), to: .standardOutput)
+                results: report.results, information: report.information, record: report.directory)
+            Self.show(Data(table.text.utf8))
         }
-        if let error = report.results.error { Self.tell(error) }
-        if keep { Self.tell("the guest runs on; 'qemu-harness prune --kept' ends it") }
+        if let error = report.results.error { QemuHarness.tell(error) }
+        if keep { QemuHarness.tell("the guest runs on; 'qemu-harness prune --kept' ends it") }
         if report.exitCode != ExitStatus.passed { throw ExitCode(report.exitCode) }
     }
 
-    private static func tell(_ text: String) {
-        write(Data("qemu-harness: \(text)\n".utf8), to: .standardError)
-    }
-
     /// Writes what nobody may be left to read: a reader that has gone is no error of the run's.
-    private static func write(_ data: Data, to handle: FileHandle) {
-        try? handle.write(contentsOf: data)
+    private static func show(_ data: Data) {
+        try? FileHandle.standardOutput.write(contentsOf: data)
     }
 
     private func printPlan(_ guest: GuestConfiguration, _ steps: [any RunStep]) throws {

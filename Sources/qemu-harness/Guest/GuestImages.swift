@@ -53,9 +53,11 @@ enum GuestImages {
 
     /// Where this program keeps what can be made anew.
     static func cache(_ environment: [String: String]) -> URL {
-        let base =
-            environment["XDG_CACHE_HOME"].flatMap { $0.hasPrefix("/") ? URL(filePath: $0) : nil }
-            ?? FileManager.default.homeDirectoryForCurrentUser.appending(path: ".cache")
+        func absolute(_ variable: String) -> URL? {
+            environment[variable].flatMap { $0.hasPrefix("/") ? URL(filePath: $0) : nil }
+        }
+        let home = absolute("HOME") ?? FileManager.default.homeDirectoryForCurrentUser
+        let base = absolute("XDG_CACHE_HOME") ?? home.appending(path: ".cache")
         return base.appending(path: "qemu-harness")
     }
 

@@ -37,15 +37,21 @@ actor GuestMachine {
     ///
     /// The shared region's file is made first, for this user only and in full size: QEMU would make it readable for all.
     static func start(
-        _ configuration: GuestConfiguration, root: EmbeddedRoot, connection: Connection, record: RunDirectory,
-        patience: Patience
+        _ configuration: GuestConfiguration, root: EmbeddedRoot, connection: Connection,
+        owner: (user: UInt32, group: UInt32)?, record: RunDirectory, patience: Patience
     ) async throws -> GuestMachine {
         let region = root.sharedMemoryFile
         let descriptor = try FileDescriptor.open(
             region, .readWrite, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
         var domain: Domain?
         do {
-            try descriptor.closeAfter { try descriptor.resize(to: Int64(configuration.sharedRegionByteCount)) }
+            try descriptor.closeAfter {
+                try descriptor.resize(to: Int64(configuration.sharedRegionByteCount))
+                // A daemon may run QEMU as another user; only root can give it the file, and only root reads its memory.
+                if let owner, owner.user != geteuid(), fchown(descriptor.rawValue, owner.user, owner.group) != 0 {
+                    throw Errno(rawValue: errno)
+                }
+            }
             let regionFile = try MappedFile(region, byteCount: configuration.sharedRegionByteCount)
             let description = configuration.domain(
                 name: "qh-" + root.runID, console: FilePath(record.consoleLog.path), control: root.controlSocket,
@@ -165,7 +171,7 @@ actor GuestMachine {
     /// Throws when QEMU has ended, when the guest has started anew, or when it says more than it may.
     func checkAlive() async throws {
         if processEnd != nil { throw Ended() }
-        if await channel.isFlooded {
+        if await channel.isFlooded() {
             throw HarnessError.infrastructure(
                 "the guest has written more than \(AgentInbox.unaskedByteLimit) bytes to the control channel that nobody "
                     + "asked for")
@@ -198,7 +204,7 @@ actor GuestMachine {
             causes.append("qemu \(processEnd), which this program has not asked for")
         }
         if !(error is Ended) { causes.append("\(error)") }
-        if let complaint = await channel.complaint { causes.append(complaint) }
+        if let complaint = await channel.complaint() { causes.append(complaint) }
         let lines = console.lastLines(10)
         causes.append(
             lines.isEmpty ? "the console is empty" : "the console ends:\n  " + lines.joined(separator: "\n  "))

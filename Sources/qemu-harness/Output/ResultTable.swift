@@ -7,8 +7,10 @@ import Verification
 /// A run's result as a person reads it on stdout.
 struct ResultTable {
     let results: RunResults
-    let information: RunInformation
-    let directory: URL
+    /// What was run; nil when the record does not say.
+    let information: RunInformation?
+    /// The record's place.
+    let record: URL
 
     /// How many new entries and findings are shown; all of them are in results.json.
     private static let rowLimit = 32
@@ -25,8 +27,9 @@ struct ResultTable {
     }
 
     private var guestLines: [String] {
-        let guest = information.guest
-        guard let release = guest.kernelRelease, let mmu = guest.mmu, let page = guest.pageByteCount else { return [] }
+        guard let guest = information?.guest, let release = guest.kernelRelease, let mmu = guest.mmu,
+            let page = guest.pageByteCount
+        else { return [] }
         let vmemmap = guest.vmemmapPageByteCount.map { ", \(ByteCount($0).text) vmemmap pages" } ?? ""
         return [
             "Linux \(release), \(guest.cpu), \(mmu) MMU, \(ByteCount(page).text) pages\(vmemmap)",
@@ -79,8 +82,8 @@ struct ResultTable {
     }
 
     private var endLines: [String] {
-        var lines = ["record: \(directory.path)"]
-        if results.outcome != .passed {
+        var lines = ["record: \(record.path)"]
+        if let information, results.outcome != .passed {
             lines.append("again:  " + information.commandLine.map(Self.quoted).joined(separator: " "))
         }
         return lines

@@ -19,6 +19,8 @@ protocol RunStep: Sendable {
 struct RunContext {
     let root: EmbeddedRoot
     let connection: Connection
+    /// Whom a daemon runs QEMU as; nil for the embedded driver, which runs it as this user.
+    let emulatorOwner: (user: UInt32, group: UInt32)?
     let record: RunDirectory
     let patience: Patience
     var information: RunInformation
@@ -44,7 +46,8 @@ struct BootStep: RunStep {
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let machine = try await GuestMachine.start(
-            configuration, root: context.root, connection: context.connection, record: context.record,
+            configuration, root: context.root, connection: context.connection, owner: context.emulatorOwner,
+            record: context.record,
             patience: context.patience)
         context.machine = machine
         context.information.versions.qemu = try await machine.domain.qemuVersion()
@@ -99,23 +102,12 @@ struct VerifyStep: RunStep {
             machine: machine, kernel: kernel, hello: hello, region: region, peakEntryCount: context.peakEntryCount
         ).snapshot()
         try context.record.write(snapshot, step: result.number)
-        let verdict = try Verifier.verdict(on: snapshot)
-        result.verdict = verdict
-        result.outcome = verdict.hasPassed ? .passed : verdict.findings.isEmpty ? .skipped : .failed
-
-        let entries = snapshot.kernelList.entries
-        result.newEntries = Self.entries(entries, missingIn: context.lastEntries)
-        result.goneEntries = Self.entries(context.lastEntries, missingIn: entries)
-        context.lastEntries = entries
+        try result.judge(snapshot, since: context.lastEntries)
+        context.lastEntries = snapshot.kernelList.entries
         context.peakEntryCount = snapshot.peakEntryCount
-        for finding in verdict.findings {
+        for finding in result.allFindings {
             try context.record.append("finding", ["name": finding.name, "message": finding.message])
         }
-    }
-
-    private static func entries(_ entries: [ListEntry], missingIn others: [ListEntry]) -> [ListEntry] {
-        let known = Set(others.map { [$0.virtAddr, $0.phys] })
-        return entries.filter { !known.contains([$0.virtAddr, $0.phys]) }
     }
 }
 

@@ -10,6 +10,7 @@ import Verification
 struct Runner {
     let steps: [any RunStep]
     let configuration: GuestConfiguration
+    let connection: ConnectionTarget
     let patience: Patience
     let progress: Progress
     /// Leaves the guest running.
@@ -44,11 +45,12 @@ struct Runner {
         var failure: (any Error)?
         do {
             try LibvirtRuntime.start(logFile: FilePath(record.libvirtLog.path))
-            let connection = try await root.connect()
+            let libvirt = try await connection.open(root: root)
             information.versions.libvirt = "\(try Connection.libraryVersion())"
             try record.write(information)
             var context = RunContext(
-                root: root, connection: connection, record: record, patience: patience, information: information)
+                root: root, connection: libvirt, emulatorOwner: try await connection.emulatorOwner(libvirt),
+                record: record, patience: patience, information: information)
             do {
                 try await take(&results, in: &context)
             } catch {
@@ -127,20 +129,8 @@ struct Runner {
         record: RunDirectory, information: RunInformation, results: [StepResult], failure: (any Error)?,
         interrupts: Interrupts
     ) -> Report {
-        let outcome: Outcome =
-            if failure is CancellationError {
-                .interrupted
-            } else if results.contains(where: { !$0.allFindings.isEmpty }) {
-                // What was found stays found, also when the run could not go on.
-                .failed
-            } else if failure != nil {
-                .error
-            } else if results.contains(where: { $0.outcome == .skipped }) {
-                .skipped
-            } else {
-                .passed
-            }
-        let message = failure.flatMap { $0 is CancellationError ? nil : "\($0)" }
+        let outcome = Self.outcome(results, failure: failure, wasInterrupted: interrupts.signal != nil)
+        let message = failure.flatMap { outcome == .interrupted ? nil : "\($0)" }
         let exitCode = Self.exitCode(outcome, interrupts)
         var information = information
         information.finishedAt = Date()
@@ -158,7 +148,12 @@ struct Runner {
             { try record.write(report.results) },
             { try report.results.error.map { try record.log("error: \($0)") } },
             { try record.append("run.ended", ["outcome": report.results.outcome.rawValue]) },
-            { try record.write(report.information) },
+            // The guest has ended by now, unless it is kept: then its console goes on.
+            {
+                var information = report.information
+                information.digests = try record.digests(isConsoleComplete: !keepsGuest)
+                try record.write(information)
+            },
         ]
         return parts.compactMap { part -> (any Error)? in
             do {
@@ -168,6 +163,15 @@ struct Runner {
                 return error
             }
         }.first
+    }
+
+    /// What a run's steps, and the error that ended it, come to.
+    static func outcome(_ results: [StepResult], failure: (any Error)?, wasInterrupted: Bool) -> Outcome {
+        // Whatever fails after a signal fails because of it.
+        if failure != nil, wasInterrupted || failure is CancellationError { return .interrupted }
+        // What was found stays found, also when the run could not go on.
+        let outcome = RunResults.outcome(of: results)
+        return failure != nil && outcome != .failed ? .error : outcome
     }
 
     /// The process's exit code for an outcome.

@@ -51,10 +51,10 @@ struct Workplace {
     }
 
     /// Ends and removes what runs left behind whose process has died; returns their identifiers.
-    static func prune(includingKept: Bool) throws -> [String] {
+    static func prune(includingKept: Bool = false, isDryRun: Bool = false) throws -> [String] {
         do {
             return try EmbeddedRoot.removeAbandoned(
-                parent: rootParent, memoryParent: memoryParent, includingKept: includingKept)
+                parent: rootParent, memoryParent: memoryParent, includingKept: includingKept, isDryRun: isDryRun)
         } catch {
             throw HarnessError.infrastructure("cannot remove what a dead run left: \(error)")
         }

@@ -1,0 +1,18 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+let package = Package(
+    name: "benchmarks",
+    dependencies: [.package(name: "qemu-harness", path: "..")],
+    targets: [
+        .target(name: "CPopulate"),
+        .executableTarget(
+            name: "populate",
+            dependencies: ["CPopulate", .product(name: "VmemmapPopulate", package: "qemu-harness")],
+            swiftSettings: [.treatAllWarnings(as: .error)]
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)

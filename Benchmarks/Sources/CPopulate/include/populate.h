@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#ifndef POPULATE_H
+#define POPULATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/// A list and the memory of its nodes.
+struct list;
+
+/// Links `count` nodes, one for each window from `virt` on, backed by blocks of `window` bytes from `phys` on. Nodes come
+/// out of pages of `page` bytes, and these out of chunks. NULL when there is no memory.
+struct list *list_populate(size_t count, size_t page, size_t window, uint64_t virt, uint64_t phys);
+
+/// The sum of all addresses that a list holds.
+uint64_t list_sum(const struct list *list);
+
+/// Gives a list's memory back.
+void list_free(struct list *list);
+
+/// How often this program has asked the C library for memory so far.
+uint64_t allocation_count(void);
+
+#endif

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CPopulate
+import VmemmapPopulate
+
+/// Populates the memory map of a 4K hash kernel, and beside it writes the same nodes in the same order in C.
+///
+/// The emulator does more than that loop: it asks for each window whether it is populated, and for a block. Exits with 1
+/// when it takes more than three times as long, or allocates anything for single nodes.
+@main
+struct Populate {
+    static let window: UInt64 = 4096
+    static let memory: UInt64 = 512 << 30
+    static let runCount = 11
+
+    struct Failure: Error {}
+
+    static func main() throws {
+        let layout = try EmulatedLayout(rules: .hash, pageByteCount: 4096)
+        try compareLists(layout)
+
+        let clock = ContinuousClock()
+        let entryCount = memory / layout.geometry.describedByteCount
+        var swift: [Duration] = []
+        var c: [Duration] = []
+        var allocations: UInt64 = 0
+        for _ in 0..<runCount {
+            let before = allocation_count()
+            swift.append(try clock.measure { _ = try VmemmapEmulator(layout: layout, bootMemory: [0..<memory]) })
+            allocations = allocation_count() - before
+            c.append(clock.measure { list_free(listInC(layout, entryCount: entryCount)) })
+        }
+        let medians = (swift: swift.sorted()[runCount / 2], c: c.sorted()[runCount / 2])
+        let ratio = medians.swift / medians.c
+        print("\(entryCount) entries: emulator \(medians.swift), C \(medians.c), ratio \(ratio)")
+        print("\(allocations) allocations by the emulator")
+        // A chunk of memory holds more than a million nodes; the rest is a handful for the emulator itself.
+        guard ratio <= 3, allocations < 64 else { throw Failure() }
+    }
+
+    private static func listInC(_ layout: EmulatedLayout, entryCount: UInt64) -> OpaquePointer? {
+        list_populate(
+            Int(entryCount), Int(layout.geometry.pageByteCount), Int(window), layout.geometry.vmemmapBase, 16 << 20)
+    }
+
+    /// Both ways of writing a list write the same one.
+    private static func compareLists(_ layout: EmulatedLayout) throws {
+        let list = try VmemmapEmulator(layout: layout, bootMemory: [0..<1 << 30]).exit()
+        let walk = ListWalk(head: list.state.head, in: list.store, pageByteCount: 4096, limit: 1 << 20)
+        let sum = walk.nodes.reduce(0) { $0 &+ $1.backing.phys &+ $1.backing.virtAddr }
+        guard let other = listInC(layout, entryCount: list.state.liveCount) else { throw Failure() }
+        defer { list_free(other) }
+        guard walk.end == .terminated, sum == list_sum(other) else { throw Failure() }
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Crypto
+import Foundation
+import Verification
+
+/// The files of a record: their names, and how they are read when anyone may have made them.
+enum RecordFile {
+    static let run = "run.json"
+    static let results = "results.json"
+    static let domain = "domain.xml"
+    static let console = "console.log"
+
+    /// What is read of run.json. It holds a few lines and a digest for each file.
+    static let runByteLimit = 1 << 20
+    /// What is read of results.json or a snapshot. A guest of 8 TiB with 64 KiB windows, the most that runs have, fills
+    /// less than half of it.
+    static let documentByteLimit = 256 << 20
+    /// What is read of any file for its digest: guests may print a lot.
+    static let digestByteLimit = 4 << 30
+
+    /// A step's snapshot.
+    static func snapshot(step: Int) -> String { "snapshot-\(step).json" }
+
+    /// The step whose snapshot has this name, nil when it is no snapshot's.
+    static func step(ofSnapshot name: String) -> Int? {
+        guard let step = Int(name.dropFirst("snapshot-".count).dropLast(".json".count)), step > 0 else { return nil }
+        return name == snapshot(step: step) ? step : nil
+    }
+
+    /// Whether a file belongs to a record and can be complete when the run ends.
+    static func isDigested(_ name: String) -> Bool {
+        [results, RunDirectory.eventsName, domain, RunDirectory.logName, console].contains(name)
+            || step(ofSnapshot: name) != nil
+    }
+
+    /// The SHA-256 of a file, in hexadecimal digits.
+    static func digest(of file: URL) throws(RecordProblem) -> String {
+        var hash = SHA256()
+        try read(file, limit: digestByteLimit) { hash.update(data: $0) }
+        return hash.finalize().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
+    /// A document of which this program knows one version.
+    static func document<Document: RecordDocument>(
+        at file: URL, limit: Int = documentByteLimit
+    ) throws(RecordProblem) -> Document {
+        var data = Data()
+        try read(file, limit: limit) { data.append($0) }
+        let decoder = JSONDecoder()
+        decoder.dateDecodingStrategy = .iso8601
+        do {
+            return try decoder.decode(Stamped<Document>.self, from: data).document
+        } catch let error as UnknownSchema {
+            throw RecordProblem(file, "has schema \(error.found); this program knows \(error.known)")
+        } catch let error as DecodingError {
+            throw RecordProblem(file, Self.text(of: error))
+        } catch {
+            throw RecordProblem(file, "\(error)")
+        }
+    }
+
+    /// Reads a regular file piece by piece. Anything else than a regular file could make a reader wait for ever.
+    private static func read(_ file: URL, limit: Int, _ body: (Data) -> Void) throws(RecordProblem) {
+        func failure() -> RecordProblem {
+            RecordProblem(file, errno == ENOENT ? "is missing" : "cannot be read: \(String(cString: strerror(errno)))")
+        }
+        let descriptor = open(file.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure() }
+        let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw failure() }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw RecordProblem(file, "is no regular file") }
+        guard status.st_size <= limit else {
+            throw RecordProblem(file, "has \(status.st_size) bytes; \(limit) are the most that it can have")
+        }
+        var byteCount = 0
+        while true {
+            let piece: Data?
+            do {
+                piece = try handle.read(upToCount: 1 << 20)
+            } catch {
+                throw RecordProblem(file, "cannot be read: \(error.localizedDescription)")
+            }
+            guard let piece, !piece.isEmpty else { return }
+            byteCount += piece.count
+            guard byteCount <= limit else {
+                throw RecordProblem(file, "grows while it is read, to more than the \(limit) bytes that it can have")
+            }
+            body(piece)
+        }
+    }
+
+    private static func text(of error: DecodingError) -> String {
+        func place(_ path: [any CodingKey]) -> String {
+            path.isEmpty
+                ? "the document"
+                : path.map { key in key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue)" }.joined().trimmingPrefix(
+                    "."
+                )
+                .description
+        }
+        switch error {
+        case .keyNotFound(let key, let context):
+            return "is incomplete: \(place(context.codingPath)) has no '\(key.stringValue)'"
+        case .dataCorrupted(let context) where context.codingPath.isEmpty:
+            // What Foundation says of broken JSON is in the error below.
+            let why = context.underlyingError.map { ": \(($0 as NSError).userInfo["NSDebugDescription"] ?? $0)" } ?? ""
+            return "is cut off or no JSON\(why)"
+        case .dataCorrupted(let context), .typeMismatch(_, let context), .valueNotFound(_, let context):
+            return "is damaged at \(place(context.codingPath)): \(context.debugDescription)"
+        @unknown default:
+            return "cannot be read: \(error)"
+        }
+    }
+}
+
+/// A document that says which version of its form it has.
+protocol RecordDocument: Decodable {
+    /// The version that this program knows.
+    static var currentSchema: Int { get }
+}
+
+extension RunInformation: RecordDocument {}
+extension RunResults: RecordDocument {}
+extension Snapshot: RecordDocument {}
+
+/// A document behind its version, which is looked at first.
+private struct Stamped<Document: RecordDocument>: Decodable {
+    let document: Document
+
+    private enum CodingKeys: String, CodingKey {
+        case schema
+    }
+
+    init(from decoder: any Decoder) throws {
+        let found = try decoder.container(keyedBy: CodingKeys.self).decode(Int.self, forKey: .schema)
+        guard found == Document.currentSchema else {
+            throw UnknownSchema(found: found, known: Document.currentSchema)
+        }
+        document = try Document(from: decoder)
+    }
+}
+
+private struct UnknownSchema: Error {
+    let found: Int
+    let known: Int
+}

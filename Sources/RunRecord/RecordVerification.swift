@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Foundation
+import Verification
+
+/// What follows from a record, or from a snapshot alone, with no guest.
+///
+/// Everything that is read may have been made by anyone. Whatever it holds, there is a verification: problems are
+/// collected, and every snapshot that can be judged is.
+public struct RecordVerification: Sendable {
+    /// What the record says of its run; nil when that cannot be read, and for a snapshot alone.
+    public private(set) var information: RunInformation?
+    /// What is wrong with the record itself.
+    public private(set) var problems: [RecordProblem] = []
+    /// The steps, with verdicts that were reached anew.
+    public private(set) var results: RunResults
+
+    /// Verifies a snapshot's file.
+    public init(snapshot file: URL) {
+        results = RunResults(run: file.lastPathComponent, outcome: .error, error: nil, steps: [])
+        if let step = judged(file, as: Self.verification(1), since: [])?.step { results.steps = [step] }
+        conclude()
+    }
+
+    /// Verifies a run's directory.
+    public init(directory: URL) {
+        let directory = directory.resolvingSymlinksInPath()
+        results = RunResults(run: directory.lastPathComponent, outcome: .error, error: nil, steps: [])
+        let names: Set<String>
+        do {
+            names = Set(try FileManager.default.contentsOfDirectory(atPath: directory.path))
+        } catch {
+            problems.append(RecordProblem(directory, "cannot be listed: \(error.localizedDescription)"))
+            conclude()
+            return
+        }
+        let snapshots = names.compactMap(RecordFile.step(ofSnapshot:)).sorted()
+        guard names.contains(RecordFile.run) || names.contains(RecordFile.results) || !snapshots.isEmpty else {
+            problems.append(RecordProblem(directory, "is no record of a run: it has no \(RecordFile.run)"))
+            conclude()
+            return
+        }
+        information = collect { () throws(RecordProblem) in
+            try RecordFile.document(at: directory.appending(path: RecordFile.run), limit: RecordFile.runByteLimit)
+        }
+        checkDigests(directory, names: names)
+        let recorded = recordedResults(directory, names: names)
+        judge(directory, snapshots: snapshots, recorded: recorded)
+        if problems.isEmpty, let recorded { compareOutcomes(recorded) }
+        conclude()
+    }
+
+    private mutating func collect<Value>(_ body: () throws(RecordProblem) -> Value) -> Value? {
+        do throws(RecordProblem) {
+            return try body()
+        } catch {
+            // A file that the digests miss is not missed twice.
+            if !problems.contains(error) { problems.append(error) }
+            return nil
+        }
+    }
+
+    // MARK: - The files
+
+    private mutating func checkDigests(_ directory: URL, names: Set<String>) {
+        guard let information else { return }
+        guard information.outcome != nil else {
+            problems.append(
+                RecordProblem(
+                    RecordFile.run, "has no outcome, the record is cut off: the run was killed, or has not ended yet"))
+            return
+        }
+        guard let digests = information.digests else {
+            problems.append(RecordProblem(RecordFile.run, "has an outcome and no digests"))
+            return
+        }
+        for (name, recorded) in digests.sorted(by: { $0.key < $1.key }) {
+            guard RecordFile.isDigested(name) else {
+                problems.append(
+                    RecordProblem(RecordFile.run, "has a digest of '\(name.prefix(80))', which is no file of a record"))
+                continue
+            }
+            guard
+                let actual = collect({ () throws(RecordProblem) in
+                    try RecordFile.digest(of: directory.appending(path: name))
+                })
+            else { continue }
+            guard actual != recorded else { continue }
+            problems.append(
+                RecordProblem(
+                    name,
+                    "was edited or cut off: its SHA-256 is \(actual), \(RecordFile.run) says \(recorded.prefix(64))"
+                ))
+        }
+        // The console of a guest that was kept has none.
+        for name in names.sorted()
+        where RecordFile.isDigested(name) && name != RecordFile.console && digests[name] == nil {
+            problems.append(RecordProblem(name, "has no digest in \(RecordFile.run)"))
+        }
+    }
+
+    private mutating func recordedResults(_ directory: URL, names: Set<String>) -> RunResults? {
+        // A run that was cut off has written none.
+        if !names.contains(RecordFile.results), let information, information.outcome == nil { return nil }
+        let recorded: RunResults? = collect { () throws(RecordProblem) in
+            try RecordFile.document(at: directory.appending(path: RecordFile.results))
+        }
+        guard let recorded else { return nil }
+        if let information {
+            compare("run", recorded.run, information.run)
+            compare("outcome", recorded.outcome.rawValue, information.outcome?.rawValue ?? "none")
+        }
+        for (step, next) in zip(recorded.steps, recorded.steps.dropFirst()) where next.number <= step.number {
+            problems.append(
+                RecordProblem(RecordFile.results, "has step \(next.number) after step \(step.number); numbers ascend"))
+            return nil
+        }
+        return recorded
+    }
+
+    private mutating func compare(_ field: String, _ found: String, _ expected: String) {
+        guard found != expected else { return }
+        problems.append(
+            RecordProblem(
+                RecordFile.results, "has the \(field) '\(found.prefix(80))', \(RecordFile.run) '\(expected.prefix(80))'"
+            ))
+    }
+
+    // MARK: - The verdicts
+
+    /// A step that only its snapshot tells of; how long it took is not known.
+    private static func verification(_ number: Int) -> StepResult {
+        StepResult(number: number, title: "verify", seconds: 0, outcome: .skipped)
+    }
+
+    /// A step with the verdict on its snapshot, and the kernel's list then; nil when there is no verdict.
+    private mutating func judged(
+        _ file: URL, as step: StepResult, since lastEntries: [ListEntry]
+    ) -> (step: StepResult, entries: [ListEntry])? {
+        collect { () throws(RecordProblem) in
+            let snapshot: Snapshot = try RecordFile.document(at: file)
+            var step = step
+            do throws(SnapshotProblem) {
+                try step.judge(snapshot, since: lastEntries)
+            } catch {
+                throw RecordProblem(file, "cannot be judged: \(error)")
+            }
+            return (step, snapshot.kernelList.entries)
+        }
+    }
+
+    /// Judges each snapshot, and holds the verdict against the one that was recorded.
+    private mutating func judge(_ directory: URL, snapshots: [Int], recorded: RunResults?) {
+        let steps = recorded?.steps ?? snapshots.map(Self.verification)
+        var remaining = Set(snapshots)
+        // Nil behind a snapshot that cannot be judged: what is new then is not known.
+        var lastEntries: [ListEntry]? = []
+        for step in steps {
+            guard remaining.remove(step.number) != nil || step.verdict != nil else {
+                results.steps.append(step)
+                continue
+            }
+            let name = RecordFile.snapshot(step: step.number)
+            guard
+                case (var judged, let entries)? = judged(
+                    directory.appending(path: name), as: step, since: lastEntries ?? [])
+            else {
+                var step = step
+                step.verdict = nil
+                step.newEntries = nil
+                step.goneEntries = nil
+                step.outcome = .skipped
+                results.steps.append(step)
+                lastEntries = nil
+                continue
+            }
+            if lastEntries == nil {
+                judged.newEntries = step.newEntries
+                judged.goneEntries = step.goneEntries
+            }
+            lastEntries = entries
+            results.steps.append(judged)
+            if recorded != nil { compare(recorded: step, with: judged, snapshot: name) }
+        }
+        for number in remaining.sorted() where recorded != nil {
+            let name = RecordFile.snapshot(step: number)
+            problems.append(RecordProblem(name, "belongs to no step in \(RecordFile.results)"))
+        }
+    }
+
+    private mutating func compare(recorded: StepResult, with judged: StepResult, snapshot: String) {
+        guard recorded != judged else { return }
+        func text(_ step: StepResult) -> String {
+            guard let verdict = step.verdict else { return "\(step.outcome.rawValue) without a verdict" }
+            return "\(step.outcome.rawValue) with \(verdict.findings.count) findings and \(verdict.entryCount) entries"
+        }
+        let fields = [
+            ("verdict", recorded.verdict != judged.verdict), ("outcome", recorded.outcome != judged.outcome),
+            ("new entries", recorded.newEntries != judged.newEntries),
+            ("gone entries", recorded.goneEntries != judged.goneEntries),
+        ]
+        let differing = fields.filter(\.1).map(\.0).joined(separator: ", ")
+        problems.append(
+            RecordProblem(
+                RecordFile.results,
+                "does not follow from \(snapshot): step \(recorded.number) differs in \(differing); recorded is "
+                    + "\(text(recorded)), the snapshot gives \(text(judged))"))
+    }
+
+    /// What the run came to follows from its steps, unless something else ended it.
+    private mutating func compareOutcomes(_ recorded: RunResults) {
+        let outcome = RunResults.outcome(of: results.steps)
+        guard [.passed, .failed, .skipped].contains(recorded.outcome), recorded.outcome != outcome else { return }
+        problems.append(
+            RecordProblem(
+                RecordFile.results,
+                "has the outcome '\(recorded.outcome.rawValue)'; its steps come to '\(outcome.rawValue)'"))
+    }
+
+    private mutating func conclude() {
+        if let run = information?.run { results.run = run }
+        guard problems.isEmpty else {
+            results.outcome = .error
+            results.error = problems.map(\.description).joined(separator: "; ")
+            return
+        }
+        let outcome = RunResults.outcome(of: results.steps)
+        let hasVerdict = results.steps.contains { $0.verdict != nil }
+        results.outcome = outcome == .passed && !hasVerdict ? .skipped : outcome
+    }
+}

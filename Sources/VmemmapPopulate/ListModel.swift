@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+
+/// What a kernel's list must look like after a history of plugs and unplugs, predicted without looking at the kernel.
+///
+/// The prediction holds the set of windows and, since every rule that decides it is known, the order: a list is the
+/// populate calls in reverse, sections ascending at boot and in each memory block. It says nothing of physical addresses,
+/// which the kernel's page allocator chooses. It also holds each node's place, as the ordinal of its page (in the order
+/// in which the kernel took them) and the byte offset in it.
+public struct ListModel: Equatable, Sendable {
+    /// One step of a guest's history.
+    public enum Step: Equatable, Sendable {
+        /// Memory blocks that were added, ascending.
+        case plug(Range<UInt64>)
+        /// Memory blocks that were removed, ascending. A refused unplug is the blocks that went and then their plug.
+        case unplug(Range<UInt64>)
+    }
+
+    /// Where a node stands.
+    public struct Place: Equatable, Hashable, Sendable {
+        /// Which of the kernel's node pages, the first one being 0.
+        public let page: UInt64
+        /// The byte offset in it, a multiple of 24.
+        public let offset: UInt64
+
+        /// Names a place.
+        public init(page: UInt64, offset: UInt64) {
+            self.page = page
+            self.offset = offset
+        }
+    }
+
+    /// An entry that the list must have.
+    public struct Entry: Equatable, Sendable {
+        /// The window.
+        public let virtAddr: UInt64
+        /// Its node.
+        public let place: Place
+
+        /// Makes an entry.
+        public init(virtAddr: UInt64, place: Place) {
+            self.virtAddr = virtAddr
+            self.place = place
+        }
+    }
+
+    /// The entries from the head, newest first. Empty under ``PopulateRules/radixTables``.
+    public let entries: [Entry]
+    /// The freed nodes, last freed first: the places of the next new entries.
+    public let freed: [Place]
+    /// How many node pages there are.
+    public let nodePageCount: UInt64
+
+    /// Predicts.
+    ///
+    /// - Parameters:
+    ///   - layout: the kernel.
+    ///   - bootMemory: the ranges of memory at boot, ascending.
+    ///   - history: what happened since.
+    /// - Throws: what keeps such a history from happening.
+    public init(
+        layout: EmulatedLayout, bootMemory: [Range<UInt64>], history: [Step] = []
+    ) throws(HotplugError) {
+        var emulator = try VmemmapEmulator(layout: layout, bootMemory: bootMemory)
+        if let failure = emulator.bootFailure { throw .populate(failure) }
+        for step in history {
+            switch step {
+            case .plug(let range): try emulator.plug(range)
+            case .unplug(let range): try emulator.unplug(range)
+            }
+        }
+        let list = emulator.exit()
+        let pageByteCount = layout.geometry.pageByteCount
+        func nodes(from head: UInt64, count: UInt64) -> [ListWalk.Node] {
+            // The stack's lowest link leads to where the next fresh node comes from: the count ends the walk there.
+            let walk = ListWalk(head: head, in: list.store, pageByteCount: pageByteCount, limit: Int(count))
+            return walk.nodes
+        }
+        func place(_ node: ListWalk.Node) -> Place {
+            let offset = node.address - LinearMap.base
+            return Place(page: offset / pageByteCount, offset: offset % pageByteCount)
+        }
+        entries = nodes(from: list.state.head, count: list.state.liveCount).map {
+            Entry(virtAddr: $0.backing.virtAddr, place: place($0))
+        }
+        freed = nodes(from: list.state.freedCount == 0 ? 0 : list.state.next, count: list.state.freedCount).map(place)
+        nodePageCount = list.store.nodePageCount
+    }
+
+    /// How many entries have their node in each node page.
+    public var entriesPerPage: [Int] {
+        var counts = [Int](repeating: 0, count: Int(nodePageCount))
+        for entry in entries { counts[Int(entry.place.page)] += 1 }
+        return counts
+    }
+}

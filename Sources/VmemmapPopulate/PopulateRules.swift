@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// How a kernel keeps book of what backs its memory map.
+///
+/// Chosen by what a guest shows (its MMU, whether its list has entries, whether an unplug removed any), never by its
+/// version number: distributions backport.
+public enum PopulateRules: CaseIterable, Sendable {
+    /// Mark Nelson's patch of 2010 as committed (91eea67c6d87): nodes are handed out of whole pages and nothing is ever
+    /// removed. A window that is populated again gets a second entry. Without a page for its node a block is used and
+    /// stays off the list, with a warning; without a block the populate fails and undoes nothing; a mapping that fails
+    /// stops the kernel (`BUG_ON`).
+    ///
+    /// Bytes per entry as the patch went along, by the node's link:
+    ///
+    /// | version | link | bytes |
+    /// |---|---|---|
+    /// | 1 | `struct list_head`, and a spinlock for all | 32 |
+    /// | 2 | `struct hlist_node` | 32 |
+    /// | 3 | a pointer called `list` | 24 |
+    case original
+    /// The hash MMU since 2014: freed nodes are stacked and reused (bd8cb03dbe77), and a block without a node is given
+    /// back (ccaea15296f9, 5.10).
+    case hash
+    /// Radix until 368a0590d954 (6.6): the same list as ``hash``, with 2 MiB or base pages.
+    case radixList
+    /// Radix since 368a0590d954 (6.6): no list. The kernel's page tables are the only record.
+    case radixTables
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Foundation
+import RunRecord
+
+/// `verify`: reaches a run's verdict again, from its record alone.
+struct VerifyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Reach the verdict on a recorded run again, with no guest.",
+        discussion: """
+            Checks the record's digests, judges its snapshots anew, and holds the verdicts against the recorded ones. Needs \
+            neither libvirt nor QEMU, and works on a record from another machine.
+
+            Exit codes: 0 everything verified is right, and is what was recorded; 1 there are findings; 2 the record is \
+            damaged, cut off, or none; 4 nothing could be verified; 64 wrong use.
+            """
+    )
+
+    @Argument(
+        help: ArgumentHelp("A run's directory, 'latest' in a runs directory, or a snapshot's file.", valueName: "run"))
+    var path: String
+
+    @Flag(help: "Print the results as JSON, in the form of results.json, instead of the table.")
+    var json = false
+
+    func run() throws {
+        let url = URL(filePath: path)
+        var isDirectory: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory) else {
+            throw HarnessError.usage("no run at \(path): there is no such directory or file")
+        }
+        let verification =
+            isDirectory.boolValue ? RecordVerification(directory: url) : RecordVerification(snapshot: url)
+        if json {
+            try? FileHandle.standardOutput.write(contentsOf: RunDirectory.json(verification.results))
+        } else {
+            let table = ResultTable(
+                results: verification.results, information: verification.information,
+                record: url.resolvingSymlinksInPath())
+            Self.write(table.text, to: .standardOutput)
+        }
+        for problem in verification.problems { Self.tell("\(problem)") }
+        if let information = verification.information, let outcome = information.outcome,
+            [.error, .interrupted].contains(outcome)
+        {
+            let why = information.error.map { ": \($0)" } ?? ""
+            Self.tell("the run itself ended with '\(outcome.rawValue)'\(why)")
+        }
+        switch verification.results.outcome {
+        case .passed: return
+        case .failed: throw ExitCode(ExitStatus.failed)
+        case .skipped: throw ExitCode(ExitStatus.skipped)
+        case .error, .interrupted: throw ExitCode(ExitStatus.infrastructure)
+        }
+    }
+
+    private static func tell(_ text: String) {
+        write("qemu-harness: \(text)\n", to: .standardError)
+    }
+
+    /// Writes words that may come from anyone: no control character of theirs gets to a terminal.
+    private static func write(_ text: String, to handle: FileHandle) {
+        let scalars = text.unicodeScalars.map { scalar -> Unicode.Scalar in
+            scalar.properties.generalCategory == .control && scalar != "\n" ? "?" : scalar
+        }
+        try? handle.write(contentsOf: Data(String(String.UnicodeScalarView(scalars)).utf8))
+    }
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+
+@testable import qemu_harness
+
+@Suite struct ConnectionTargetTests {
+    @Test(arguments: [
+        ("qemu:///embed", ConnectionTarget.embedded),
+        ("qemu:///session", .daemon(uri: "qemu:///session")),
+        ("qemu+unix:///system", .daemon(uri: "qemu+unix:///system")),
+    ])
+    func localURIsAreTaken(uri: String, expected: ConnectionTarget) throws {
+        #expect(try ConnectionTarget(option: uri, environment: [:]) == expected)
+        #expect(try ConnectionTarget(option: nil, environment: ["LIBVIRT_DEFAULT_URI": uri]) == expected)
+    }
+
+    @Test(arguments: [
+        ("qemu+ssh://host/system", "is remote"),
+        ("qemu+tls:///system", "is remote"),
+        ("qemu://host/session", "is remote"),
+        ("xen:///system", "'xen'"),
+        ("test:///default", "'test'"),
+        ("qemu:///nothing", "'/nothing'"),
+        ("qemu:///embed?root=/tmp", "'/embed'"),
+        ("session", "is no libvirt URI"),
+        ("", "is no libvirt URI"),
+    ])
+    func othersAreRefusedWithTheReason(uri: String, reason: String) {
+        let error = #expect(throws: HarnessError.self) { try ConnectionTarget(option: uri, environment: [:]) }
+        guard case .usage(let message)? = error else {
+            Issue.record("no usage error: \(String(describing: error))")
+            return
+        }
+        #expect(message.contains("--connect '\(uri)'") && message.contains(reason), "\(message)")
+    }
+
+    @Test func optionGoesBeforeTheVariableAndEmbeddedIsTheDefault() throws {
+        let environment = ["LIBVIRT_DEFAULT_URI": "qemu:///system"]
+        #expect(try ConnectionTarget(option: "qemu:///embed", environment: environment) == .embedded)
+        #expect(try ConnectionTarget(option: nil, environment: ["LIBVIRT_DEFAULT_URI": ""]) == .embedded)
+        #expect(try ConnectionTarget(option: nil, environment: [:]) == .embedded)
+    }
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import RunRecord
+import TestSupport
+import Testing
+
+/// The schemas take what runs write, and nothing else.
+@Suite struct SchemaTests {
+    @Test(arguments: RecordedRun.names) func takeARecord(name: String) async throws {
+        for (schema, documents) in try recordDocuments(RecordedRun.fixture(name)) {
+            let refusals = try await schema.refusals(of: documents)
+            #expect(!refusals.isEmpty && refusals.allSatisfy { $0 == nil }, "\(refusals)")
+        }
+    }
+
+    @Test func takeWhatTheSamplesHold() async throws {
+        #expect(try await JSONSchema("snapshot").refusals(of: RunDirectory.json(Samples.snapshot)) == [nil])
+        #expect(try await JSONSchema("results").refusals(of: RunDirectory.json(Samples.results)) == [nil])
+    }
+
+    /// Whatever `verify` prints has the form of results.json, also when the record is damaged.
+    @Test func takeWhatVerifyPrints() async throws {
+        let run = try RecordedRun()
+        try run.remove("snapshot-2.json")
+        for path in [run.url, run.file("snapshot-4.json"), run.file("console.log")] {
+            let output = try await RecordedRun.verify([path.path, "--json"]).output
+            #expect(try await JSONSchema("results").refusals(of: Data(output.utf8)) == [nil])
+        }
+    }
+
+    struct Edit: Sendable, CustomTestStringConvertible {
+        let file: String
+        let old: String
+        let new: String
+        var testDescription: String { "\(file): \(old) → \(new)" }
+
+        init(_ file: String, _ old: String, _ new: String) {
+            self.file = file
+            self.old = old
+            self.new = new
+        }
+    }
+
+    static let edits = [
+        Edit("run.json", "\"schema\" : 1", "\"schema\" : 2"),
+        Edit("run.json", "\"outcome\" : \"passed\"", "\"outcome\" : \"good\""),
+        Edit("run.json", "\"outcome\" : \"passed\",", ""),
+        Edit("run.json", "\"exitCode\" : 0", "\"exitCode\" : 256"),
+        Edit("run.json", "\"exitCode\" : 0", "\"exitCode\" : \"0\""),
+        Edit("run.json", "\"events.jsonl\" : ", "\"events.json\" : "),
+        Edit("run.json", "\"snapshot-2.json\" : \"", "\"snapshot-2.json\" : \"A"),
+        Edit("run.json", "\"startedAt\" : \"2", "\"startedAt\" : \""),
+        Edit("run.json", "\"pageByteCount\" : 65536", "\"pageByteCount\" : 65535"),
+        Edit("run.json", "\"cpuCount\" : 1", "\"cpuCount\" : 0"),
+        Edit("results.json", "\"number\" : 1", "\"number\" : 0"),
+        Edit("results.json", "\"provenance\" : {", "\"provenance\" : { \"guessed\" : 1, "),
+        Edit("results.json", "\"standing\" : \"agrees\"", "\"standing\" : \"agree\""),
+        Edit("results.json", "\"findings\" : [", "\"findings\" : [ { \"name\" : \"list-cycle\" } "),
+        Edit("results.json", "\"seconds\" : ", "\"seconds\" : -"),
+        Edit("snapshot-2.json", "\"schema\" : 1", "\"schema\" : 1.5"),
+        Edit("snapshot-2.json", "\"0xc00c000000000000\"", "\"0xC00C000000000000\""),
+        Edit("snapshot-2.json", "\"0xc00c000000000000\"", "\"0x0c00c000000000000\""),
+        Edit("snapshot-2.json", "\"end\" : \"terminated\"", "\"end\" : \"ended\""),
+        Edit("snapshot-2.json", "\"seeded\"", "\"made-up\""),
+        Edit("snapshot-2.json", "\"answer\" : \"0x", "\"answer\" : \"x"),
+        Edit("snapshot-2.json", "\"state\" : \"online\"", "\"state\" : \"on\""),
+        Edit("snapshot-2.json", "\"sectionSizeBits\" : 24", "\"sectionSizeBits\" : 64"),
+        Edit("events.jsonl", "\"seq\":1", "\"seq\":0"),
+        Edit("events.jsonl", "\"kind\":\"step.started\"", "\"kind\":\"step.begun\""),
+        Edit("events.jsonl", "\"step\":\"1\"", "\"step\":1"),
+        Edit("events.jsonl", "\"marker\":\"", "\"marker\":\"x"),
+        Edit("events.jsonl", "\"phys\":\"0x", "\"phys\":\""),
+        Edit("events.jsonl", "\"bytes\":", "\"byte_count\":"),
+    ]
+
+    @Test(arguments: edits) func refuseAnEdit(edit: Edit) async throws {
+        let run = try RecordedRun()
+        try run.edit(edit.file, edit.old, edit.new)
+        let name = String(edit.file.prefix { $0.isLetter })
+        let refusals = try await JSONSchema(name).refusals(of: Data(contentsOf: run.file(edit.file)))
+        #expect(refusals.count { $0 != nil } == 1)
+    }
+
+    /// In each place of a record: no member that the form does not have, and no value of another type.
+    @Test func leaveNoPlaceOpen() async throws {
+        for (schema, documents) in try recordDocuments(RecordedRun.fixture(RecordedRun.names[0])) {
+            let lines = documents.split(separator: 0x0a)
+            // Events are a line each; one of each kind will do. Anything else is one document.
+            let isEvents = lines.first?.last == 0x7d
+            var texts: [String: Data] = [:]
+            for text in isEvents ? lines : [documents] {
+                let object = try JSONSerialization.jsonObject(with: text) as? [String: Any]
+                texts[object?["kind"] as? String ?? ""] = text
+            }
+            var variants = Data()
+            var variantCount = 0
+            for text in texts.values {
+                for variant in Self.variants(try JSONSerialization.jsonObject(with: text)) {
+                    variants += try JSONSerialization.data(withJSONObject: variant) + Data([0x0a])
+                    variantCount += 1
+                }
+            }
+            let refusals = try await schema.refusals(of: variants)
+            #expect(refusals.count == variantCount && variantCount > 20)
+            for (index, refusal) in refusals.enumerated() where refusal == nil {
+                let line = variants.split(separator: 0x0a)[index].prefix(2000)
+                Issue.record("the schema takes \(String(decoding: line, as: UTF8.self))")
+            }
+        }
+    }
+
+    /// A value with one change in each of its places in turn; of an array, the longest element stands for all.
+    private static func variants(_ value: Any) -> [Any] {
+        switch value {
+        case let object as [String: Any]:
+            var variants: [Any] = [object.merging(["unexpected": 1]) { $1 }]
+            for (key, member) in object {
+                variants += Self.variants(member).map { variant in object.merging([key: variant]) { $1 } as Any }
+            }
+            return variants + [[1, 2]]
+        case let array as [Any]:
+            let longest = array.max { "\($0)".count < "\($1)".count }
+            return (longest.map { Self.variants($0).map { [$0] } } ?? []) + [["unexpected": 1]]
+        default:
+            return [["unexpected": 1], [1, 2]]
+        }
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Foundation
+import Subprocess
+import SystemPackage
+
+/// A schema of this project, as Debian's python3-jsonschema reads it.
+package struct JSONSchema {
+    private let file: URL
+
+    /// `schemas/<name>.schema.json`, in the sources that this test was built from.
+    package init(_ name: String) {
+        file =
+            URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../schemas")
+            .appending(path: "\(name).schema.json").standardizedFileURL
+    }
+
+    /// Why the schema refuses each of the JSON documents, which stand one after another; nil for one that it takes.
+    package func refusals(of documents: Data) async throws -> [String?] {
+        let result = try await Subprocess.run(
+            .path("/usr/bin/python3"), arguments: ["-c", Self.validator, file.path], input: .array([UInt8](documents)),
+            output: .string(limit: 1 << 24), error: .string(limit: 1 << 16))
+        guard result.terminationStatus.isSuccess else { throw Failure(text: result.standardError) }
+        return result.standardOutput.split(separator: "\n").map { $0 == "valid" ? nil : String($0) }
+    }
+
+    package struct Failure: Error {
+        let text: String
+    }
+
+    private static let validator = """
+        import json, sys
+        from jsonschema import Draft202012Validator
+        schema = json.load(open(sys.argv[1]))
+        Draft202012Validator.check_schema(schema)
+        validator = Draft202012Validator(schema)
+        decoder = json.JSONDecoder()
+        text = sys.stdin.read().lstrip()
+        while text:
+            document, end = decoder.raw_decode(text)
+            text = text[end:].lstrip()
+            error = next(validator.iter_errors(document), None)
+            print(ascii(f'{error.json_path}: {error.message}') if error else 'valid')
+        """
+}
+
+/// The documents of a run's record, each with its schema.
+package func recordDocuments(_ directory: URL) throws -> [(schema: JSONSchema, documents: Data)] {
+    let snapshots = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+        .filter { $0.hasPrefix("snapshot-") }.sorted().map { ($0, "snapshot") }
+    let files = [("run.json", "run"), ("results.json", "results"), ("events.jsonl", "events")] + snapshots
+    return try files.map { (JSONSchema($0.1), try Data(contentsOf: directory.appending(path: $0.0))) }
+}
