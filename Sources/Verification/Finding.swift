@@ -60,6 +60,8 @@ public struct Finding: Codable, Equatable, Sendable {
         case extraEntry = "extra-entry"
         /// The same window with another block.
         case wrongPhysical = "wrong-phys"
+        /// The same entry in another node, or with another link; or another head.
+        case otherNode = "other-node"
         /// The same entries in another order.
         case order
         /// An entry whose origin is unknown.

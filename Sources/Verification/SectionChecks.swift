@@ -60,9 +60,13 @@ struct SectionChecks {
         }
         let sectionsPerBlock = report.blockByteCount / sectionByteCount
         let sectionsByBlock = Dictionary(grouping: snapshot.sections) { $0.number / sectionsPerBlock }
-        let blockIndexes = Set(report.blocks.map(\.index))
+        var blockIndexes: Set<UInt64> = []
         var findings: [Finding] = []
         for block in report.blocks {
+            if !blockIndexes.insert(block.index).inserted {
+                findings.append(
+                    Finding(.sections, .blockDiffers, "the guest reports memory block \(block.index) more than once"))
+            }
             let sections = sectionsByBlock[block.index] ?? []
             let onlineCount = sections.count { $0.isOnline }
             if sections.count != sectionsPerBlock {

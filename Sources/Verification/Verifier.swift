@@ -128,13 +128,38 @@ public enum Verifier {
         }
         let checks = ListChecks(subject: .report, list: report.list, kernel: snapshot.kernel).findings()
         let comparison = Comparison(kernel: snapshot.kernelList, other: report.list, subject: .report)
-        let findings = checks + comparison.findings
+        let findings = checks + comparison.findings + otherNodes(report.list, than: snapshot.kernelList)
         return Judgement(
             findings: findings,
             statement: WitnessStatement(
                 witness: .report, standing: findings.isEmpty ? .agrees : .contradicts,
                 agreeingCount: comparison.agreeingCount, unsaidCount: 0,
                 detail: "the same list read through /proc/kcore: what the host sees is what the guest sees"))
+    }
+
+    /// Where the report has an entry of the kernel's list in another place: it was read from the same words.
+    private static func otherNodes(_ report: WalkedList, than kernel: WalkedList) -> [Finding] {
+        var findings: [Finding] = []
+        if report.head != kernel.head {
+            findings.append(
+                Finding(
+                    .report, .otherNode,
+                    "the head is \(report.head.hexadecimal) in the report and \(kernel.head.hexadecimal) in guest RAM"))
+        }
+        let reported = Dictionary(report.entries.map { ($0.virtAddr, $0) }, uniquingKeysWith: { first, _ in first })
+        var seen: Set<UInt64> = []
+        for entry in kernel.entries where seen.insert(entry.virtAddr).inserted {
+            guard let other = reported[entry.virtAddr], (other.node, other.list) != (entry.node, entry.list) else {
+                continue
+            }
+            findings.append(
+                Finding(
+                    .report, .otherNode,
+                    "virt \(entry.virtAddr.hexadecimal) is in node \(other.node.hexadecimal) with link "
+                        + "\(other.list.hexadecimal) in the report, and in node \(entry.node.hexadecimal) with link "
+                        + "\(entry.list.hexadecimal) in guest RAM"))
+        }
+        return findings
     }
 
     private static func judgeTranslations(_ snapshot: Snapshot) -> Judgement {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Glibc
 import RunRecord
 import Subprocess
 import SystemPackage
@@ -18,8 +19,8 @@ struct HarnessProcess {
     }
 
     /// Makes an empty runs directory.
-    init() throws {
-        runsDirectory = FileManager.default.temporaryDirectory.appending(path: "qh-test-\(UUID().uuidString)")
+    init(in parent: URL = FileManager.default.temporaryDirectory) throws {
+        runsDirectory = parent.appending(path: "qh-test-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: runsDirectory, withIntermediateDirectories: false)
     }
 
@@ -74,11 +75,14 @@ struct HarnessProcess {
     func waitForEvent(_ kind: String, containing text: String? = nil) async throws {
         let events = record.appending(path: RunDirectory.eventsName)
         while true {
+            // Asked for first: a run that has ended writes no more events.
+            let hasEnded = try? information().outcome != nil
             let lines = (try? String(contentsOf: events, encoding: .utf8))?.split(separator: "\n") ?? []
             let found = lines.contains { line in
                 line.contains("\"kind\":\"\(kind)\"") && (text.map { line.contains($0) } ?? true)
             }
             if found { return }
+            try #require(hasEnded != true, "the run has ended without an event '\(kind)'")
             try await Task.sleep(for: .milliseconds(20))
         }
     }
@@ -86,11 +90,25 @@ struct HarnessProcess {
 }
 
 extension HarnessProcess {
+    /// The runs that are recorded here.
+    private func identifiers() throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: runsDirectory.path).filter { $0.contains("Z-") }
+            .compactMap { $0.split(separator: "-").last.map(String.init) }
+    }
+
     /// What the runs that are recorded here have left behind.
-    func leftovers() throws -> [String] {
-        let records = try FileManager.default.contentsOfDirectory(atPath: runsDirectory.path)
-        return try RealGuestTests.leftovers(
-            of: records.filter { $0.contains("Z-") }.compactMap { $0.split(separator: "-").last.map(String.init) })
+    func leftovers() throws -> [String] { try RealGuestTests.leftovers(of: identifiers()) }
+
+    /// Waits until libvirt has started the QEMU of the run that is recorded here, and its guest runs.
+    func waitForQemu() async throws {
+        let console = record.appending(path: "console.log")
+        while (try? Data(contentsOf: console).isEmpty) != false { try await Task.sleep(for: .milliseconds(20)) }
+    }
+
+    /// Sends a signal to the QEMU of the run that is recorded here.
+    func signalQemu(_ number: Int32) throws {
+        let process = try #require(try qemuProcesses(of: identifiers()).first)
+        #expect(kill(process, number) == 0)
     }
 }
 

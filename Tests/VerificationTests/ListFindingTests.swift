@@ -8,7 +8,10 @@ import Verification
     static func holes(_ count: Int) -> [String] { Array(repeating: "list-coverage-hole", count: count) }
 
     static let changes: [Change] = [
-        Change("a node has left the pages", ["list-node-pages"]) { $0.kernelList.entries[5].node += 65536 },
+        Change("a node has left the pages", ["list-node-pages"]) {
+            $0.kernelList.entries[5].node += 65536
+            $0.report?.list.entries[5].node += 65536
+        },
         Change("misaligned virt", ["list-misaligned-virt"] + holes(4)) {
             $0.changeList { $0.entries[0].virtAddr += 4096 }
         },
@@ -63,7 +66,8 @@ import Verification
         },
         Change(
             "empty in the kernel only",
-            Array(repeating: "mirror-extra-entry", count: 3) + Array(repeating: "report-extra-entry", count: 3),
+            Array(repeating: "mirror-extra-entry", count: 3) + Array(repeating: "report-extra-entry", count: 3)
+                + ["report-other-node"],
             of: GoodSnapshot.radix
         ) {
             $0.kernelList = WalkedList(head: 0, entries: [], end: .terminated, endLink: 0)

@@ -3,14 +3,16 @@
 import AgentProtocol
 import Foundation
 import Glibc
+import Synchronization
 import SystemPackage
 
 /// The control channel to the agent: QEMU's socket behind the guest's hvc1.
 ///
-/// A thread reads, since a read waits; what it reads is kept here until somebody asks for it.
+/// A thread reads, since a read waits; what it has read is sorted when somebody asks.
 actor AgentChannel {
     private var inbox = AgentInbox()
-    private(set) var isClosed = false
+    private let unread = Unread()
+    private var isClosed = false
 
     private let descriptor: FileDescriptor
     private var nextIdentifier: UInt64 = 1
@@ -22,25 +24,18 @@ actor AgentChannel {
 
     /// Starts to read; called once.
     func start() {
-        let descriptor = descriptor
-        let (chunks, continuation) = AsyncStream<[UInt8]>.makeStream(bufferingPolicy: .bufferingOldest(256))
-        let reader = Thread {
+        let reader = Thread { [descriptor, unread] in
             var buffer = [UInt8](repeating: 0, count: 4096)
             while true {
                 let count = buffer.withUnsafeMutableBytes { (try? descriptor.read(into: $0)) ?? 0 }
-                guard count > 0 else { break }
-                // Whoever writes faster than this process reads has no more to say.
-                guard case .enqueued = continuation.yield(Array(buffer[..<count])) else { break }
+                guard count > 0, unread.append(buffer[..<count]) else { break }
             }
-            continuation.finish()
+            // Only a closed socket keeps the QEMU of a guest that writes on and on from waiting for a reader.
+            shutdown(descriptor.rawValue, Int32(SHUT_RDWR))
+            unread.end()
         }
         reader.name = "agent-channel"
         reader.start()
-        Task {
-            for await chunk in chunks { take(chunk) }
-            isClosed = true
-            try? descriptor.close()
-        }
     }
 
     /// Ends the connection; the reading thread ends with it.
@@ -51,6 +46,7 @@ actor AgentChannel {
 
     /// Sends a request and returns its identifier. Throws `Errno` when the channel is closed.
     func send(_ verb: StaticString) throws -> UInt64 {
+        sort()
         guard !isClosed else { throw Errno.brokenPipe }
         let identifier = nextIdentifier
         nextIdentifier += 1
@@ -68,21 +64,36 @@ actor AgentChannel {
     }
 
     /// The answer to a request, once it is there.
-    func takeAnswer(to identifier: UInt64) -> ControlLine? { inbox.takeAnswer(to: identifier) }
+    func takeAnswer(to identifier: UInt64) -> ControlLine? {
+        sort()
+        return inbox.takeAnswer(to: identifier)
+    }
 
     /// The oldest line that the agent sent of its own accord.
-    func takeAnnouncement() -> ControlLine? { inbox.takeAnnouncement() }
+    func takeAnnouncement() -> ControlLine? {
+        sort()
+        return inbox.takeAnnouncement()
+    }
 
     /// Whether the guest has said more than it may.
-    var isFlooded: Bool { inbox.isFlooded }
+    func isFlooded() -> Bool {
+        sort()
+        return inbox.isFlooded
+    }
 
     /// What was wrong with the guest's lines, nil when nothing was.
-    var complaint: String? { inbox.complaint }
+    func complaint() -> String? {
+        sort()
+        return inbox.complaint
+    }
 
-    private func take(_ chunk: [UInt8]) {
-        inbox.take(chunk)
-        // Only a closed socket keeps such a guest's QEMU from waiting for a reader.
+    private func sort() {
+        let (bytes, hasEnded) = unread.take()
+        inbox.take(bytes)
         if inbox.isFlooded { close() }
+        guard hasEnded, !isClosed else { return }
+        isClosed = true
+        try? descriptor.close()
     }
 
     private static func connected(to path: FilePath) throws -> FileDescriptor {
@@ -106,5 +117,34 @@ actor AgentChannel {
             throw error
         }
         return descriptor
+    }
+}
+
+/// What the reading thread has read and nobody has sorted yet.
+private final class Unread: Sendable {
+    private struct State {
+        var bytes: [UInt8] = []
+        var hasEnded = false
+    }
+
+    private let state = Mutex(State())
+
+    /// Adds bytes; false when there are more than an inbox takes, and nothing more is to be read.
+    func append(_ bytes: ArraySlice<UInt8>) -> Bool {
+        state.withLock { state in
+            state.bytes += bytes
+            return state.bytes.count <= 2 * AgentInbox.unaskedByteLimit
+        }
+    }
+
+    func end() {
+        state.withLock { $0.hasEnded = true }
+    }
+
+    func take() -> (bytes: [UInt8], hasEnded: Bool) {
+        state.withLock { state in
+            defer { state.bytes = [] }
+            return (state.bytes, state.hasEnded)
+        }
     }
 }

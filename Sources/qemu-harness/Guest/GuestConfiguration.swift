@@ -55,8 +55,7 @@ struct GuestConfiguration {
         self.cpu = cpu
         self.cpuCount = cpuCount
         self.bootMemoryByteCount = bootMemoryByteCount
-        // QEMU wants room behind the boot memory for the slot that libvirt wants.
-        maximumMemoryByteCount = plugs.isEmpty ? total + Self.lmbByteCount : total
+        maximumMemoryByteCount = total
         slotCount = max(plugs.count, 1)
         self.kernel = kernel
         self.initramfs = initramfs
@@ -88,9 +87,11 @@ struct GuestConfiguration {
 
     /// The domain for libvirt.
     func domain(name: String, console: FilePath, control: FilePath, sharedName: String) -> DomainDescription {
+        // QEMU wants room behind the boot memory for the slot that libvirt wants, also when nothing is to be plugged.
+        let maximum = max(maximumMemoryByteCount, bootMemoryByteCount + Self.lmbByteCount)
         var description = DomainDescription(
             name: name, cpuModel: cpu, bootMemoryByteCount: bootMemoryByteCount,
-            maximumMemoryByteCount: maximumMemoryByteCount, slotCount: slotCount, kernel: FilePath(kernel.path),
+            maximumMemoryByteCount: maximum, slotCount: slotCount, kernel: FilePath(kernel.path),
             initialRAMDisk: FilePath(initramfs.path), commandLine: kernelCommandLine, consoleLog: console,
             controlSocket: control,
             sharedMemory: .init(name: sharedName, byteCount: sharedRegionByteCount))

@@ -143,7 +143,11 @@ actor GuestMachine {
 
     /// Asks the agent to switch the guest off, and waits until QEMU has ended; false when it does not.
     func powerOff() async throws -> Bool {
-        _ = try await ask("poweroff")
+        do {
+            _ = try await ask("poweroff")
+        } catch is Ended {
+            // The guest was faster than its answer.
+        }
         return try await waitUntil(within: patience.powerOff) { processEnd == nil ? nil : true } ?? false
     }
 
@@ -172,7 +176,7 @@ actor GuestMachine {
     /// Throws when QEMU has ended, when the guest has started anew, or when it says more than it may.
     func checkAlive() async throws {
         if processEnd != nil { throw Ended() }
-        if await channel.isFlooded {
+        if await channel.isFlooded() {
             throw HarnessError.infrastructure(
                 "the guest has written more than \(AgentInbox.unaskedByteLimit) bytes to the control channel that nobody "
                     + "asked for")
@@ -205,7 +209,7 @@ actor GuestMachine {
             causes.append("qemu \(processEnd), which this program has not asked for")
         }
         if !(error is Ended) { causes.append("\(error)") }
-        if let complaint = await channel.complaint { causes.append(complaint) }
+        if let complaint = await channel.complaint() { causes.append(complaint) }
         let lines = console.lastLines(10)
         causes.append(
             lines.isEmpty ? "the console is empty" : "the console ends:\n  " + lines.joined(separator: "\n  "))

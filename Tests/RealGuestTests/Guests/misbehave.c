@@ -19,6 +19,8 @@
 #define HELLO                                                                                               \
     "0 hello protocol=0x1 release=6.1.0 page=0x10000 mmu=0x1 vmemmap-base=0xc00c000000000000 "              \
     "vmemmap-shift=0x10 vmcoreinfo=0x0 source=0x2 region=%s\n"
+// One that it does not accept: it ends the wait for a good one.
+#define NO_HELLO "0 hello protocol=0x2\n"
 #define SYNCED "events=0x0 head=0x0 live=0x0 losses=0x0 heals=0x0"
 
 static int channel = -1;
@@ -93,12 +95,12 @@ int main(void) {
 
     // Before a hello, or instead of it.
     if (strcmp(mode, "garbage") == 0) {
-        say("\x01\xff\xfe not a line\n\x80\x80\n");
+        say("\x01\xff\xfe not a line\n\x80\x80\n" NO_HELLO);
         hang();
     }
     if (strcmp(mode, "overlong") == 0) {
         for (int count = 0; count < 100; count++) say("0 hello page=0x1000000000000000000000000000000000000 ");
-        say("\n");
+        say("\n" NO_HELLO);
         hang();
     }
     if (strcmp(mode, "chatter") == 0)
@@ -120,7 +122,7 @@ int main(void) {
         hang();
     }
     if (strcmp(mode, "protocol") == 0) {
-        say("0 hello protocol=0x2\n");
+        say(NO_HELLO);
         hang();
     }
     if (strcmp(mode, "trouble") == 0) {
@@ -145,6 +147,7 @@ int main(void) {
         answer(identifier + 7, "ok");
         answer(0xffffffffffffffff, "ok");
         say("0 trouble unreadable-line=0x3\n");
+        say_hello();
         hang();
     }
     if (strcmp(mode, "refuses") == 0) {
@@ -159,8 +162,8 @@ int main(void) {
         // Everything is well, it says, and has written nothing.
         for (;;) {
             unsigned long identifier = request();
-            if (strstr(line, "poweroff") != NULL) break;
             answer(identifier, "ok events=0xffffffffffffffff head=0xffffffffffffffff live=0xffffffffffffffff");
+            if (strstr(line, "poweroff") != NULL) reboot(RB_POWER_OFF);
         }
     }
     if (strcmp(mode, "exits") == 0) {
