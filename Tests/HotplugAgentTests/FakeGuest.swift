@@ -130,14 +130,17 @@ final class FakeGuest: AgentSystem {
         log("      * \(hex(virtAddr))..\(hex(virtAddr + 65536)) allocated at \(hex(LinearMap.base + phys))")
     }
 
-    /// Takes a block off the kernel's list.
+    /// Takes a block off the kernel's list, as the last of the window's sections goes: a call for each of them, whose
+    /// start the kernel aligns down to the window before it prints it.
     func free(virtAddr: UInt64, told: Bool = true) {
         guard let index = entries.firstIndex(where: { $0.virtAddr == virtAddr }) else { return }
         let next = index + 1 < entries.count ? entries[index + 1].node : 0
         memory.store(next, at: index == 0 ? FakeKernelMemory.listHead : entries[index - 1].node)
         entries.remove(at: index)
         guard told, isDebugging else { return }
-        log("vmemmap_free \(hex(virtAddr))...\(hex(virtAddr + 0x4000))")
+        for section in 1...4 {
+            log("vmemmap_free \(hex(virtAddr))...\(hex(virtAddr + 0x4000 * UInt64(section)))")
+        }
     }
 
     /// Populates so many blocks one after the other, from a window on.

@@ -49,6 +49,10 @@ struct KernelMessageTests {
             ),
             ("pseries-hotplug-mem: Memory at 40000000 was hot-removed", .lmbRemoved(base: 0x4000_0000)),
             (
+                "pseries-hotplug-mem: Memory at 40000000 (drc index 80000004) was hot-removed",
+                .lmbRemoved(base: 0x4000_0000)
+            ),
+            (
                 "pseries-hotplug-mem: Memory indexed-count-add failed, removing any added LMBs", .hotplugFailed(.add)
             ),
             ("pseries-hotplug-mem: Memory hot-add failed, removing any added LMBs", .hotplugFailed(.add)),
