@@ -45,9 +45,9 @@ struct SharedRegionLayoutTests {
         #expect(Field.byteOrderMark.offset == 16)
         #expect(Field.generation.offset == 40)
         #expect(Field.head.offset == 64)
-        #expect(Field.eventCount.offset == 96)
-        #expect(Field.eventSource.offset == 200)
-        #expect(Field.allCases.map(\.offset) == (0..<26).map { $0 * 8 })
+        #expect(Field.eventCount.offset == 104)
+        #expect(Field.eventSource.offset == 208)
+        #expect(Field.allCases.map(\.offset) == (0..<27).map { $0 * 8 })
         #expect(SharedRegionLayout.releaseOffset >= Field.eventSource.offset + 8)
         #expect(
             SharedRegionLayout.releaseOffset + SharedRegionLayout.releaseByteCount <= SharedRegionLayout.ringOffset

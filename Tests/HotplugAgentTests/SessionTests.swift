@@ -213,7 +213,8 @@ struct HealingTests {
         let running = try runningAgent()
         let window = FakeKernelMemory.vmemmapBase
         for section: UInt64 in [2, 3, 4] {
-            running.guest.log("vmemmap_free \(running.guest.hex(window))...\(running.guest.hex(window + 0x4000 * section))")
+            running.guest.log(
+                "vmemmap_free \(running.guest.hex(window))...\(running.guest.hex(window + 0x4000 * section))")
         }
         #expect(try running.sync().number("freed") == 0)
         #expect(try running.mirrorsTheKernel())

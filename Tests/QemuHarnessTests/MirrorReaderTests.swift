@@ -37,7 +37,7 @@ import VmemmapPopulate
             }
             let sync = ControlLine(identifier: 3, verb: "ok")
                 .with("events", 12).with("head", list.state.head).with("live", Self.entryCount)
-                .with("losses", 2).with("heals", 1)
+                .with("losses", 2).with("heals", 1).with("freed", 0)
             try body(region, sync)
         }
     }
