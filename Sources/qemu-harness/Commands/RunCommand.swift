@@ -107,6 +107,7 @@ struct RunCommand: AsyncParsableCommand {
         }
         let steps = steps(guest, plugs: plugs)
         if dryRun { return try printPlan(guest, steps) }
+        try refuseWhatDoctorWouldFail(environment, neededByteCount: guest.sharedMemoryByteCount)
 
         let runner = Runner(
             steps: steps, configuration: guest, connection: connection, patience: Patience(factor: slowdown),
@@ -131,6 +132,18 @@ struct RunCommand: AsyncParsableCommand {
     /// Writes what nobody may be left to read: a reader that has gone is no error of the run's.
     private static func show(_ data: Data) {
         try? FileHandle.standardOutput.write(contentsOf: data)
+    }
+
+    /// The fatal part of `doctor` that would otherwise show later, and with less to say.
+    private func refuseWhatDoctorWouldFail(_ environment: [String: String], neededByteCount: UInt64) throws {
+        let host = HostChecks(environment: environment, neededByteCount: neededByteCount)
+        let guest = GuestChecks(
+            environment: environment, executable: GuestImages.executable, kernelName: kernel)
+        for diagnosis in [host.emulator(), guest.kernelConfiguration()] {
+            guard let diagnosis, diagnosis.status == .fail else { continue }
+            throw HarnessError.infrastructure(
+                "\(diagnosis.name): \(diagnosis.finding)" + (diagnosis.mend.map { "; mend: \($0)" } ?? ""))
+        }
     }
 
     private func printPlan(_ guest: GuestConfiguration, _ steps: [any RunStep]) throws {

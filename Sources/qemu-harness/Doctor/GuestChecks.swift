@@ -22,7 +22,7 @@ struct GuestChecks {
     }
 
     /// The kernel's configuration, where it lies beside the kernel as `config`.
-    private func kernelConfiguration() -> Diagnosis? {
+    func kernelConfiguration() -> Diagnosis? {
         let name = "kernel configuration"
         guard let kernel = try? GuestImages.kernel(named: kernelName, environment: environment) else { return nil }
         let file = kernel.deletingLastPathComponent().appending(path: "config")

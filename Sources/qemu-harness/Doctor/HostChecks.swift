@@ -16,7 +16,7 @@ struct HostChecks {
     }
 
     /// The program that libvirt will start for a ppc64 guest.
-    private func emulator() -> Diagnosis {
+    func emulator() -> Diagnosis {
         let name = "qemu"
         let program = "qemu-system-ppc64"
         let folders = (environment["PATH"] ?? "").split(separator: ":") + ["/usr/bin"]
@@ -64,7 +64,10 @@ struct HostChecks {
     }
 
     private func acceleration() -> Diagnosis {
-        .ok("acceleration", "guests are emulated (TCG), on any host; --slowdown stretches the time limits")
+        .ok(
+            "acceleration",
+            "guests are emulated (TCG), on any host, with \(GuestConfiguration.slotLimit) DIMM slots; --slowdown stretches "
+                + "the time limits")
     }
 
     /// libvirt's embedded QEMU driver, started for real under a root of its own.
@@ -75,7 +78,10 @@ struct HostChecks {
             defer { try? root.remove() }
             try LibvirtRuntime.start()
             _ = try await root.connect()
-            return .ok(name, "\(try Connection.libraryVersion()), embedded driver works")
+            return .ok(
+                name,
+                "\(try Connection.libraryVersion()), the embedded driver works below \(root.path), QEMU has machine pseries"
+            )
         } catch {
             return .fail(name, "the embedded driver does not start: \(error)", mend: "scripts/setup")
         }
