@@ -63,9 +63,9 @@ extension RealGuest {
         @Test(arguments: [("deaf", "sync"), ("half", "report")])
         func silenceInTheMiddle(mode: String, request: String) async throws {
             var patience = Patience(factor: 4)
-            patience.answer = .seconds(5)
+            patience.answer = .seconds(20)
             try await expectErrors(
-                Case(mode: mode, errors: ["the agent has not answered '\(request)' within 5.0 seconds"]),
+                Case(mode: mode, errors: ["the agent has not answered '\(request)' within 20.0 seconds"]),
                 [VerifyStep()], patience: patience)
         }
 
