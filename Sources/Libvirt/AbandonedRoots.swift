@@ -43,7 +43,7 @@ extension EmbeddedRoot {
             }
             defer { try? lock.close() }
             if !includingKept, owner(of: root.appending(keptName)) != nil { continue }
-            guard isDryRun == false else {
+            guard !isDryRun else {
                 found.append(runID)
                 continue
             }

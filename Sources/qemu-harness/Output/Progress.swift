@@ -46,7 +46,12 @@ struct Progress: Sendable {
     private func summary(_ step: StepResult, _ information: RunInformation) -> String {
         if let verdict = step.verdict {
             let entries = verdict.entryCount == 1 ? "1 entry" : "\(verdict.entryCount) entries"
-            let judgement = verdict.findings.isEmpty ? step.outcome.rawValue : "\(verdict.findings.count) findings"
+            let judgement =
+                switch verdict.findings.count {
+                case 0: step.outcome.rawValue
+                case 1: "1 finding"
+                case let count: "\(count) findings"
+                }
             return "\(entries), \(verdict.coveredSectionCount) of \(verdict.sectionCount) sections covered: "
                 + judgement
         }
