@@ -16,6 +16,10 @@ public struct Finding: Codable, Equatable, Sendable {
         case sections
         /// The reaction to a plug.
         case plug
+        /// The reaction to what the agent did on request.
+        case guest
+        /// What a plan expects.
+        case plan
     }
 
     /// What is wrong with it.
@@ -78,8 +82,10 @@ public struct Finding: Codable, Equatable, Sendable {
         case memoryWithoutSection = "memory-without-section"
         /// Sections and memory blocks do not agree.
         case blockDiffers = "block-differs"
-        /// The guest refused memory.
+        /// The guest refused memory, or an action.
         case refused
+        /// An expectation was not met.
+        case unmet
     }
 
     /// Whose statement is judged.

@@ -84,9 +84,7 @@ struct SnapshotTaker {
         let (report, reportProblem) = Self.report(in: region)
         return Snapshot(
             kernel: facts,
-            memory: memory.regions.map {
-                MemoryRange(name: $0.name, base: $0.base.rawValue, byteCount: $0.file.words.byteCount)
-            },
+            memory: await machine.usableMemory,
             sections: sections.map {
                 PresentSection(number: $0.number, vmemmapBase: $0.vmemmapBase, isOnline: $0.isOnline)
             },
