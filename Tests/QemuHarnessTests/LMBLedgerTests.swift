@@ -48,6 +48,18 @@ import Testing
         #expect(!LMBLedger.lmbs(in: Self.dimm).contains(where: ledger.isAdded))
     }
 
+    @Test(arguments: [
+        ("memory remove index 0x80000005", [4..<5, 6..<8]), ("memory add index 0x80000005", [4..<8]),
+        ("memory remove index 0x80000003", [4..<8]), ("memory remove index 5", [4..<8]),
+        ("memory remove count 1", [4..<8]), ("memory remove index 0x90000005", [4..<8]),
+        ("memory remove index 0x180000005", [4..<8]), ("memory remove index 0x80000005 more", [4..<8]), ("", [4..<8]),
+    ] as [(String, [Range<UInt64>])])
+    func understandsRequestsByIndex(line: String, usable: [Range<UInt64>]) {
+        var ledger = LMBLedger(present: [Self.dimm])
+        ledger.note(doneByDlpar: line)
+        #expect(ledger.usable(of: Self.dimm) == usable.map { $0.lowerBound * Self.lmb..<$0.upperBound * Self.lmb })
+    }
+
     @Test func namesAnLMBAsTheGuestDoes() {
         #expect(LMBLedger.drcIndex(of: 0x4000_0000) == 0x8000_0004)
     }

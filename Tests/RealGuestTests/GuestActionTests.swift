@@ -45,19 +45,28 @@ extension RealGuest {
             #expect(results.steps.last?.outcome == .passed)
         }
 
-        @Test(arguments: cpus) func aSingleLMBGoesAndComes(cpu: DomainDescription.CPUModel) async throws {
+        /// QEMU keeps the LMB of a DIMM that it was not asked to unplug (`drc_isolate_logical`), so that the guest cannot
+        /// add it again before it starts anew; and of the whole DIMM the guest then gives up what it has.
+        @Test(arguments: cpus) func aSingleLMBGoes(cpu: DomainDescription.CPUModel) async throws {
+            var patience = Patience(factor: 4)
+            // For the unplug that cannot end.
+            patience.plug = .seconds(6)
             let run = try await Lab.run(
                 try Lab.configuration(cpu: cpu),
                 [
                     PlugStep(byteCount: 1 << 30), VerifyStep(),
                     GuestStep(.dlpar("memory remove index 0x80000006")), VerifyStep(),
-                    GuestStep(.dlpar("memory add index 0x80000006")), VerifyStep(),
-                    UnplugStep(number: 1), VerifyStep(),
-                ])
+                    GuestStep(.dlpar("memory add index 0x80000006")), VerifyStep(), RebootStep(), VerifyStep(),
+                    GuestStep(.dlpar("memory remove index 0x80000006")), UnplugStep(number: 1), VerifyStep(),
+                    RebootStep(), VerifyStep(),
+                ], patience: patience)
             let results = run.report.results
-            #expect(results.outcome == .passed, "\(results)")
-            #expect(results.steps.compactMap(\.verdict).map(\.sectionCount) == [128, 112, 128, 64])
-            #expect(results.steps.compactMap(\.note) == ["removed"])
+            #expect(results.steps.flatMap(\.allFindings).map(\.name) == ["guest-refused"], "\(results)")
+            #expect(results.steps.compactMap(\.verdict).map(\.sectionCount) == [128, 112, 112, 128, 64, 64])
+            #expect(
+                results.steps.compactMap(\.note) == [
+                    "with 1 DIMM", "the guest has said nothing; the unplug is pending", "with 0 DIMMs",
+                ])
         }
 
         @Test(arguments: cpus) func aRebootMakesDimmsBootMemory(cpu: DomainDescription.CPUModel) async throws {

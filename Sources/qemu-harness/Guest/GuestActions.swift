@@ -46,7 +46,11 @@ extension GuestMachine {
 
     /// Has the agent do something. Throws only when it does not answer, or answers nonsense.
     func perform(_ action: GuestAction) async throws -> GuestActionResult {
-        guard case .read = action else { return try await settled(action.request).result }
+        guard case .read = action else {
+            let result = try await settled(action.request).result
+            if case .dlpar(let line) = action, case .done = result { lmbs.note(doneByDlpar: line) }
+            return result
+        }
         var content: [UInt8] = []
         while content.count < Self.contentByteLimit {
             let (result, answer) = try await settled(action.request.with("offset", UInt64(content.count)))

@@ -28,6 +28,7 @@ actor GuestMachine {
     /// Boot RAM and DIMMs.
     var memory = GuestRAM([])
     private var feed: EventFeed?
+    private var historyKeeper: HistoryKeeper?
     /// What the guest has said of its LMBs.
     var lmbs = LMBLedger()
     /// DIMMs that are still there after an unplug, and what that came to.
@@ -127,6 +128,8 @@ actor GuestMachine {
         try heard.check(against: kernel.layout, regionByteCount: configuration.sharedRegionByteCount)
         hello = heard
         self.kernel = kernel
+        historyKeeper = HistoryKeeper(
+            bootMemory: memory.regions.map(MemoryRange.init), layout: kernel.layout, hello: heard)
         try openRegion(kernel: kernel)
     }
 
@@ -269,8 +272,20 @@ actor GuestMachine {
             fields["ring_seq"] = "\(ringRecord.sequence)"
             fields["guest_us"] = "\(ringRecord.microseconds)"
             try record.append(kind, fields)
+            historyKeeper?.take(event)
             lmbs.note(event)
         }
+        historyKeeper?.takeMissed(count: feed.missedCount)
         self.feed = feed
+    }
+
+    /// What is known of the guest's memory since it booted; nil until the guest is up.
+    var history: HotplugHistory? { historyKeeper?.history }
+}
+
+extension MemoryRange {
+    /// What libvirt says of a piece of memory.
+    init(_ region: GuestRAM.Region) {
+        self.init(name: region.name, base: region.base.rawValue, byteCount: region.file.words.byteCount)
     }
 }

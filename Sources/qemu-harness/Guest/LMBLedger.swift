@@ -32,6 +32,20 @@ struct LMBLedger {
         }
     }
 
+    /// Takes into account what a line to /sys/kernel/dlpar did: of requests by index the kernel's log says nothing.
+    mutating func note(doneByDlpar line: String) {
+        let words = line.split(separator: " ")
+        guard words.count == 4, words[0] == "memory", words[2] == "index", words[3].hasPrefix("0x"),
+            let index = UInt64(words[3].dropFirst(2), radix: 16), index & 0xf000_0000 == 0x8000_0000
+        else { return }
+        let base = (index & 0xfff_ffff) * GuestConfiguration.lmbByteCount
+        switch words[1] {
+        case "add": note(.lmbAdded(base: base, drcIndex: index))
+        case "remove": note(.lmbRemoved(base: base))
+        default: break
+        }
+    }
+
     /// Whether the guest has taken the LMB at an address.
     func isAdded(_ base: UInt64) -> Bool { added.contains(base) }
 

@@ -90,7 +90,7 @@ struct SnapshotTaker {
             },
             kernelList: WalkedList(list), peakEntryCount: max(peakEntryCount, list.nodes.count), mirror: mirror,
             report: report, reportProblem: reportProblem,
-            translations: try await translations(list, facts: facts))
+            translations: try await translations(list, facts: facts), history: await machine.history)
     }
 
     /// The guest's report, or why the region holds none.
