@@ -51,7 +51,9 @@ final class HeldMemory<System: AgentSystem> {
         var count: UInt64 = 0
         for index in 0..<buffer.byteCount / pageByteCount {
             let offset = (buffer.address / pageByteCount + index) * 8
-            guard case .bytes(let word) = system.read(pagemap, at: offset, byteCount: 8), word.count == 8 else { continue }
+            guard case .bytes(let word) = system.read(pagemap, at: offset, byteCount: 8), word.count == 8 else {
+                continue
+            }
             let entry = Kcore<System>.field(word, 0, 8)
             let frame = entry & ((1 << 55) - 1)
             guard entry >> 63 == 1, frame < UInt64.max / pageByteCount else { continue }

@@ -3,7 +3,7 @@
 /// One thing that is wrong with the guest.
 public struct Finding: Codable, Equatable, Sendable {
     /// Whose statement is judged.
-    public enum Subject: String, Codable, Sendable {
+    public enum Subject: String, Codable, Sendable, CaseIterable {
         /// The kernel's list in guest RAM.
         case list
         /// The mirror in the shared region.
@@ -108,6 +108,10 @@ public struct Finding: Codable, Equatable, Sendable {
 
     /// The finding's own name, as in `list-cycle`.
     public var name: String { "\(subject.rawValue)-\(fault.rawValue)" }
+
+    /// Every name that a finding can have.
+    public static let names = Set(
+        Subject.allCases.flatMap { subject in Fault.allCases.map { "\(subject.rawValue)-\($0.rawValue)" } })
 
     private enum CodingKeys: String, CodingKey {
         case name, subject, fault, message

@@ -23,10 +23,11 @@ import Testing
         #expect(ledger.failedRemoveCount == 2)
     }
 
-    @Test(arguments: [
-        ([], [4..<8]), ([4], [5..<8]), ([7], [4..<7]), ([5, 6], [4..<5, 7..<8]), ([4, 6], [5..<6, 7..<8]),
-        ([4, 5, 6, 7], []), ([3, 8], [4..<8]),
-    ] as [([UInt64], [Range<UInt64>])])
+    @Test(
+        arguments: [
+            ([], [4..<8]), ([4], [5..<8]), ([7], [4..<7]), ([5, 6], [4..<5, 7..<8]), ([4, 6], [5..<6, 7..<8]),
+            ([4, 5, 6, 7], []), ([3, 8], [4..<8]),
+        ] as [([UInt64], [Range<UInt64>])])
     func leavesOutWhatWasGivenUp(removed: [UInt64], usable: [Range<UInt64>]) {
         var ledger = LMBLedger(present: [Self.dimm])
         for number in removed { ledger.note(.lmbRemoved(base: number * Self.lmb)) }
@@ -48,12 +49,14 @@ import Testing
         #expect(!LMBLedger.lmbs(in: Self.dimm).contains(where: ledger.isAdded))
     }
 
-    @Test(arguments: [
-        ("memory remove index 0x80000005", [4..<5, 6..<8]), ("memory add index 0x80000005", [4..<8]),
-        ("memory remove index 0x80000003", [4..<8]), ("memory remove index 5", [4..<8]),
-        ("memory remove count 1", [4..<8]), ("memory remove index 0x90000005", [4..<8]),
-        ("memory remove index 0x180000005", [4..<8]), ("memory remove index 0x80000005 more", [4..<8]), ("", [4..<8]),
-    ] as [(String, [Range<UInt64>])])
+    @Test(
+        arguments: [
+            ("memory remove index 0x80000005", [4..<5, 6..<8]), ("memory add index 0x80000005", [4..<8]),
+            ("memory remove index 0x80000003", [4..<8]), ("memory remove index 5", [4..<8]),
+            ("memory remove count 1", [4..<8]), ("memory remove index 0x90000005", [4..<8]),
+            ("memory remove index 0x180000005", [4..<8]), ("memory remove index 0x80000005 more", [4..<8]),
+            ("", [4..<8]),
+        ] as [(String, [Range<UInt64>])])
     func understandsRequestsByIndex(line: String, usable: [Range<UInt64>]) {
         var ledger = LMBLedger(present: [Self.dimm])
         ledger.note(doneByDlpar: line)

@@ -45,28 +45,36 @@ extension RealGuest {
             #expect(results.steps.last?.outcome == .passed)
         }
 
-        /// QEMU keeps the LMB of a DIMM that it was not asked to unplug (`drc_isolate_logical`), so that the guest cannot
-        /// add it again before it starts anew; and of the whole DIMM the guest then gives up what it has.
-        @Test(arguments: cpus) func aSingleLMBGoes(cpu: DomainDescription.CPUModel) async throws {
-            var patience = Patience(factor: 4)
-            // For the unplug that cannot end.
-            patience.plug = .seconds(6)
+        /// QEMU keeps the LMB of a DIMM that it was not asked to unplug (hw/ppc/spapr_drc.c: `drc_isolate_logical`), so
+        /// the guest cannot add it again before it starts anew.
+        @Test(arguments: cpus) func aSingleLMBGoesAndComesBack(cpu: DomainDescription.CPUModel) async throws {
             let run = try await Lab.run(
                 try Lab.configuration(cpu: cpu),
                 [
                     PlugStep(byteCount: 1 << 30), VerifyStep(),
                     GuestStep(.dlpar("memory remove index 0x80000006")), VerifyStep(),
                     GuestStep(.dlpar("memory add index 0x80000006")), VerifyStep(), RebootStep(), VerifyStep(),
-                    GuestStep(.dlpar("memory remove index 0x80000006")), UnplugStep(number: 1), VerifyStep(),
-                    RebootStep(), VerifyStep(),
-                ], patience: patience)
+                ])
             let results = run.report.results
             #expect(results.steps.flatMap(\.allFindings).map(\.name) == ["guest-refused"], "\(results)")
-            #expect(results.steps.compactMap(\.verdict).map(\.sectionCount) == [128, 112, 112, 128, 64, 64])
-            #expect(
-                results.steps.compactMap(\.note) == [
-                    "with 1 DIMM", "the guest has said nothing; the unplug is pending", "with 0 DIMMs",
-                ])
+            #expect(results.steps.compactMap(\.verdict).map(\.sectionCount) == [128, 112, 112, 128])
+        }
+
+        /// The guest gives up what it has of a DIMM, and QEMU waits for the LMB that it does not have.
+        @Test func anUnplugMayHaveNoEnd() async throws {
+            var patience = Patience(factor: 4)
+            patience.plug = .seconds(6)
+            let run = try await Lab.run(
+                try Lab.configuration(),
+                [
+                    PlugStep(byteCount: 1 << 30), GuestStep(.dlpar("memory remove index 0x80000006")),
+                    UnplugStep(number: 1), VerifyStep(), UnplugStep(number: 1), RebootStep(), VerifyStep(),
+                ], patience: patience)
+            let results = run.report.results
+            #expect(results.outcome == .passed, "\(results)")
+            #expect(results.steps.compactMap(\.verdict).map(\.sectionCount) == [64, 64])
+            let silence = "the guest has said nothing; the unplug is pending"
+            #expect(results.steps.compactMap(\.note) == [silence, silence, "with 0 DIMMs"])
         }
 
         @Test(arguments: cpus) func aRebootMakesDimmsBootMemory(cpu: DomainDescription.CPUModel) async throws {
@@ -104,6 +112,7 @@ extension RealGuest {
     /// Unplugs that the guest says no to, because memory is held there on purpose.
     @Suite struct RefusedUnplug {
         /// The DIMM is as it was, and can be unplugged once its memory is free again; in between there is room for more.
+        /// That goes first: what describes it lies in the DIMM that is held.
         @Test(arguments: [DomainDescription.CPUModel.power8, .power9])
         func aHeldDimmStays(cpu: DomainDescription.CPUModel) async throws {
             let run = try await Lab.run(
@@ -111,8 +120,8 @@ extension RealGuest {
                 [
                     VerifyStep(), PlugStep(byteCount: 1 << 30), VerifyStep(), GuestStep(.hold(dimm: 1)),
                     UnplugStep(number: 1), VerifyStep(), UnplugStep(number: 1), VerifyStep(),
-                    PlugStep(byteCount: 1 << 30), VerifyStep(), GuestStep(.action(.release)), UnplugStep(number: 1),
-                    VerifyStep(), UnplugStep(number: 2), VerifyStep(),
+                    PlugStep(byteCount: 1 << 30), VerifyStep(), GuestStep(.action(.release)), UnplugStep(number: 2),
+                    VerifyStep(), UnplugStep(number: 1), VerifyStep(),
                 ])
             let results = run.report.results
             #expect(results.outcome == .passed, "\(results)")
@@ -121,7 +130,8 @@ extension RealGuest {
             #expect(results.steps.compactMap(\.verdict).map(\.sectionCount) == [64, 128, 128, 128, 192, 128, 64])
         }
 
-        /// What was given up before the LMB that is held comes back, with new blocks behind it.
+        /// What was given up before the LMB that is held comes back, with new blocks behind it. Those may lie in the DIMM
+        /// itself, and keep it where it is for good.
         @Test(arguments: [DomainDescription.CPUModel.power8, .power9])
         func aDimmHeldAtItsEndComesBack(cpu: DomainDescription.CPUModel) async throws {
             let run = try await Lab.run(
@@ -133,8 +143,9 @@ extension RealGuest {
                 ])
             let results = run.report.results
             #expect(results.outcome == .passed, "\(results)")
-            #expect(
-                results.steps.compactMap(\.note) == ["the guest refused, and has its memory again", "removed"])
+            let notes = results.steps.compactMap(\.note)
+            let refused = "the guest refused, and has its memory again"
+            #expect(notes == [refused, refused] || notes == [refused, "removed"])
         }
     }
 }

@@ -36,11 +36,11 @@ struct LMBLedger {
     mutating func note(doneByDlpar line: String) {
         let words = line.split(separator: " ")
         guard words.count == 4, words[0] == "memory", words[2] == "index", words[3].hasPrefix("0x"),
-            let index = UInt64(words[3].dropFirst(2), radix: 16), index & 0xf000_0000 == 0x8000_0000
+            let index = UInt32(words[3].dropFirst(2), radix: 16), index >> 28 == 8
         else { return }
-        let base = (index & 0xfff_ffff) * GuestConfiguration.lmbByteCount
+        let base = UInt64(index & 0xfff_ffff) * GuestConfiguration.lmbByteCount
         switch words[1] {
-        case "add": note(.lmbAdded(base: base, drcIndex: index))
+        case "add": note(.lmbAdded(base: base, drcIndex: UInt64(index)))
         case "remove": note(.lmbRemoved(base: base))
         default: break
         }

@@ -63,7 +63,8 @@ struct GuestStep: RunStep {
             result.fail(
                 Finding(
                     .plan, .unmet,
-                    "\(path) does not contain '\(expected)'; it begins '\(text.prefix(80).replacing("\n", with: " "))'"))
+                    "\(path) does not contain '\(expected)'; it begins '\(text.prefix(80).replacing("\n", with: " "))'")
+            )
         }
     }
 }

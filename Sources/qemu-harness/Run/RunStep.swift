@@ -3,6 +3,7 @@
 import GuestMemory
 import Libvirt
 import MemoryBackends
+import Plans
 import RunRecord
 import Verification
 
