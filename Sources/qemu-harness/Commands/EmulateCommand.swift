@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import Plans
 import RunRecord
 import Verification
 import VmemmapPopulate
