@@ -37,6 +37,7 @@ public struct SourceTrial: Equatable, Sendable {
 
     /// Reads trials, separated by commas; nil when any of them is none.
     public static func parse(_ text: ArraySlice<UInt8>) -> [SourceTrial]? {
+        guard text.last != 0x2c else { return nil }
         var trials: [SourceTrial] = []
         var rest = text
         while !rest.isEmpty {
@@ -47,6 +48,7 @@ public struct SourceTrial: Equatable, Sendable {
     }
 
     private init?(_ text: ArraySlice<UInt8>) {
+        guard text.last != 0x3a else { return nil }
         var rest = text
         let name = rest.takeField(until: 0x3a)
         guard let source = [EventSource.kprobes, .dynamicDebug, .snapshots].first(where: { name.equals(Self.name($0)) })
@@ -55,12 +57,11 @@ public struct SourceTrial: Equatable, Sendable {
         var refusals: [Refusal] = []
         while !rest.isEmpty {
             var refusal = rest.takeField(until: 0x3a)
-            let hasErrno = refusal.contains(0x2f)
-            // The last slash is the errno's: a file's name has slashes of its own.
-            let slash = hasErrno ? refusal.lastIndex(of: 0x2f) : nil
             var errno: UInt64?
-            if let slash, refusal[(slash + 1)...].allSatisfy({ 0x30...0x39 ~= $0 }) {
+            // The last slash is the error's, if digits follow: a file's name has slashes of its own.
+            if let slash = refusal.lastIndex(of: 0x2f), refusal[(slash + 1)...].allSatisfy({ 0x30...0x39 ~= $0 }) {
                 errno = refusal[(slash + 1)...].number
+                guard errno != nil else { return nil }
                 refusal = refusal[..<slash]
             }
             guard !refusal.isEmpty, refusals.count < Self.limit else { return nil }

@@ -10,7 +10,9 @@ struct ProbeHit: Equatable {
     let microseconds: UInt64
     /// What it says.
     let event: ProbeEvent
+}
 
+extension ProbeHit {
     /// The width of a task's name, which is padded to it and may hold anything.
     private static let nameByteCount = 16
 
