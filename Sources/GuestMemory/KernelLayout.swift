@@ -26,6 +26,9 @@ public struct KernelLayout: Equatable, Sendable {
     public var pageSizeShiftOffset: UInt64
     /// The address of `mmu_vmemmap_psize`, an index into `mmu_psize_defs`. Means nothing on radix since 6.6.
     public var vmemmapPageSizeIndexAddress: UInt64
+    /// The address of `swapper_pg_dir`, the kernel's own root page table; nil when VMCOREINFO has none that a radix MMU
+    /// could use.
+    public var pageTableRootAddress: UInt64?
 
     /// A key that is missing, malformed, or has a value that no kernel of this kind has.
     public struct Problem: Error, Sendable {
@@ -79,6 +82,8 @@ public struct KernelLayout: Equatable, Sendable {
         pageSizeShiftOffset = try decimal("OFFSET(mmu_psize_def.shift)") {
             $0 % 4 == 0 && $0 <= definitionByteCount - 4
         }
+        // Only radix needs it, and only radix aligns it.
+        pageTableRootAddress = try? pointer("SYMBOL(swapper_pg_dir)", alignment: RadixWalk.rootByteCount)
     }
 
     /// How many sections one root holds (`SECTIONS_PER_ROOT`, SPARSEMEM_EXTREME).

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The shared region's format, version 1: where everything stands in the memory that host and guest share.
+/// The shared region's format, version 2: where everything stands in the memory that host and guest share.
 ///
 /// Every field is a 64-bit word in the guest's byte order, which the byte-order mark tells. The harness creates the
 /// region zeroed and a power of two in size; the agent, its only writer, lays it out. All offsets follow from the
@@ -9,13 +9,13 @@
 ///     0          header: one word per `Field`, then the kernel's release as text
 ///     64 KiB     event ring: 16,384 slots of 64 bytes
 ///     +1 MiB     report area: header, memory blocks, list entries of 32 bytes
-///     …          origins: one word per node slot
+///     …          origins: one word per node slot, see `EntryOrigin`
 ///     …          node pages: whole pages of the kernel's page size, nodes of 24 bytes
 public struct SharedRegionLayout: Equatable, Sendable {
     /// `VMEMMAPL` read as a big-endian number.
     public static let magic: UInt64 = 0x564d_454d_4d41_504c
     /// The version that this code reads and writes.
-    public static let version: UInt64 = 1
+    public static let version: UInt64 = 2
     /// Reads as `0x0807…01` in the other byte order.
     public static let byteOrderMark: UInt64 = 0x0102_0304_0506_0708
 
@@ -222,14 +222,4 @@ public enum EventSource: UInt64, Sendable {
     case dynamicDebug = 2
     /// Kprobe events through tracefs.
     case kprobes = 3
-}
-
-/// How an entry came into the mirror.
-public enum Provenance: UInt64, Sendable, CaseIterable {
-    /// It was on the kernel's list when the agent took its first snapshot: made at boot.
-    case seeded = 1
-    /// The agent saw the kernel make it.
-    case observed = 2
-    /// Events were lost; a later snapshot had it.
-    case healed = 3
 }

@@ -99,7 +99,7 @@ struct Mirror: ~Copyable {
         virtAddr: UInt64, byteCount: UInt64, phys: UInt64, microseconds: UInt64
     ) throws(MemoryAccessError) {
         let node = try add(
-            phys: phys, virtAddr: virtAddr, origin: Self.origin(.observed, eventSequence: eventCount + 1))
+            phys: phys, virtAddr: virtAddr, origin: EntryOrigin(.observed, eventSequence: eventCount + 1).word)
         let event: AgentEvent =
             if let node {
                 .blockMirrored(virtAddr: virtAddr, byteCount: byteCount, phys: phys, mirrorNode: node)
@@ -154,7 +154,7 @@ struct Mirror: ~Copyable {
         for node in nodes.reversed() {
             let backing = node.backing
             seeded[backing.virtAddr] = backing.phys
-            var origin = Self.origin(newcomers, eventSequence: 0)
+            var origin = EntryOrigin(newcomers).word
             if let known = origins[backing.virtAddr], known.phys == backing.phys {
                 origin = known.origin
             } else {
@@ -218,10 +218,5 @@ struct Mirror: ~Copyable {
             guard case .storage(let problem) = error else { return nil }
             throw problem
         }
-    }
-
-    /// An origin word: how the entry came, and by which event.
-    private static func origin(_ provenance: Provenance, eventSequence: UInt64) -> UInt64 {
-        eventSequence << 8 | provenance.rawValue
     }
 }

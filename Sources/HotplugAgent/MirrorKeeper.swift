@@ -281,15 +281,8 @@ final class MirrorKeeper<System: AgentSystem> {
     }
 
     /// The memory that a call of `vmemmap_populate` or `vmemmap_free` was about; nil when its range is none.
-    ///
-    /// Plugged memory comes and goes by whole sections, a call for each, and the kernel aligns the start down to a
-    /// vmemmap page before it prints it: the section is the one whose memory map ends at the end.
     private func memory(describedIn start: UInt64, _ end: UInt64) -> Range<UInt64>? {
-        let mapByteCount = kernel.layout.memoryMapBytesPerSection
-        guard let geometry = kernel.geometry, start < end, end >= mapByteCount,
-            let first = geometry.address(describedAt: max(start, end - mapByteCount)),
-            let last = geometry.address(describedAt: end)
-        else { return nil }
-        return first.rawValue..<last.rawValue
+        kernel.geometry?.memory(
+            describedIn: start, end, mapBytesPerSection: kernel.layout.memoryMapBytesPerSection)
     }
 }

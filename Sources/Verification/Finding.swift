@@ -12,6 +12,8 @@ public struct Finding: Codable, Equatable, Sendable {
         case report
         /// The MMU.
         case mmu
+        /// What the emulator makes of the guest's history.
+        case model
         /// `mem_section`, the memory blocks and the machine's memory.
         case sections
         /// The reaction to a plug.
@@ -64,6 +66,8 @@ public struct Finding: Codable, Equatable, Sendable {
         case otherNode = "other-node"
         /// The same entries in another order.
         case order
+        /// What the guest says of its past cannot have happened.
+        case history
         /// An entry whose origin is unknown.
         case origin
         /// The MMU translates a window to another block.

@@ -30,12 +30,14 @@ public struct Snapshot: Codable, Equatable, Sendable {
     public var reportProblem: String?
     /// Witness 4: what the MMU translates.
     public var translations: [Translation]
+    /// What witness 5, the model, predicts from; nil when nothing is known of it.
+    public var history: HotplugHistory?
 
     /// Puts a snapshot together.
     public init(
         kernel: KernelFacts, memory: [MemoryRange], sections: [PresentSection], kernelList: WalkedList,
         peakEntryCount: Int, mirror: MirrorSnapshot?, report: ReportSnapshot?, reportProblem: String? = nil,
-        translations: [Translation]
+        translations: [Translation], history: HotplugHistory? = nil
     ) {
         schema = Self.currentSchema
         self.kernel = kernel
@@ -47,6 +49,7 @@ public struct Snapshot: Codable, Equatable, Sendable {
         self.report = report
         self.reportProblem = reportProblem
         self.translations = translations
+        self.history = history
     }
 }
 

@@ -21,6 +21,9 @@ extension Snapshot {
     /// The most memory that the present sections may stand for: as much as a pseries guest's address space holds.
     static let sectionByteLimit: UInt64 = 16 << 40
 
+    /// The most steps of a guest's history: more than a hundred unplugs and plugs of each of 32 DIMMs.
+    static let historyStepLimit = 1 << 14
+
     /// Refuses constants that the verifier's arithmetic and loops are not made for. The words of the witnesses may be
     /// anything.
     func checkConstants() throws(SnapshotProblem) {
@@ -49,14 +52,9 @@ extension Snapshot {
                 limit: "at most \(sectionCountLimit), which are \(Self.sectionByteLimit.hexadecimal) bytes of memory")
         }
         for (index, memory) in memory.enumerated() {
-            let (end, overflows) = memory.base.addingReportingOverflow(memory.byteCount)
-            guard !overflows, end <= LinearMap.byteCount else {
-                throw SnapshotProblem(
-                    field: "memory[\(index)]",
-                    value: "ends at \(memory.base.hexadecimal) + \(memory.byteCount) bytes",
-                    limit: "at most \(LinearMap.byteCount.hexadecimal)")
-            }
+            try checkEnd("memory[\(index)]", memory.base, memory.byteCount)
         }
+        try checkHistory()
         let sectionLimit = LinearMap.byteCount >> sectionBits
         for (index, section) in sections.enumerated() {
             try check("sections[\(index)]", section.number, section.number < sectionLimit, "below \(sectionLimit)")
@@ -65,6 +63,36 @@ extension Snapshot {
             throw SnapshotProblem(
                 field: "peakEntryCount", value: "is \(peakEntryCount)",
                 limit: "at least \(kernelList.entries.count), the number of entries")
+        }
+    }
+
+    /// The model's arithmetic is made for addresses that memory can have, and its time for so many steps.
+    private func checkHistory() throws(SnapshotProblem) {
+        guard let history else { return }
+        guard history.bootMemory.count <= Self.memoryRangeLimit else {
+            throw SnapshotProblem(
+                field: "history.bootMemory", value: "has \(history.bootMemory.count) pieces",
+                limit: "at most \(Self.memoryRangeLimit)")
+        }
+        guard history.steps.count <= Self.historyStepLimit else {
+            throw SnapshotProblem(
+                field: "history.steps", value: "has \(history.steps.count) elements",
+                limit: "at most \(Self.historyStepLimit)")
+        }
+        for (index, memory) in history.bootMemory.enumerated() {
+            try checkEnd("history.bootMemory[\(index)]", memory.base, memory.byteCount)
+        }
+        for (index, step) in history.steps.enumerated() {
+            try checkEnd("history.steps[\(index)]", step.base, step.byteCount)
+        }
+    }
+
+    private func checkEnd(_ field: String, _ base: UInt64, _ byteCount: UInt64) throws(SnapshotProblem) {
+        let (end, overflows) = base.addingReportingOverflow(byteCount)
+        guard !overflows, end <= LinearMap.byteCount else {
+            throw SnapshotProblem(
+                field: field, value: "ends at \(base.hexadecimal) + \(byteCount) bytes",
+                limit: "at most \(LinearMap.byteCount.hexadecimal)")
         }
     }
 }

@@ -32,6 +32,8 @@ public enum Witness: String, Codable, Sendable, CaseIterable {
     case report
     /// QEMU's gva2gpa.
     case mmu
+    /// The emulator, run over the guest's history.
+    case model
 }
 
 /// What one witness said.

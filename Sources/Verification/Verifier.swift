@@ -30,6 +30,10 @@ public enum Verifier {
         findings += mmu.findings
         witnesses.append(mmu.statement)
 
+        let model = judgeModel(snapshot)
+        findings += model.findings
+        witnesses.append(model.statement)
+
         var provenance: [EntryProvenance: Int] = [:]
         for case let origin? in snapshot.mirror?.provenance ?? [] { provenance[origin, default: 0] += 1 }
         return Verdict(
@@ -55,11 +59,11 @@ public enum Verifier {
                 witness: .kernelList, standing: standing, agreeingCount: list.entries.count, unsaidCount: 0,
                 detail: detail)
         }
-        if list.entries.isEmpty, list.end == .terminated, snapshot.kernel.mmu == .radix {
+        if list.entries.isEmpty, list.end == .terminated, snapshot.rules == .radixTables {
             return Judgement(
                 findings: [],
-                statement: statement(
-                    .cannotSay, "the list is empty: radix kernels since 6.6 keep their vmemmap in page tables only"))
+                statement: statement(.cannotSay, "the list is empty: this kernel keeps its vmemmap in page tables only")
+            )
         }
         var findings = ListChecks(subject: .list, list: list, kernel: snapshot.kernel).findings()
         if list.entries.isEmpty, list.end == .terminated {
@@ -182,6 +186,29 @@ public enum Verifier {
                 unsaidCount: checks.unsaidCount,
                 detail: "gva2gpa of each block's first and last 4 KiB: the kernel reaches its struct pages there"
             ))
+    }
+
+    private static func judgeModel(_ snapshot: Snapshot) -> Judgement {
+        let checks = ModelChecks(snapshot: snapshot)
+        func statement(_ standing: WitnessStatement.Standing, _ detail: String, unsaid: Int = 0) -> WitnessStatement {
+            WitnessStatement(
+                witness: .model, standing: standing, agreeingCount: checks.agreeingCount, unsaidCount: unsaid,
+                detail: detail)
+        }
+        switch checks.prediction {
+        case .none(let reason):
+            let isAbsent = snapshot.history == nil
+            return Judgement(
+                findings: [],
+                statement: statement(
+                    isAbsent ? .absent : .cannotSay, reason, unsaid: isAbsent ? 0 : snapshot.kernelList.entries.count))
+        case .impossible, .model:
+            return Judgement(
+                findings: checks.findings,
+                statement: statement(
+                    checks.findings.isEmpty ? .agrees : .contradicts,
+                    "the emulator run over the guest's history: which windows, their order, and each node's place"))
+        }
     }
 
     private static func absent(_ witness: Witness, _ why: String) -> WitnessStatement {

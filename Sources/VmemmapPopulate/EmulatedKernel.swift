@@ -13,8 +13,10 @@ public struct EmulatedKernel: PopulateEnvironment {
     private(set) var valid = MemoryRanges()
     private var arena: NodeArena
 
+    /// Where blocks come from instead of present memory; nil when they come from there.
+    private let blockPool: Range<UInt64>?
     /// Where the next fresh block is looked for. Everything below the first section is the kernel's own.
-    private var nextBlock = EmulatedLayout.sectionByteCount
+    private var nextBlock: UInt64
     private var freedBlocks: [(byteCount: UInt64, addresses: [UInt64])] = []
     /// Blocks below this came from memblock and are reserved pages.
     private var bootEnd = UInt64.max
@@ -26,8 +28,10 @@ public struct EmulatedKernel: PopulateEnvironment {
     /// The bytes of all blocks that are in use or lost.
     public private(set) var backingByteCount: UInt64 = 0
 
-    init(pageByteCount: UInt64) {
+    init(pageByteCount: UInt64, blockPool: Range<UInt64>?) {
         arena = NodeArena(pageByteCount: pageByteCount)
+        self.blockPool = blockPool
+        nextBlock = blockPool?.lowerBound ?? EmulatedLayout.sectionByteCount
     }
 
     /// The size of a node page in bytes.
@@ -55,7 +59,7 @@ public struct EmulatedKernel: PopulateEnvironment {
     private var isBooting: Bool { bootEnd == .max }
 
     /// Whether fresh blocks may have been taken from a range, which then cannot go.
-    func mayHoldBlocks(_ range: Range<UInt64>) -> Bool { range.lowerBound < nextBlock }
+    func mayHoldBlocks(_ range: Range<UInt64>) -> Bool { blockPool == nil && range.lowerBound < nextBlock }
 
     mutating func requestFails() -> Bool {
         requestCount += 1
@@ -79,7 +83,7 @@ public struct EmulatedKernel: PopulateEnvironment {
             backingByteCount += byteCount
             return PhysicalAddress(address)
         }
-        for range in present.ranges {
+        for range in blockPool.map({ [$0] }) ?? present.ranges {
             let address = (max(nextBlock, range.lowerBound) &+ (byteCount - 1)).alignedDown(to: byteCount)
             guard address < range.upperBound, range.upperBound - address >= byteCount else { continue }
             nextBlock = address + byteCount

@@ -49,10 +49,11 @@ public struct EmulatedLayout: Equatable, Sendable {
     ///   - vmemmapPageByteCount: the bytes of a vmemmap page; nil for the usual choice. Under
     ///     ``PopulateRules/radixTables`` it is always 2 MiB, which is tried first and may fall back to base pages.
     ///   - structPageByteCount: `sizeof(struct page)`.
+    ///   - vmemmapBase: where the memory map starts; nil for where such kernels have it.
     /// - Throws: the size that no such kernel has.
     public init(
         rules: PopulateRules, pageByteCount: UInt64, vmemmapPageByteCount: UInt64? = nil,
-        structPageByteCount: UInt64 = 64
+        structPageByteCount: UInt64 = 64, vmemmapBase: UInt64? = nil
     ) throws(Impossible) {
         guard pageByteCount == 4096 || pageByteCount == 65536 else { throw .pageSize(pageByteCount) }
         let possible = Self.vmemmapPageSizes(rules: rules, pageByteCount: pageByteCount)
@@ -69,7 +70,7 @@ public struct EmulatedLayout: Equatable, Sendable {
         self.rules = rules
         memoryEnd = end
         geometry = MemoryMapGeometry(
-            vmemmapBase: base, vmemmapPageShift: UInt64(vmemmapPage.trailingZeroBitCount),
+            vmemmapBase: vmemmapBase ?? base, vmemmapPageShift: UInt64(vmemmapPage.trailingZeroBitCount),
             pageByteCount: pageByteCount, structPageByteCount: structPageByteCount)
     }
 

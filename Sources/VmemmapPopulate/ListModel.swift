@@ -2,7 +2,7 @@
 
 import GuestMemory
 
-/// What a kernel's list must look like after a history of plugs and unplugs, predicted without looking at the kernel.
+/// What a kernel's bookkeeping must look like after a history of hot-plugs, predicted without looking at the kernel.
 ///
 /// The prediction holds the set of windows and, since every rule that decides it is known, the order: a list is the
 /// populate calls in reverse, sections ascending at boot and in each memory block. It says nothing of physical addresses,
@@ -11,10 +11,10 @@ import GuestMemory
 public struct ListModel: Equatable, Sendable {
     /// One step of a guest's history.
     public enum Step: Equatable, Sendable {
-        /// Memory blocks that were added, ascending.
-        case plug(Range<UInt64>)
-        /// Memory blocks that were removed, ascending. A refused unplug is the blocks that went and then their plug.
-        case unplug(Range<UInt64>)
+        /// Sections that were added, ascending; each memory block may carry its own memory map.
+        case add(Range<UInt64>, memmapOnMemory: Bool = false)
+        /// Sections that were removed, ascending. A refused unplug is the sections that went, and then their addition.
+        case remove(Range<UInt64>)
     }
 
     /// Where a node stands.
@@ -45,12 +45,28 @@ public struct ListModel: Equatable, Sendable {
         }
     }
 
+    /// A leaf that the page tables must have.
+    public struct Leaf: Equatable, Hashable, Sendable {
+        /// The window.
+        public let virtAddr: UInt64
+        /// 2 MiB or a base page.
+        public let byteCount: UInt64
+
+        /// Makes a leaf.
+        public init(virtAddr: UInt64, byteCount: UInt64) {
+            self.virtAddr = virtAddr
+            self.byteCount = byteCount
+        }
+    }
+
     /// The entries from the head, newest first. Empty under ``PopulateRules/radixTables``.
     public let entries: [Entry]
     /// The freed nodes, last freed first: the places of the next new entries.
     public let freed: [Place]
     /// How many node pages there are.
     public let nodePageCount: UInt64
+    /// The leaves of the page tables under ``PopulateRules/radixTables``, ascending; empty under the other rules.
+    public let leaves: [Leaf]
 
     /// Predicts.
     ///
@@ -62,14 +78,21 @@ public struct ListModel: Equatable, Sendable {
     public init(
         layout: EmulatedLayout, bootMemory: [Range<UInt64>], history: [Step] = []
     ) throws(HotplugError) {
-        var emulator = try VmemmapEmulator(layout: layout, bootMemory: bootMemory)
+        // Where a guest has its blocks is not known here, so they are taken from where no guest has memory.
+        let pool = LinearMap.byteCount..<2 * LinearMap.byteCount
+        var emulator = try VmemmapEmulator(layout: layout, bootMemory: bootMemory, blockPool: pool)
         if let failure = emulator.bootFailure { throw .populate(failure) }
         for step in history {
             switch step {
-            case .plug(let range): try emulator.plug(range)
-            case .unplug(let range): try emulator.unplug(range)
+            case .add(let range, let memmapOnMemory):
+                for part in Self.memoryBlocks(of: range) {
+                    try emulator.addMemory(part, memmapOnMemory: memmapOnMemory)
+                }
+            case .remove(let range):
+                for part in Self.memoryBlocks(of: range) { try emulator.removeMemory(part) }
             }
         }
+        leaves = emulator.tableBacking().map { Leaf(virtAddr: $0.virtAddr, byteCount: $0.byteCount) }
         let list = emulator.exit()
         let pageByteCount = layout.geometry.pageByteCount
         func nodes(from head: UInt64, count: UInt64) -> [ListWalk.Node] {
@@ -86,6 +109,15 @@ public struct ListModel: Equatable, Sendable {
         }
         freed = nodes(from: list.state.freedCount == 0 ? 0 : list.state.next, count: list.state.freedCount).map(place)
         nodePageCount = list.store.nodePageCount
+    }
+
+    /// The parts of a range by memory block: what one hot-plug call adds or removes.
+    private static func memoryBlocks(of range: Range<UInt64>) -> [Range<UInt64>] {
+        let unit = EmulatedLayout.memoryBlockByteCount
+        let first = range.lowerBound.alignedDown(to: unit)
+        return stride(from: first, to: range.upperBound, by: Int(unit)).map {
+            max($0, range.lowerBound)..<min($0 + unit, range.upperBound)
+        }
     }
 
     /// How many entries have their node in each node page.

@@ -49,6 +49,26 @@ public struct MemoryMapGeometry: Equatable, Sendable {
         return overflows ? nil : PhysicalAddress(product)
     }
 
+    /// The memory that a call of `vmemmap_populate` or `vmemmap_free` was about; nil when its range is none.
+    ///
+    /// Plugged memory comes and goes by whole sections, a call for each. Some kernels align the start down to a vmemmap
+    /// page before they print it: the section is the one whose memory map ends at the end.
+    ///
+    /// - Parameters:
+    ///   - start: the call's first effective address.
+    ///   - end: the effective address behind its last one.
+    ///   - mapBytesPerSection: the bytes of the memory map that describe one section.
+    /// - Returns: guest physical addresses.
+    public func memory(
+        describedIn start: UInt64, _ end: UInt64, mapBytesPerSection: UInt64
+    ) -> Range<UInt64>? {
+        guard start < end, end >= mapBytesPerSection,
+            let first = address(describedAt: max(start, end - mapBytesPerSection)),
+            let last = address(describedAt: end), first.rawValue < last.rawValue
+        else { return nil }
+        return first.rawValue..<last.rawValue
+    }
+
     /// The windows, by start address, that hold the memory map of a range of physical memory.
     ///
     /// Where the memory map would run over the end of the address space, as no kernel's does, the windows go on at zero.

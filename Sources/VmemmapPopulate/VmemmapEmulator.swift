@@ -44,14 +44,15 @@ public struct VmemmapEmulator: ~Copyable {
     ///   - layout: the kernel.
     ///   - bootMemory: ascending ranges of whole sections.
     ///   - failingRequest: which request to the rest of the kernel fails, counted from 1; nil for none.
+    ///   - blockPool: where blocks come from; nil for the memory itself, which then cannot be removed where it holds some.
     ///   - progress: called now and then with the bytes whose memory map is done.
     /// - Throws: what is wrong with the ranges. A memory map that cannot be had is no error but ``bootFailure``.
     public init(
         layout: EmulatedLayout, bootMemory: [Range<UInt64>], failingRequest: UInt64? = nil,
-        progress: (UInt64) -> Void = { _ in }
+        blockPool: Range<UInt64>? = nil, progress: (UInt64) -> Void = { _ in }
     ) throws(HotplugError) {
         self.layout = layout
-        list = VmemmapList(store: EmulatedKernel(pageByteCount: layout.geometry.pageByteCount))
+        list = VmemmapList(store: EmulatedKernel(pageByteCount: layout.geometry.pageByteCount, blockPool: blockPool))
         list.store.failingRequest = failingRequest
         var bootByteCount: UInt64 = 0
         for range in bootMemory {

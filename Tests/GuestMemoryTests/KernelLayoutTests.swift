@@ -19,6 +19,7 @@ struct KernelLayoutTests {
         #expect(layout.pageSizeDefinitionByteCount == 96)
         #expect(layout.pageSizeShiftOffset == 0)
         #expect(layout.vmemmapPageSizeIndexAddress == 0xc000_0000_0020_000c)
+        #expect(layout.pageTableRootAddress == 0xc000_0000_0274_0000)
         #expect(layout.sectionsPerRoot == 2048)
         #expect(layout.memoryMapBytesPerSection == 16384)
     }
@@ -27,6 +28,14 @@ struct KernelLayoutTests {
         let layout = try KernelLayout(SampleVmcoreinfo().replacing("PAGESIZE", with: "4096").parsed)
         #expect(layout.sectionsPerRoot == 128)
         #expect(layout.memoryMapBytesPerSection == 262_144)
+    }
+
+    /// Only radix needs the root page table, and takes only an aligned one.
+    @Test(arguments: ["", "x", "0", "2740000", "c000000002741000", "ffffffffffff0000", "d000000002740000"])
+    func unusableRootPageTable(value: String) throws {
+        let key = "SYMBOL(swapper_pg_dir)"
+        #expect(try KernelLayout(SampleVmcoreinfo().replacing(key, with: value).parsed).pageTableRootAddress == nil)
+        #expect(try KernelLayout(SampleVmcoreinfo().removing(key).parsed).pageTableRootAddress == nil)
     }
 
     /// The keys without which nothing can be read.

@@ -55,7 +55,7 @@ final class RunningAgent {
     struct Entry: Equatable {
         let virtAddr: UInt64
         let phys: UInt64
-        let provenance: Provenance?
+        let provenance: Provenance
         let eventSequence: UInt64
     }
 
@@ -73,10 +73,11 @@ final class RunningAgent {
             #expect(try region.header(.nodePagesUsed) >= pages)
             return try walk.nodes.map { node in
                 let slot = try #require(layout.slot(ofNodeAt: node.address))
-                let origin = try region.word(at: layout.originsOffset + slot * 8)
+                let origin = try #require(
+                    EntryOrigin(word: try region.word(at: layout.originsOffset + slot * 8)))
                 return Entry(
                     virtAddr: node.backing.virtAddr, phys: node.backing.phys,
-                    provenance: Provenance(rawValue: origin & 0xff), eventSequence: origin >> 8)
+                    provenance: origin.provenance, eventSequence: origin.eventSequence)
             }
         }
     }

@@ -23,7 +23,7 @@ struct ListDamage: Sendable {
     }
 
     /// What a list that ends too early lacks.
-    private static let kernelCut: Set = ["list-coverage-hole", "mirror-extra-entry"]
+    private static let kernelCut: Set = ["list-coverage-hole", "mirror-extra-entry", "model-extra-entry"]
     private static let mirrorCut: Set = ["mirror-missing-entry", "mirror-header"]
 
     static let all = entries + links
@@ -54,19 +54,23 @@ struct ListDamage: Sendable {
             "wrong virt: misaligned",
             kernel: [
                 "list-misaligned-virt", "list-coverage-hole", "mirror-missing-entry", "mirror-extra-entry",
-                "mmu-contradiction", "mmu-unmapped",
+                "model-missing-entry", "model-extra-entry", "mmu-contradiction", "mmu-unmapped",
             ],
             mirror: ["mirror-missing-entry", "mirror-extra-entry"]
         ) { try $0.setVirt(0, $0.nodes[0].backing.virtAddr + 4096) },
         ListDamage(
             "wrong virt: none of the memory map's",
-            kernel: ["list-virt-outside-vmemmap", "list-coverage-hole", "mirror-missing-entry", "mirror-extra-entry"],
+            kernel: [
+                "list-virt-outside-vmemmap", "list-coverage-hole", "mirror-missing-entry", "mirror-extra-entry",
+                "model-missing-entry", "model-extra-entry",
+            ],
             mirror: ["mirror-missing-entry", "mirror-extra-entry"]
         ) { try $0.setVirt(0, 0) },
         ListDamage(
             "a stale entry",
             kernel: [
                 "list-stale-entry", "list-coverage-hole", "mirror-missing-entry", "mirror-extra-entry", "mmu-unmapped",
+                "model-missing-entry", "model-extra-entry",
             ],
             mirror: ["mirror-missing-entry", "mirror-extra-entry"]
         ) { try $0.setVirt(0, $0.nodes[0].backing.virtAddr + 1 << 30) },
@@ -74,7 +78,7 @@ struct ListDamage: Sendable {
             "an entry twice",
             kernel: [
                 "list-duplicate-virt", "report-duplicate-virt", "list-overlap", "list-coverage-hole",
-                "mirror-extra-entry",
+                "mirror-extra-entry", "model-extra-entry",
             ],
             mirror: ["mirror-duplicate-virt", "mirror-missing-entry"]
         ) { list in
@@ -89,8 +93,10 @@ struct ListDamage: Sendable {
         },
         ListDamage("a list that ends too early", kernel: kernelCut, mirror: mirrorCut) { try $0.setLink(3, 0) },
         ListDamage("an empty list", kernel: kernelCut.union(["list-empty"]), mirror: mirrorCut) { try $0.setHead(0) },
-        ListDamage("two nodes in the other order", kernel: ["mirror-order"], mirror: ["mirror-order", "mirror-header"])
-        {
+        ListDamage(
+            "two nodes in the other order", kernel: ["mirror-order", "model-order"],
+            mirror: ["mirror-order", "mirror-header"]
+        ) {
             list in
             try list.setHead(list.nodes[1].address)
             try list.setLink(1, list.nodes[0].address)

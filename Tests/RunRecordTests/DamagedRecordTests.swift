@@ -10,10 +10,10 @@ import Verification
 @Suite struct DamagedRecordTests {
     struct Damage: Sendable, CustomTestStringConvertible {
         let testDescription: String
-        /// What is on stderr, each in a line of its own.
+        /// What is on stderr, each in a line of its own; RUN stands for the run's name.
         let errors: [String]
-        /// What is on stdout besides.
-        var output = "20261121T035134Z-act3pnea: error\n"
+        /// What is on stdout besides; RUN stands for the run's name.
+        var output = "RUN: error\n"
         let make: @Sendable (RecordedRun) async throws -> Void
     }
 
@@ -67,9 +67,9 @@ import Verification
             testDescription: "results.json belongs to another run",
             errors: [
                 "results.json was edited or cut off",
-                "results.json has the run '20261121T035134Z-another', run.json '20261121T035134Z-act3pnea'",
+                "results.json has the run 'another', run.json 'RUN'",
             ]
-        ) { try $0.edit("results.json", "-act3pnea", "-another") },
+        ) { try $0.edit("results.json", RecordedRun.runName(), "another") },
         Damage(
             testDescription: "results.json is cut off",
             errors: ["results.json was edited or cut off", "results.json is cut off or no JSON"], output: "128 of 128"
@@ -194,8 +194,11 @@ import Verification
         #expect(ending.status == .exited(2))
         let lines = ending.errors.split(separator: "\n").map(String.init)
         #expect(lines.count == damage.errors.count, "\(ending.errors)")
-        for (line, error) in zip(lines, damage.errors) { #expect(line.hasPrefix("qemu-harness: " + error)) }
-        #expect(ending.output.contains(damage.output))
+        let name = try RecordedRun.runName()
+        for (line, error) in zip(lines, damage.errors) {
+            #expect(line.hasPrefix("qemu-harness: " + error.replacing("RUN", with: name)))
+        }
+        #expect(ending.output.contains(damage.output.replacing("RUN", with: name)))
     }
 
     /// `--json` says the same in one document.

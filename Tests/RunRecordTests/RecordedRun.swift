@@ -18,6 +18,13 @@ struct RecordedRun {
         try #require(Bundle.module.url(forResource: "Fixtures", withExtension: nil)).appending(path: name)
     }
 
+    /// What a record calls its run.
+    static func runName(_ name: String = names[0]) throws -> String {
+        struct Named: Decodable { let run: String }
+        return try JSONDecoder().decode(Named.self, from: Data(contentsOf: fixture(name).appending(path: "run.json")))
+            .run
+    }
+
     init(_ name: String = names[0]) throws {
         folder = try TemporaryFolder()
         url = folder.url.appending(path: "run")

@@ -10,7 +10,7 @@ package struct SampleVmcoreinfo: Sendable {
         ("PAGESIZE", "65536"),
         ("SYMBOL(init_uts_ns)", "c000000002a1f5a8"),
         ("OFFSET(uts_namespace.name)", "0"),
-        ("SYMBOL(swapper_pg_dir)", "c000000002b71c98"),
+        ("SYMBOL(swapper_pg_dir)", "c000000002740000"),
         ("SYMBOL(_stext)", "c000000000000000"),
         ("SYMBOL(mem_section)", "c000000000300000"),
         ("LENGTH(mem_section)", "65536"),

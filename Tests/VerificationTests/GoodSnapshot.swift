@@ -29,6 +29,8 @@ enum GoodSnapshot {
     /// The same guest on 6.6 or later: nothing is on the list.
     static func emptyRadix() -> Snapshot {
         var snapshot = radix()
+        snapshot.kernel.vmemmapPageShift = 12
+        snapshot.peakEntryCount = 0
         snapshot.clearLists()
         return snapshot
     }
@@ -71,15 +73,19 @@ enum GoodSnapshot {
             report: ReportSnapshot(
                 list: list(nodePage: nodePage), blockByteCount: blockByteCount,
                 blocks: (0..<end / blockByteCount).map { .init(index: $0, state: "online") }),
-            translations: [])
+            translations: [],
+            history: HotplugHistory(bootMemory: [MemoryRange(name: "boot", base: 0, byteCount: gibibyte)]))
+        snapshot.history?.note(.added, gibibyte..<end)
         snapshot.translateAll()
         return snapshot
     }
 }
 
 extension Snapshot {
-    /// Changes the list itself: in the kernel, and so in all accounts of it and in the MMU.
+    /// Changes the list itself: in the kernel, and so in all accounts of it and in the MMU. Only the model would see it,
+    /// so it is not asked.
     mutating func changeList(_ change: (inout WalkedList) -> Void) {
+        history = nil
         change(&kernelList)
         if var mirror {
             change(&mirror.list)

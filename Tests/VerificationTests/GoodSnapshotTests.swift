@@ -13,7 +13,7 @@ import Verification
         #expect(verdict.sectionCount == sectionCount)
         #expect(verdict.coveredSectionCount == sectionCount)
         #expect(verdict.provenance == [.observed: entryCount / 2, .seeded: entryCount - entryCount / 2])
-        #expect(verdict.witnesses.map(\.witness) == [.kernelList, .mirror, .report, .mmu])
+        #expect(verdict.witnesses.map(\.witness) == [.kernelList, .mirror, .report, .mmu, .model])
         for statement in verdict.witnesses {
             #expect(statement.standing == .agrees)
             #expect(statement.agreeingCount == entryCount)
@@ -26,9 +26,10 @@ import Verification
         snapshot.mirror = nil
         snapshot.report = nil
         snapshot.translations = []
+        snapshot.history = nil
         let verdict = try Verifier.verdict(on: snapshot)
         #expect(verdict.hasPassed)
-        #expect(verdict.witnesses.map(\.standing) == [.agrees, .absent, .absent, .absent])
+        #expect(verdict.witnesses.map(\.standing) == [.agrees, .absent, .absent, .absent, .absent])
         #expect(verdict.provenance == [:])
     }
 
@@ -84,6 +85,7 @@ import Verification
     @Test func freedNodesMayLeavePagesBehind() throws {
         // One page held 2730 nodes at the peak and a second one the rest; what is left stands in both.
         var snapshot = GoodSnapshot.hash()
+        snapshot.history = nil
         snapshot.kernelList.entries[0].node += 65536
         snapshot.report?.list.entries[0].node += 65536
         snapshot.peakEntryCount = 2731

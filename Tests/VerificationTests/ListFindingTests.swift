@@ -8,7 +8,7 @@ import Verification
     static func holes(_ count: Int) -> [String] { Array(repeating: "list-coverage-hole", count: count) }
 
     static let changes: [Change] = [
-        Change("a node has left the pages", ["list-node-pages"]) {
+        Change("a node has left the pages", ["list-node-pages", "model-other-node"]) {
             $0.kernelList.entries[5].node += 65536
             $0.report?.list.entries[5].node += 65536
         },
@@ -66,8 +66,9 @@ import Verification
         },
         Change(
             "empty in the kernel only",
-            Array(repeating: "mirror-extra-entry", count: 3) + Array(repeating: "report-extra-entry", count: 3)
-                + ["report-other-node"],
+            ["list-empty"] + holes(320) + Array(repeating: "mirror-extra-entry", count: 3)
+                + Array(repeating: "report-extra-entry", count: 3) + ["report-other-node"]
+                + Array(repeating: "model-extra-entry", count: 3),
             of: GoodSnapshot.radix
         ) {
             $0.kernelList = WalkedList(head: 0, entries: [], end: .terminated, endLink: 0)
@@ -94,6 +95,6 @@ import Verification
         snapshot.changeList { $0.entries.remove(at: 7) }
         let verdict = try Verifier.verdict(on: snapshot)
         #expect(verdict.coveredSectionCount == 124)
-        #expect(verdict.witnesses.map(\.standing) == [.contradicts, .agrees, .agrees, .agrees])
+        #expect(verdict.witnesses.map(\.standing) == [.contradicts, .agrees, .agrees, .agrees, .absent])
     }
 }

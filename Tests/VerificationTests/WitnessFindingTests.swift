@@ -69,8 +69,8 @@ import Verification
         snapshot.translations[10].answer = .cannotSay("the CPU is in user mode")
         snapshot.translations.removeLast()
         let verdict = try Verifier.verdict(on: snapshot)
-        #expect(verdict.witnesses.map(\.agreeingCount) == [32, 31, 28, 29])
-        #expect(verdict.witnesses.map(\.unsaidCount) == [0, 0, 0, 2])
+        #expect(verdict.witnesses.map(\.agreeingCount) == [32, 31, 28, 29, 32])
+        #expect(verdict.witnesses.map(\.unsaidCount) == [0, 0, 0, 2, 0])
     }
 
     @Test func namesWhatDiffersAndWhoSaysSo() throws {
@@ -90,9 +90,10 @@ import Verification
         let verdict = try Verifier.verdict(on: snapshot)
         #expect(verdict.findings == [])
         #expect(verdict.hasPassed)
-        #expect(verdict.witnesses.last?.standing == .cannotSay)
-        #expect(verdict.witnesses.last?.agreeingCount == 0)
-        #expect(verdict.witnesses.last?.unsaidCount == 32)
+        let mmu = verdict.witnesses.first { $0.witness == .mmu }
+        #expect(mmu?.standing == .cannotSay)
+        #expect(mmu?.agreeingCount == 0)
+        #expect(mmu?.unsaidCount == 32)
     }
 
     @Test func whatTheMMUCannotSayIsCountedAndNeverPassed() throws {
@@ -102,7 +103,8 @@ import Verification
         }
         let verdict = try Verifier.verdict(on: snapshot)
         #expect(verdict.findings == [])
-        #expect(verdict.witnesses.last?.standing == .cannotSay)
-        #expect(verdict.witnesses.last?.unsaidCount == 3)
+        let mmu = verdict.witnesses.first { $0.witness == .mmu }
+        #expect(mmu?.standing == .cannotSay)
+        #expect(mmu?.unsaidCount == 3)
     }
 }

@@ -30,7 +30,7 @@ struct ListModelTests {
     }
 
     @Test func plug() throws {
-        let model = try ListModel(layout: layout, bootMemory: boot, history: [.plug(plugged)])
+        let model = try ListModel(layout: layout, bootMemory: boot, history: [.add(plugged)])
         #expect(model.entries == (0..<32).reversed().map { Self.entry(window: $0, node: $0) })
         #expect(model.entries.first?.virtAddr == 0xc00c_0000_001f_0000)
         #expect(model.entries.first?.place.offset == 744)
@@ -38,7 +38,7 @@ struct ListModelTests {
 
     /// Windows go in ascending order, so the highest one's node is on top of the stack.
     @Test func unplug() throws {
-        let model = try ListModel(layout: layout, bootMemory: boot, history: [.plug(plugged), .unplug(plugged)])
+        let model = try ListModel(layout: layout, bootMemory: boot, history: [.add(plugged), .remove(plugged)])
         #expect(model.entries == (0..<16).reversed().map { Self.entry(window: $0, node: $0) })
         #expect(
             model.freed.map(\.offset) == [
@@ -51,7 +51,7 @@ struct ListModelTests {
     /// The lowest window takes the node of the highest: the newest entry, window 31, stands at 16 × 24.
     @Test func replug() throws {
         let model = try ListModel(
-            layout: layout, bootMemory: boot, history: [.plug(plugged), .unplug(plugged), .plug(plugged)])
+            layout: layout, bootMemory: boot, history: [.add(plugged), .remove(plugged), .add(plugged)])
         #expect(
             model.entries.prefix(16).map(\.place.offset) == [
                 384, 408, 432, 456, 480, 504, 528, 552, 576, 600, 624, 648, 672, 696, 720, 744,
@@ -62,15 +62,15 @@ struct ListModelTests {
         // The same again: the stack is popped and pushed in the same order, so that the nodes change places back.
         let again = try ListModel(
             layout: layout, bootMemory: boot,
-            history: [.plug(plugged), .unplug(plugged), .plug(plugged), .unplug(plugged), .plug(plugged)])
-        #expect(again == (try ListModel(layout: layout, bootMemory: boot, history: [.plug(plugged)])))
+            history: [.add(plugged), .remove(plugged), .add(plugged), .remove(plugged), .add(plugged)])
+        #expect(again == (try ListModel(layout: layout, bootMemory: boot, history: [.add(plugged)])))
     }
 
     /// More than is free: freed nodes first, then the page's next fresh one.
     @Test func replugOfMore() throws {
         let model = try ListModel(
             layout: layout, bootMemory: boot,
-            history: [.plug(plugged), .unplug(plugged), .plug(gibibyte..<3 * gibibyte)])
+            history: [.add(plugged), .remove(plugged), .add(gibibyte..<3 * gibibyte)])
         #expect(model.entries.count == 48)
         #expect(model.entries[0] == Self.entry(window: 47, node: 47))
         #expect(model.entries[15] == Self.entry(window: 32, node: 32))
@@ -104,7 +104,7 @@ struct ListModelTests {
         let layout = try EmulatedLayout(
             rules: guest.rules, pageByteCount: guest.page, vmemmapPageByteCount: guest.vmemmapPage)
         let plug = guest.plug.lowerBound * gibibyte..<guest.plug.upperBound * gibibyte
-        let histories: [[ListModel.Step]] = [[], [.plug(plug)], [.plug(plug), .unplug(plug)]]
+        let histories: [[ListModel.Step]] = [[], [.add(plug)], [.add(plug), .remove(plug)]]
         let counts = try histories.map {
             try ListModel(layout: layout, bootMemory: [0..<guest.boot * gibibyte], history: $0).entries.count
         }
@@ -114,7 +114,7 @@ struct ListModelTests {
     /// 4K hash, 1 GiB unplugged: 4096 free nodes, and 24 of the 49 pages without an entry.
     @Test func emptyPagesAreKept() throws {
         let layout = try EmulatedLayout(rules: .hash, pageByteCount: 4096)
-        let model = try ListModel(layout: layout, bootMemory: boot, history: [.plug(plugged), .unplug(plugged)])
+        let model = try ListModel(layout: layout, bootMemory: boot, history: [.add(plugged), .remove(plugged)])
         #expect(model.nodePageCount == 49)
         #expect(model.freed.count == 4096)
         #expect(model.entriesPerPage.count { $0 == 0 } == 24)
@@ -128,9 +128,10 @@ struct ListModelTests {
                 return nil
             } catch { return error }
         }
-        #expect(error([.unplug(plugged)]) == .notPresent(plugged))
-        #expect(error([.plug(plugged), .plug(plugged)]) == .overlaps(plugged))
-        let odd = gibibyte..<gibibyte + 16 << 20
-        #expect(error([.plug(odd)]) == .unaligned(odd, unit: 256 << 20))
+        let block = gibibyte..<gibibyte + 256 << 20
+        #expect(error([.remove(plugged)]) == .notPresent(block))
+        #expect(error([.add(plugged), .add(plugged)]) == .overlaps(block))
+        let odd = gibibyte..<gibibyte + 8 << 20
+        #expect(error([.add(odd)]) == .unaligned(odd, unit: 16 << 20))
     }
 }

@@ -43,7 +43,7 @@ struct ListPropertyTests {
 
     /// Replays a sequence; the first thing that is wrong, or nil.
     private static func violation(_ steps: [Step]) -> String? {
-        var list = VmemmapList(store: EmulatedKernel(pageByteCount: pageByteCount))
+        var list = VmemmapList(store: EmulatedKernel(pageByteCount: pageByteCount, blockPool: nil))
         var expected = Expectation()
         for (index, step) in steps.enumerated() {
             let problem = apply(step, number: UInt64(index), to: &list, &expected) ?? check(list, expected)

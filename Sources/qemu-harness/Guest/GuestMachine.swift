@@ -28,6 +28,7 @@ actor GuestMachine {
     /// Boot RAM and DIMMs.
     private(set) var memory = GuestRAM([])
     private var feed: EventFeed?
+    private var historyKeeper: HistoryKeeper?
     /// The LMBs of which the guest said that they were added and not removed since.
     private var addedLMBs: Set<UInt64> = []
     private var failedAddCount = 0
@@ -128,6 +129,8 @@ actor GuestMachine {
         try heard.check(against: kernel.layout, regionByteCount: configuration.sharedRegionByteCount)
         hello = heard
         self.kernel = kernel
+        historyKeeper = HistoryKeeper(
+            bootMemory: memory.regions.map(MemoryRange.init), layout: kernel.layout, hello: heard)
         try openRegion(kernel: kernel)
     }
 
@@ -249,6 +252,7 @@ actor GuestMachine {
             fields["ring_seq"] = "\(ringRecord.sequence)"
             fields["guest_us"] = "\(ringRecord.microseconds)"
             try record.append(kind, fields)
+            historyKeeper?.take(event)
             switch event {
             case .lmbAdded(let base, _): addedLMBs.insert(base)
             case .lmbRemoved(let base): addedLMBs.remove(base)
@@ -257,8 +261,12 @@ actor GuestMachine {
             default: break
             }
         }
+        historyKeeper?.takeMissed(count: feed.missedCount)
         self.feed = feed
     }
+
+    /// What is known of the guest's memory since it booted; nil until the guest is up.
+    var history: HotplugHistory? { historyKeeper?.history }
 
     // MARK: - Memory
 
@@ -373,4 +381,11 @@ actor GuestMachine {
     }
 
     private static let lmbStride = Int(GuestConfiguration.lmbByteCount)
+}
+
+extension MemoryRange {
+    /// What libvirt says of a piece of memory.
+    init(_ region: GuestRAM.Region) {
+        self.init(name: region.name, base: region.base.rawValue, byteCount: region.file.words.byteCount)
+    }
 }

@@ -34,7 +34,7 @@ struct MirrorReader {
     private func origin(ofNodeAt offset: UInt64) throws -> EntryProvenance? {
         guard let slot = region.layout.slot(ofNodeAt: offset) else { return nil }
         let word = try region.word(at: region.layout.originsOffset + slot * 8)
-        switch Provenance(rawValue: word & 0xff) {
+        switch EntryOrigin(word: word)?.provenance {
         case .seeded: return .seeded
         case .observed: return .observed
         case .healed: return .healed

@@ -84,15 +84,13 @@ struct SnapshotTaker {
         let (report, reportProblem) = Self.report(in: region)
         return Snapshot(
             kernel: facts,
-            memory: memory.regions.map {
-                MemoryRange(name: $0.name, base: $0.base.rawValue, byteCount: $0.file.words.byteCount)
-            },
+            memory: memory.regions.map(MemoryRange.init),
             sections: sections.map {
                 PresentSection(number: $0.number, vmemmapBase: $0.vmemmapBase, isOnline: $0.isOnline)
             },
             kernelList: WalkedList(list), peakEntryCount: max(peakEntryCount, list.nodes.count), mirror: mirror,
             report: report, reportProblem: reportProblem,
-            translations: try await translations(list, facts: facts))
+            translations: try await translations(list, facts: facts), history: await machine.history)
     }
 
     /// The guest's report, or why the region holds none.

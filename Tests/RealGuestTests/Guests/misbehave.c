@@ -113,7 +113,8 @@ int main(void) {
     }
     if (strcmp(mode, "odd-page") == 0) {
         say("0 hello protocol=0x1 release=x page=0xffffffffffffffff mmu=0x1 vmemmap-base=0xffffffffffffffff "
-            "vmemmap-shift=0xffffffffffffffff vmcoreinfo=0xffffffffffffffff source=0x2 region=0xffffffffffffffff\n");
+            "vmemmap-shift=0xffffffffffffffff vmcoreinfo=0xffffffffffffffff source=0x2 tried=dynamic-debug "
+            "region=0xffffffffffffffff\n");
         hang();
     }
     if (strcmp(mode, "odd-mmu") == 0) {

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a radix kernel's own page tables (`init_mm.pgd`, `swapper_pg_dir`) map in a range of kernel addresses.
+///
+/// Four levels from the root: 13, 9, 9, and 9 index bits on 4 KiB base pages or 5 on 64 KiB ones (radix-4k.h and
+/// radix-64k.h in arch/powerpc/include/asm/book3s/64). The entries' format is the Power ISA's (Book III, radix page
+/// directory and page table entries); they are big-endian in memory whatever the kernel's byte order.
+///
+/// The tables are a guest's and may say anything. Depth is fixed and only entries for the range are read, so a walk
+/// costs at most one read for each base page in the range, wherever the tables lead.
+public struct RadixWalk: Equatable, Sendable {
+    /// An entry that maps memory.
+    public struct Leaf: Equatable, Sendable {
+        /// Where the entry stands.
+        public let entryAddress: PhysicalAddress
+        /// The first effective address that it maps, a multiple of `byteCount`.
+        public let virtAddr: UInt64
+        /// The physical address in the entry, its real page number in bytes. In a sound table a multiple of `byteCount`.
+        public let phys: UInt64
+        /// How much it maps: a base page, 2 MiB or 1 GiB.
+        public let byteCount: UInt64
+
+        /// Describes a leaf.
+        public init(entryAddress: PhysicalAddress, virtAddr: UInt64, phys: UInt64, byteCount: UInt64) {
+            self.entryAddress = entryAddress
+            self.virtAddr = virtAddr
+            self.phys = phys
+            self.byteCount = byteCount
+        }
+    }
+
+    /// An entry that leads nowhere: what it maps is not known.
+    public struct Fault: Equatable, Sendable {
+        /// Where the entry stands.
+        public let entryAddress: PhysicalAddress
+        /// The first effective address that it is for.
+        public let virtAddr: UInt64
+        /// What is wrong.
+        public let reason: Reason
+
+        /// Describes a fault.
+        public init(entryAddress: PhysicalAddress, virtAddr: UInt64, reason: Reason) {
+            self.entryAddress = entryAddress
+            self.virtAddr = virtAddr
+            self.reason = reason
+        }
+    }
+
+    /// What can be wrong with an entry.
+    public enum Reason: Equatable, Sendable {
+        /// The entry itself cannot be read: its table lies outside memory.
+        case unreadable
+        /// It leads to a table of another size than the kernel uses there (NLS); the word is the entry's.
+        case tableSize(word: UInt64)
+        /// It leads to a table that is not aligned to its size; the word is the entry's.
+        case tableAlignment(word: UInt64)
+        /// It maps memory where only a table can follow, in the root; the word is the entry's.
+        case leafInRoot(word: UInt64)
+        /// It leads to a table where no table can follow; the word is the entry's.
+        case tableBelowLastLevel(word: UInt64)
+    }
+
+    /// What is mapped, ascending by virtual address.
+    public private(set) var leaves: [Leaf] = []
+    /// What is wrong with the tables, ascending by virtual address.
+    public private(set) var faults: [Fault] = []
+
+    /// The effective addresses that the root can map for the kernel: quadrant 3, 52 bits of it.
+    public static let mappableRange: Range<UInt64> = 0xc000_0000_0000_0000..<0xc010_0000_0000_0000
+
+    /// The bytes of the root, which are its alignment as well: 8192 entries (`RADIX_PGD_INDEX_SIZE`).
+    public static let rootByteCount: UInt64 = 1 << 16
+
+    /// Walks the tables.
+    ///
+    /// - Parameters:
+    ///   - root: where the root table stands, as `swapper_pg_dir` says.
+    ///   - range: the effective addresses to look at. Outside ``mappableRange`` nothing is ever mapped.
+    ///   - pageByteCount: the kernel's page size, 4096 or 65536.
+    ///   - memory: the guest's physical memory.
+    public init(
+        root: PhysicalAddress, range: Range<UInt64>, pageByteCount: UInt64, in memory: borrowing some PhysicalMemory
+    ) {
+        let levels: [4 of Level] =
+            pageByteCount == 4096
+            ? [.init(39, 13), .init(30, 9), .init(21, 9), .init(12, 9)]
+            : [.init(39, 13), .init(30, 9), .init(21, 9), .init(16, 5)]
+        walk(table: root, level: 0, of: levels, range: range.clamped(to: Self.mappableRange), in: memory)
+    }
+
+    private struct Level {
+        /// log2 of the bytes that an entry is for.
+        let shift: UInt64
+        /// log2 of the number of entries.
+        let indexSize: UInt64
+
+        init(_ shift: UInt64, _ indexSize: UInt64) {
+            self.shift = shift
+            self.indexSize = indexSize
+        }
+    }
+
+    private mutating func walk(
+        table: PhysicalAddress, level: Int, of levels: [4 of Level], range: Range<UInt64>,
+        in memory: borrowing some PhysicalMemory
+    ) {
+        let current = levels[level]
+        let byteCount: UInt64 = 1 << current.shift
+        var virtAddr = range.lowerBound.alignedDown(to: byteCount)
+        while virtAddr < range.upperBound {
+            let index = virtAddr >> current.shift & (1 << current.indexSize - 1)
+            let entryAddress = PhysicalAddress(table.rawValue &+ index * 8)
+            func fault(_ reason: Reason) {
+                faults.append(Fault(entryAddress: entryAddress, virtAddr: virtAddr, reason: reason))
+            }
+            switch Entry(at: entryAddress, in: memory) {
+            case .unreadable:
+                // The rest of the table is the same table: one fault tells it.
+                fault(.unreadable)
+                return
+            case .empty:
+                break
+            case .leaf(let word, let phys):
+                if level == 0 {
+                    fault(.leafInRoot(word: word))
+                } else {
+                    leaves.append(
+                        Leaf(entryAddress: entryAddress, virtAddr: virtAddr, phys: phys, byteCount: byteCount))
+                }
+            case .table(let word, let next, let indexSize):
+                if level == 3 {
+                    fault(.tableBelowLastLevel(word: word))
+                } else if indexSize != levels[level + 1].indexSize {
+                    fault(.tableSize(word: word))
+                } else if next.rawValue % (8 << indexSize) != 0 {
+                    fault(.tableAlignment(word: word))
+                } else {
+                    walk(
+                        table: next, level: level + 1, of: levels,
+                        range: range.clamped(to: virtAddr..<virtAddr + byteCount), in: memory)
+                }
+            }
+            virtAddr += byteCount
+        }
+    }
+
+    /// One entry's meaning.
+    private enum Entry {
+        case unreadable
+        /// Not valid: nothing is mapped.
+        case empty
+        /// A page table entry, with its real page number.
+        case leaf(word: UInt64, phys: UInt64)
+        /// A page directory entry, with next level base and size.
+        case table(word: UInt64, base: PhysicalAddress, indexSize: UInt64)
+
+        init(at address: PhysicalAddress, in memory: borrowing some PhysicalMemory) {
+            let word: UInt64
+            do throws(MemoryAccessError) {
+                word = ByteOrder.big.value(ofStored: try memory.storedWord(at: address))
+            } catch {
+                self = .unreadable
+                return
+            }
+            // Bit 0 of the word is V, bit 1 L; RPN is bits 7 to 51, NLB 4 to 55, NLS 59 to 63.
+            if word & 0x8000_0000_0000_0000 == 0 {
+                self = .empty
+            } else if word & 0x4000_0000_0000_0000 != 0 {
+                self = .leaf(word: word, phys: word & 0x01ff_ffff_ffff_f000)
+            } else {
+                self = .table(
+                    word: word, base: PhysicalAddress(word & 0x0fff_ffff_ffff_ff00), indexSize: word & 0x1f)
+            }
+        }
+    }
+}

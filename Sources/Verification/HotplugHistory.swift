@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What is known of a guest's memory since it booted, and what the model predicts from.
+///
+/// It comes from what was asked of the machine and from the calls that the guest was seen to make, and not from the
+/// kernel's list: what the model says is worth something because of that.
+public struct HotplugHistory: Codable, Equatable, Sendable {
+    /// Sections that came or went, ascending, with nothing between them.
+    public struct Step: Codable, Equatable, Sendable {
+        /// Which of the two.
+        public enum Change: String, Codable, Sendable {
+            /// `vmemmap_populate` was called for each.
+            case added
+            /// `vmemmap_free` was called for each.
+            case removed
+        }
+
+        /// Which way.
+        public var change: Change
+        /// Guest physical address.
+        @Hex public var base: UInt64
+        /// Size in bytes.
+        public var byteCount: UInt64
+        /// Whether the memory brought its own memory map (`memmap_on_memory`: the call had an altmap).
+        public var hasAltmap: Bool
+
+        /// Describes a step.
+        public init(change: Change, base: UInt64, byteCount: UInt64, hasAltmap: Bool = false) {
+            self.change = change
+            self.base = base
+            self.byteCount = byteCount
+            self.hasAltmap = hasAltmap
+        }
+    }
+
+    /// The memory that the kernel found when it booted.
+    public var bootMemory: [MemoryRange]
+    /// What happened since, in order.
+    public private(set) var steps: [Step] = []
+    /// Why something is missing in ``steps``; nil when nothing is.
+    public private(set) var gap: String?
+
+    /// A guest that has just booted.
+    public init(bootMemory: [MemoryRange]) {
+        self.bootMemory = bootMemory
+    }
+
+    /// Notes that memory came or went.
+    public mutating func note(_ change: Step.Change, _ range: Range<UInt64>, hasAltmap: Bool = false) {
+        let byteCount = range.upperBound - range.lowerBound
+        if let last = steps.last, last.change == change, last.hasAltmap == hasAltmap,
+            last.base &+ last.byteCount == range.lowerBound
+        {
+            steps[steps.count - 1].byteCount += byteCount
+        } else {
+            steps.append(Step(change: change, base: range.lowerBound, byteCount: byteCount, hasAltmap: hasAltmap))
+        }
+    }
+
+    /// Notes that something happened which the steps do not tell. The first reason stays.
+    public mutating func noteGap(_ reason: String) {
+        gap = gap ?? reason
+    }
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+public import VmemmapPopulate
+
+extension Snapshot {
+    /// How this kernel keeps book, from what it shows.
+    ///
+    /// A radix kernel that keeps no list leaves `mmu_vmemmap_psize` at its first value, 4 KiB; one that keeps a list sets
+    /// it. Where a 4K kernel has both, the list says: once it had an entry, it is kept.
+    public var rules: PopulateRules {
+        guard kernel.mmu == .radix else { return .hash }
+        let isPageSizeSet = kernel.vmemmapPageShift.map { $0 != 12 } ?? false
+        return isPageSizeSet || peakEntryCount > 0 ? .radixList : .radixTables
+    }
+}
+
+/// The kernel's list against what the emulator makes of the guest's history.
+struct ModelChecks {
+    /// What there is to compare.
+    enum Prediction {
+        /// The model.
+        case model(ListModel)
+        /// No model, and why.
+        case none(String)
+        /// No kernel can have this history, and why.
+        case impossible(String)
+    }
+
+    let prediction: Prediction
+    /// How many entries are where the model has them.
+    private(set) var agreeingCount = 0
+    private(set) var findings: [Finding] = []
+
+    /// The most windows that are predicted: 1 TiB of the densest memory map. A snapshot can ask for any number.
+    static let windowLimit: UInt64 = 4 << 20
+
+    init(snapshot: Snapshot) {
+        prediction = Self.prediction(for: snapshot)
+        switch prediction {
+        case .none: break
+        case .impossible(let reason):
+            findings = [
+                Finding(.model, .history, "the guest's own events tell of a history that no kernel can have: \(reason)")
+            ]
+        case .model(let model): compare(model.entries, snapshot)
+        }
+    }
+
+    private static func prediction(for snapshot: Snapshot) -> Prediction {
+        let kernel = snapshot.kernel
+        guard let history = snapshot.history else { return .none("the record tells nothing of the guest's history") }
+        if let gap = history.gap { return .none("\(gap), so that the guest's history is not known") }
+        guard kernel.mmu != .unknown else { return .none("the guest does not say which MMU it uses") }
+        guard 1 << kernel.sectionSizeBits == EmulatedLayout.sectionByteCount else {
+            return .none("no rules are known for sections of \(UInt64(1) << kernel.sectionSizeBits) bytes")
+        }
+        let rules = snapshot.rules
+        guard rules == .radixTables || kernel.vmemmapPageShift != nil else {
+            return .none("the kernel's vmemmap page size cannot be read")
+        }
+        let layout: EmulatedLayout
+        do throws(EmulatedLayout.Impossible) {
+            layout = try EmulatedLayout(
+                rules: rules, pageByteCount: kernel.pageByteCount,
+                vmemmapPageByteCount: rules == .radixTables ? nil : kernel.vmemmapPageShift.map { 1 << $0 },
+                structPageByteCount: kernel.structPageByteCount, vmemmapBase: kernel.vmemmapBase)
+        } catch {
+            return .none("no rules are known for such a kernel: \(error)")
+        }
+        guard windowCount(of: history, layout.geometry) <= windowLimit else {
+            return .none("the history has more than \(windowLimit) windows")
+        }
+        do throws(HotplugError) {
+            return .model(
+                try ListModel(
+                    layout: layout, bootMemory: history.bootMemory.map(\.range),
+                    history: history.steps.map {
+                        let range = $0.base..<$0.base + $0.byteCount
+                        return $0.change == .added ? .add(range, memmapOnMemory: $0.hasAltmap) : .remove(range)
+                    }))
+        } catch {
+            return .impossible(reason(error))
+        }
+    }
+
+    /// At most so many windows are populated in a history.
+    private static func windowCount(of history: HotplugHistory, _ geometry: MemoryMapGeometry) -> UInt64 {
+        let smallestWindow = min(geometry.vmemmapPageByteCount, geometry.pageByteCount)
+        let described = smallestWindow / geometry.structPageByteCount * geometry.pageByteCount
+        let sizes = history.bootMemory.map(\.byteCount) + history.steps.map(\.byteCount)
+        return sizes.reduce(0) { $0 &+ $1 / described &+ 1 }
+    }
+
+    private static func reason(_ error: HotplugError) -> String {
+        func text(_ range: Range<UInt64>) -> String {
+            "memory from \(range.lowerBound.hexadecimal) to \(range.upperBound.hexadecimal)"
+        }
+        return switch error {
+        case .unaligned(let range, _): "\(text(range)) is not made of whole sections"
+        case .outOfReach(let range, let end): "\(text(range)) reaches past \(end.hexadecimal), where memory ends"
+        case .overlaps(let range): "\(text(range)) was added, and was there already"
+        case .notPresent(let range), .busy(let range): "\(text(range)) was removed, and was not there"
+        case .tooSmallForVmemmapPages: "vmemmap pages of 16 MiB with less than 1 GiB at boot"
+        case .populate(let failure): "its memory map cannot be populated (\(failure))"
+        }
+    }
+
+    private mutating func compare(_ predicted: [ListModel.Entry], _ snapshot: Snapshot) {
+        let actual = snapshot.kernelList.entries
+        let virtAddrs = Set(actual.map(\.virtAddr))
+        let predictedVirtAddrs = Set(predicted.map(\.virtAddr))
+        for entry in actual where !predictedVirtAddrs.contains(entry.virtAddr) {
+            findings.append(
+                Finding(
+                    .model, .missingEntry,
+                    "virt \(entry.virtAddr.hexadecimal) → phys \(entry.phys.hexadecimal) is on the kernel's list, and "
+                        + "nothing in the guest's history puts it there"))
+        }
+        for entry in predicted where !virtAddrs.contains(entry.virtAddr) {
+            findings.append(
+                Finding(
+                    .model, .extraEntry,
+                    "virt \(entry.virtAddr.hexadecimal) belongs on the kernel's list by the guest's history, and is not "
+                        + "there"))
+        }
+        guard findings.isEmpty else { return }
+        if let index = zip(actual, predicted).enumerated().first(where: { $1.0.virtAddr != $1.1.virtAddr })?.offset {
+            findings.append(
+                Finding(
+                    .model, .order,
+                    "the kernel's list has virt \(actual[index].virtAddr.hexadecimal) as its number \(index + 1), and "
+                        + "its history puts virt \(predicted[index].virtAddr.hexadecimal) there"))
+        }
+        comparePlaces(actual, Dictionary(predicted.map { ($0.virtAddr, $0.place) }) { first, _ in first }, snapshot)
+    }
+
+    /// Which page of memory the kernel took for nodes is its own affair; which entries share one is not.
+    private mutating func comparePlaces(
+        _ actual: [ListEntry], _ predicted: [UInt64: ListModel.Place], _ snapshot: Snapshot
+    ) {
+        var pages: [UInt64: UInt64] = [:]
+        var ordinals: [UInt64: UInt64] = [:]
+        for entry in actual {
+            guard let place = predicted[entry.virtAddr] else { continue }
+            let (page, offset) = entry.node.quotientAndRemainder(dividingBy: snapshot.kernel.pageByteCount)
+            let knownPage = pages[place.page] ?? page
+            let knownOrdinal = ordinals[page] ?? place.page
+            pages[place.page] = knownPage
+            ordinals[page] = knownOrdinal
+            if offset == place.offset, knownPage == page, knownOrdinal == place.page {
+                agreeingCount += 1
+                continue
+            }
+            let expectedPage =
+                knownPage == page && knownOrdinal == place.page
+                ? "" : " of the node page at \((knownPage &* snapshot.kernel.pageByteCount).hexadecimal)"
+            findings.append(
+                Finding(
+                    .model, .otherNode,
+                    "virt \(entry.virtAddr.hexadecimal) is in node \(entry.node.hexadecimal), and its history puts it at "
+                        + "offset \(place.offset.hexadecimal)\(expectedPage)"))
+        }
+    }
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import GuestMemory
+import TestSupport
+import Testing
+import Verification
+
+@testable import qemu_harness
+
+private let gibibyte: UInt64 = 1 << 30
+private let vmemmap: UInt64 = 0xc00c_0000_0000_0000
+/// 64 KiB pages, 64 bytes for each: 16 KiB describe a section of 16 MiB.
+private let mapByteCount: UInt64 = 16 << 10
+
+@Suite struct HistoryKeeperTests {
+    private static let boot = [MemoryRange(name: "boot", base: 0, byteCount: gibibyte)]
+
+    private static func keeper(source: EventSource = .dynamicDebug) throws -> HistoryKeeper {
+        let hello = try Hello(ControlLine.hello.without("source").with("source", source.rawValue))
+        return HistoryKeeper(bootMemory: boot, layout: try KernelLayout(SampleVmcoreinfo().parsed), hello: hello)
+    }
+
+    private static func map(of section: UInt64) -> Range<UInt64> {
+        vmemmap + section * mapByteCount..<vmemmap + (section + 1) * mapByteCount
+    }
+
+    @Test func callsBecomeSections() throws {
+        var keeper = try Self.keeper()
+        for section in 64..<128 as Range<UInt64> {
+            let map = Self.map(of: section)
+            keeper.take(.populateCalled(start: map.lowerBound, end: map.upperBound, node: 0))
+        }
+        // As 6.1 prints it: the start is that of the vmemmap page.
+        let last = Self.map(of: 127)
+        keeper.take(.freeCalled(start: last.upperBound - 65536, end: last.upperBound))
+        // The log says it again, LMB by LMB.
+        keeper.take(.lmbAdded(base: gibibyte, drcIndex: 0x8000_0004))
+        keeper.take(.lmbRemoved(base: gibibyte))
+        keeper.take(.hotplugFailed(.remove))
+        #expect(keeper.history.bootMemory == Self.boot)
+        let steps: [HotplugHistory.Step] = [
+            .init(change: .added, base: gibibyte, byteCount: gibibyte),
+            .init(change: .removed, base: 127 << 24, byteCount: 16 << 20),
+        ]
+        #expect(keeper.history.steps == steps)
+        #expect(keeper.history.gap == nil)
+    }
+
+    @Test func withoutCallsTheLogSaysIt() throws {
+        var keeper = try Self.keeper(source: .snapshots)
+        for index in 0..<4 as Range<UInt64> {
+            keeper.take(.lmbAdded(base: gibibyte + index * 256 << 20, drcIndex: 0x8000_0004 + index))
+        }
+        keeper.take(.lmbRemoved(base: gibibyte + 256 << 20))
+        let steps: [HotplugHistory.Step] = [
+            .init(change: .added, base: gibibyte, byteCount: gibibyte),
+            .init(change: .removed, base: gibibyte + 256 << 20, byteCount: 256 << 20),
+        ]
+        #expect(keeper.history.steps == steps)
+        #expect(keeper.history.gap == nil)
+        keeper.take(.hotplugFailed(.add))
+        #expect(keeper.history.gap?.contains("hot-plug failed") == true)
+    }
+
+    @Test(
+        arguments: [
+            (.lost(recordCount: 3), "lost 3 events"), (.mappingFailed(errno: 12), "mapping failed"),
+            (.populateCalled(start: 8, end: 16, node: 0), "0x8 to 0x10"),
+            (.populateCalled(start: vmemmap + mapByteCount, end: vmemmap, node: 0), "is none"),
+            (.freeCalled(start: .max, end: .max), "is none"),
+        ] as [(AgentEvent, String)])
+    func gaps(event: AgentEvent, reason: String) throws {
+        var keeper = try Self.keeper()
+        keeper.take(event)
+        let gap = try #require(keeper.history.gap)
+        #expect(gap.contains(reason), "\(gap)")
+        #expect(keeper.history.steps.isEmpty)
+    }
+
+    @Test func whatTheRingLostIsAGap() throws {
+        var keeper = try Self.keeper()
+        keeper.takeMissed(count: 0)
+        #expect(keeper.history.gap == nil)
+        keeper.takeMissed(count: 2)
+        #expect(keeper.history.gap?.hasPrefix("2 events") == true)
+    }
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Testing
+import Verification
+import VmemmapPopulate
+
+private let gibibyte: UInt64 = 1 << 30
+
+/// The kernel's list against what the emulator makes of the guest's history.
+@Suite struct ModelFindingTests {
+    /// Each changes the kernel's list or what is known of its past, and the findings of the model alone are looked at:
+    /// other witnesses contradict most of these lists too.
+    static let changes: [Change] = [
+        Change("an entry is missing", ["model-extra-entry"]) { $0.kernelList.entries.remove(at: 3) },
+        Change("an entry too many", ["model-missing-entry"]) {
+            $0.peakEntryCount = 33
+            $0.kernelList.entries.append(
+                ListEntry(node: GoodSnapshot.nodePage + 0x300, list: 0, phys: 0, virtAddr: 0xc00c_0000_1000_0000))
+        },
+        Change("another window", ["model-missing-entry", "model-extra-entry"]) {
+            $0.kernelList.entries[3].virtAddr = 0xc00c_0000_1000_0000
+        },
+        Change("another order", ["model-order"]) { snapshot in
+            // The nodes stay where they are, with their windows: only the links differ.
+            snapshot.kernelList.entries.swapAt(3, 4)
+        },
+        Change("two windows in each other's node", ["model-order", "model-other-node", "model-other-node"]) {
+            let window = $0.kernelList.entries[3].virtAddr
+            $0.kernelList.entries[3].virtAddr = $0.kernelList.entries[4].virtAddr
+            $0.kernelList.entries[4].virtAddr = window
+        },
+        Change("a node in a page of its own", ["model-other-node"]) { $0.kernelList.entries[3].node += 65536 },
+        Change("a node at another offset", ["model-other-node"]) { $0.kernelList.entries[3].node += 24 * 100 },
+        Change("all nodes in another page", []) { snapshot in
+            for index in snapshot.kernelList.entries.indices { snapshot.kernelList.entries[index].node += 1 << 20 }
+        },
+        Change(
+            "a radix kernel that keeps a list has none", .init(repeating: "model-extra-entry", count: 3),
+            of: GoodSnapshot.radix
+        ) {
+            $0.kernelList = WalkedList(head: 0, entries: [], end: .terminated, endLink: 0)
+        },
+        Change("memory that was never plugged", .init(repeating: "model-missing-entry", count: 16)) {
+            $0.history = HotplugHistory(bootMemory: [MemoryRange(name: "boot", base: 0, byteCount: gibibyte)])
+        },
+        Change("memory that was plugged twice", ["model-history"]) {
+            $0.history?.note(.added, gibibyte..<2 * gibibyte)
+        },
+        Change("memory that went and was never there", ["model-history"]) {
+            $0.history?.note(.removed, 8 * gibibyte..<9 * gibibyte)
+        },
+        Change("half a section", ["model-history"]) { $0.history?.note(.added, 8 * gibibyte..<8 * gibibyte + 8 << 20) },
+    ]
+
+    @Test(arguments: changes) func findsExactly(change: Change) throws {
+        let verdict = try Verifier.verdict(on: change.snapshot())
+        #expect(verdict.findings.map(\.name).filter { $0.hasPrefix("model-") } == change.names)
+        let statement = try #require(verdict.witnesses.first { $0.witness == .model })
+        #expect(statement.standing == (change.names.isEmpty ? .agrees : .contradicts))
+    }
+
+    /// Unplugged and plugged again: the windows are the same, and their nodes come off the stack of freed ones.
+    @Test func aReplugTakesTheNodesInReverse() throws {
+        var snapshot = GoodSnapshot.hash()
+        snapshot.history?.note(.removed, gibibyte..<2 * gibibyte)
+        snapshot.history?.note(.added, gibibyte..<2 * gibibyte)
+        #expect(
+            try Verifier.verdict(on: snapshot).findings.map(\.name) == .init(repeating: "model-other-node", count: 16))
+        let nodes = snapshot.kernelList.entries.prefix(16).map(\.node)
+        for (index, node) in nodes.reversed().enumerated() { snapshot.kernelList.entries[index].node = node }
+        let statement = try #require(Verifier.verdict(on: snapshot).witnesses.first { $0.witness == .model })
+        #expect(statement.standing == .agrees)
+        #expect(statement.agreeingCount == 32)
+    }
+
+    /// Whatever keeps the model from predicting is said, and is no finding.
+    static let obstacles: [Change] = [
+        Change("events were lost", []) { $0.history?.noteGap("the agent lost 3 events") },
+        Change("no known MMU", []) { $0.kernel.mmu = .unknown },
+        Change("no page size", []) { $0.kernel.vmemmapPageShift = nil },
+        Change("pages that no hash kernel takes", []) { $0.kernel.vmemmapPageShift = 21 },
+        Change("more memory than is worth it", []) {
+            $0.history?.bootMemory = [MemoryRange(name: "boot", base: 0, byteCount: 1 << 50)]
+        },
+    ]
+
+    @Test(arguments: obstacles) func cannotSay(change: Change) throws {
+        let verdict = try Verifier.verdict(on: change.snapshot())
+        let statement = try #require(verdict.witnesses.first { $0.witness == .model })
+        #expect(statement.standing == .cannotSay)
+        #expect(statement.agreeingCount == 0)
+        #expect(statement.unsaidCount == 32)
+        #expect(!verdict.findings.contains { $0.subject == .model })
+    }
+
+    @Test func aGapKeepsItsFirstReason() {
+        var history = HotplugHistory(bootMemory: [])
+        history.noteGap("first")
+        history.noteGap("second")
+        #expect(history.gap == "first")
+    }
+
+    /// What follows one another is one step, so that a plug of many sections is as short as one of few.
+    @Test func stepsAreMerged() {
+        var history = HotplugHistory(bootMemory: [])
+        for section in 64..<128 as Range<UInt64> { history.note(.added, section << 24..<(section + 1) << 24) }
+        history.note(.removed, 64 << 24..<65 << 24)
+        history.note(.added, 64 << 24..<65 << 24)
+        history.note(.added, 256 << 24..<257 << 24, hasAltmap: true)
+        history.note(.added, 257 << 24..<258 << 24)
+        let steps: [HotplugHistory.Step] = [
+            .init(change: .added, base: gibibyte, byteCount: gibibyte),
+            .init(change: .removed, base: gibibyte, byteCount: 16 << 20),
+            .init(change: .added, base: gibibyte, byteCount: 16 << 20),
+            .init(change: .added, base: 256 << 24, byteCount: 16 << 20, hasAltmap: true),
+            .init(change: .added, base: 257 << 24, byteCount: 16 << 20),
+        ]
+        #expect(history.steps == steps)
+    }
+
+    /// How a kernel keeps book follows from what it shows.
+    @Test(
+        arguments: [
+            (.hash, 16, 0, .hash), (.radix, 21, 0, .radixList), (.radix, 16, 0, .radixList),
+            (.radix, 12, 0, .radixTables),
+            (.radix, nil, 0, .radixTables), (.radix, 12, 1, .radixList),
+        ] as [(MMU, UInt64?, Int, PopulateRules)])
+    func rules(mmu: MMU, shift: UInt64?, peak: Int, rules: PopulateRules) {
+        var snapshot = GoodSnapshot.emptyRadix()
+        snapshot.kernel.mmu = mmu
+        snapshot.kernel.vmemmapPageShift = shift
+        snapshot.peakEntryCount = peak
+        #expect(snapshot.rules == rules)
+    }
+}
