@@ -51,7 +51,8 @@ public struct SourceTrial: Equatable, Sendable {
         guard text.last != 0x3a else { return nil }
         var rest = text
         let name = rest.takeField(until: 0x3a)
-        guard let source = [EventSource.kprobes, .dynamicDebug, .snapshots].first(where: { name.equals(Self.name($0)) })
+        guard
+            let source = [EventSource.kprobes, .dynamicDebug, .snapshots].first(where: { name.equals(Self.name($0)) })
         else { return nil }
         self.source = source
         var refusals: [Refusal] = []

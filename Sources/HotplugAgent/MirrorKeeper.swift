@@ -212,7 +212,8 @@ final class MirrorKeeper<System: AgentSystem> {
                 microseconds: mapping.microseconds)
         }
         for block in call.unusedBlocks {
-            try mirror.publish(.blockUnused(phys: LinearMap.physical(block)?.rawValue ?? block), microseconds: microseconds)
+            try mirror.publish(
+                .blockUnused(phys: LinearMap.physical(block)?.rawValue ?? block), microseconds: microseconds)
         }
         if call.errno != 0 { try mirror.publish(.populateFailed(errno: call.errno), microseconds: microseconds) }
     }

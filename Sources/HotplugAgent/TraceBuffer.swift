@@ -36,7 +36,7 @@ enum TraceBuffer {
         return 0
     }
 
-    /// The size of each processor's ring in KiB; nil when the command line says something that is no size.
+    /// The size of each processor's ring.
     ///
     /// One plug may bring all the memory that the machine can have, from one processor, while nobody reads. The harness
     /// has made the shared region for as many blocks. All rings together take up to 1/32 of the memory that is there.
@@ -46,6 +46,7 @@ enum TraceBuffer {
     ///   - blockCapacity: how many blocks the mirror has room for.
     ///   - memoryByteCount: the guest's memory.
     ///   - processorCount: how many rings there are.
+    /// - Returns: KiB, or nil when the command line says something that is no size.
     static func kibibytes(
         commandLine: [UInt8], blockCapacity: UInt64, memoryByteCount: UInt64, processorCount: UInt64
     ) -> UInt64? {

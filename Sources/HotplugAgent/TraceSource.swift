@@ -54,6 +54,7 @@ struct TraceSource<System: AgentSystem> {
     /// Sets the probes and starts tracing. Every probe has to be accepted, and a mark has to come back.
     ///
     /// - Parameters:
+    ///   - system: the guest.
     ///   - probes: what is wanted.
     ///   - bufferKibibytes: the size of each processor's ring.
     /// - Throws: what the kernel refuses, with nothing left of it.

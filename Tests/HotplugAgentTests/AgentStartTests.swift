@@ -29,7 +29,8 @@ struct AgentStartTests {
         #expect(guest.consoleText.isEmpty)
         #expect(guest.isRaw)
         #expect(
-            guest.mounted == ["proc /proc", "sysfs /sys", "devtmpfs /dev", "debugfs /sys/kernel/debug",
+            guest.mounted == [
+                "proc /proc", "sysfs /sys", "devtmpfs /dev", "debugfs /sys/kernel/debug",
                 "tracefs /sys/kernel/tracing",
             ])
         #expect(guest.written[FakeGuest.debugControl] == bytes("file arch/powerpc/mm/init_64.c +p"))

@@ -154,7 +154,8 @@ struct FakeTrace {
             Array("entries: 0\noverrun: 0\ncommit overrun: 0\ndropped events: \(droppedCount)\nread events: 9\n".utf8)
         case Self.top + "kprobe_profile":
             Array(
-                "  qh_populate                      64        \(missCount)\n  somebody_elses          3          5\n".utf8)
+                "  qh_populate                      64        \(missCount)\n  somebody_elses          3          5\n"
+                    .utf8)
         default: nil
         }
     }

@@ -128,9 +128,10 @@ struct ProbeAssemblerTests {
         #expect(!assembler.hasOpenCalls)
     }
 
-    @Test(arguments: [
-        .populated(errno: 0), .allocated(pointer: 1), .map(virtAddr: 1, byteCount: 1, phys: 1),
-    ] as [ProbeEvent])
+    @Test(
+        arguments: [
+            .populated(errno: 0), .allocated(pointer: 1), .map(virtAddr: 1, byteCount: 1, phys: 1),
+        ] as [ProbeEvent])
     func withoutACall(event: ProbeEvent) {
         var assembler = ProbeAssembler()
         #expect(assembler.take(event, task: 1, microseconds: 1) == .unmatched)

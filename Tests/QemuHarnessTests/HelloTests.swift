@@ -2,6 +2,7 @@
 
 import AgentProtocol
 import GuestMemory
+import RunRecord
 import Testing
 import Verification
 
