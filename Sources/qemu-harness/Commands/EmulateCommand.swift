@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import Plans
 import VmemmapPopulate
 
 /// `emulate`: the kernel's bookkeeping for a memory of any size, without a guest.
