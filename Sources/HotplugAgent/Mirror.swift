@@ -80,7 +80,7 @@ struct Mirror: ~Copyable {
     init(region: SharedRegion) {
         self.region = region
         ring = EventRing(region)
-        list = VmemmapList(store: RegionNodeStore(region: region))
+        list = VmemmapList(store: RegionNodeStore(region: region), isIndexed: true)
     }
 
     /// The list's variables as the agent has them, whatever stands in the region.
@@ -148,7 +148,7 @@ struct Mirror: ~Copyable {
         seeded = [:]
         var newCount: UInt64 = 0
         try region.beginChange()
-        list = VmemmapList(store: RegionNodeStore(region: region))
+        list = VmemmapList(store: RegionNodeStore(region: region), isIndexed: true)
         list.store.valid = valid
         try list.store.publish(list.state, newNode: nil)
         for node in nodes.reversed() {
