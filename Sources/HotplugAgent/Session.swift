@@ -19,6 +19,8 @@ final class Session<System: AgentSystem> {
     private var needsHealing = false
     /// Between a snapshot and the marker that is written after it, events may tell what the snapshot already holds.
     private var isSeeding = true
+    /// Whether the kernel's list was ever seen to have entries.
+    private var hasHadEntries = false
     /// The newest marker that came back out of the log.
     private var markerReached: UInt64 = 0
     private var nextMarker: UInt64 = 1
@@ -100,8 +102,10 @@ final class Session<System: AgentSystem> {
             if request.has(verb: "report") {
                 guard let report = report() else { return Self.refusal(request, "kcore") }
                 try report.write(to: mirror.region)
-                return reply.with("entries", UInt64(report.entries.count)).with("blocks", UInt64(report.blocks.count))
-                    .with("generation", try mirror.region.header(.generation))
+                return reply.with("entries", UInt64(report.tables?.leaves.count ?? report.entries.count)).with(
+                    "blocks", UInt64(report.blocks.count)
+                )
+                .with("generation", try mirror.region.header(.generation))
             }
             return Self.refusal(request, "unknown-verb")
         } catch {
@@ -164,6 +168,7 @@ final class Session<System: AgentSystem> {
         guard let snapshot = kernel.listSnapshot(system: system),
             let valid = kernel.presentMemory(system: system)
         else { return nil }
+        hasHadEntries = hasHadEntries || snapshot.head != 0
         return try mirror.rebuild(
             from: snapshot.nodes, valid: valid, newcomers: newcomers, microseconds: system.microseconds())
     }
@@ -234,9 +239,15 @@ final class Session<System: AgentSystem> {
             describedIn: start, end, mapBytesPerSection: kernel.layout.memoryMapBytesPerSection)
     }
 
-    /// The kernel's list and the memory blocks as the guest sees them now.
+    /// The kernel's account and the memory blocks as the guest sees them now.
     private func report() -> GuestReport? {
         guard let walk = kernel.listSnapshot(system: system) else { return nil }
+        hasHadEntries = hasHadEntries || walk.head != 0
+        var tables: GuestReport.Tables?
+        if kernel.rules(hasHadEntries: hasHadEntries) == .radixTables {
+            guard let walk = kernel.memoryMapTables(system: system) else { return nil }
+            tables = GuestReport.Tables(leaves: walk.leaves, fault: walk.faults.first)
+        }
         let (end, endAddress): (GuestReport.End, UInt64) =
             switch walk.end {
             case .terminated: (.terminated, 0)
@@ -251,7 +262,7 @@ final class Session<System: AgentSystem> {
                 GuestReport.Entry(
                     node: $0.address, list: $0.backing.list, phys: $0.backing.phys, virtAddr: $0.backing.virtAddr)
             },
-            end: end, endAddress: endAddress,
+            tables: tables, end: end, endAddress: endAddress,
             blockByteCount: MemoryBlocks.byteCount(system: system), blocks: MemoryBlocks.all(system: system))
     }
 }

@@ -58,7 +58,7 @@ import Testing
         try RunDirectory.json(snapshot).write(to: file)
         var results = try JSONDecoder().decode(RunResults.self, from: Data(contentsOf: run.file("results.json")))
         let before = try JSONDecoder().decode(Snapshot.self, from: Data(contentsOf: run.file("snapshot-2.json")))
-        try results.steps[3].judge(snapshot, since: before.kernelList.entries)
+        try results.steps[3].judge(snapshot, since: before.accountEntries)
         results.outcome = .failed
         try RunDirectory.json(results).write(to: run.file("results.json"))
         try run.edit("run.json", "\"outcome\" : \"passed\"", "\"outcome\" : \"failed\"")
