@@ -30,6 +30,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", .upToNextMinor(from: "1.0.2")),
     ],
@@ -63,11 +64,16 @@ let package = Package(
             dependencies: ["Verification", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: everywhere
         ),
+        .target(
+            name: "Plans",
+            dependencies: ["Verification", .product(name: "Yams", package: "Yams")],
+            swiftSettings: everywhere
+        ),
         .executableTarget(
             name: "qemu-harness",
             dependencies: [
                 "GuestMemory", "VmemmapPopulate", "AgentProtocol", "MemoryBackends", "Libvirt", "Verification",
-                "RunRecord",
+                "RunRecord", "Plans",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -118,6 +124,10 @@ let package = Package(
             swiftSettings: everywhere
         ),
         .testTarget(
+            name: "PlansTests",
+            dependencies: ["Plans", "TestSupport", .product(name: "Yams", package: "Yams")],
+            swiftSettings: everywhere),
+        .testTarget(
             name: "MemoryBackendsTests",
             dependencies: [
                 "MemoryBackends", "GuestMemory", "TestSupport",
@@ -127,7 +137,8 @@ let package = Package(
         .testTarget(
             name: "QemuHarnessTests",
             dependencies: [
-                "qemu-harness", "AgentProtocol", "GuestMemory", "Libvirt", "RunRecord", "TestSupport", "Verification",
+                "qemu-harness", "AgentProtocol", "GuestMemory", "Libvirt", "Plans", "RunRecord", "TestSupport",
+                "Verification",
                 "VmemmapPopulate",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -138,7 +149,7 @@ let package = Package(
             name: "RealGuestTests",
             dependencies: [
                 "qemu-harness", "HotplugAgent", "AgentProtocol", "GuestMemory", "VmemmapPopulate", "MemoryBackends",
-                "Libvirt", "Verification", "RunRecord", "TestSupport",
+                "Libvirt", "Plans", "Verification", "RunRecord", "TestSupport",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

@@ -38,8 +38,11 @@ public struct SharedRegion: WordMemory, Sendable {
         try store(value, at: field.offset)
     }
 
-    /// Writes the header of a fresh region; the magic number comes last, so that a reader who sees it sees the rest.
+    /// Writes the header of a region; the magic number comes last, so that a reader who sees it sees the rest.
+    ///
+    /// The region need not be fresh: after a reboot it holds what the last kernel's agent left.
     public func initialize(release: [UInt8]) throws(MemoryAccessError) {
+        for field in SharedRegionLayout.Field.allCases { try setHeader(field, 0) }
         for (field, value) in layout.fixedFields() {
             try setHeader(field, value)
         }

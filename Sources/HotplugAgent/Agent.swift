@@ -9,10 +9,14 @@ public final class Agent<System: AgentSystem> {
     private var channel: Int?
     private var assembler = LineAssembler(maximumByteCount: ControlLine.maximumByteCount)
     private var session: Session<System>?
+    private let actions: GuestActions<System>
+    /// Whether the machine is to start anew when serving ends.
+    private var restarts = false
 
     /// Makes an agent on a system; nothing happens yet.
     public init(system: System) {
         self.system = system
+        actions = GuestActions(system: system)
     }
 
     /// Sets everything up and says `hello`, or `trouble` for what is missing. What can be had is set up all the same.
@@ -39,13 +43,13 @@ public final class Agent<System: AgentSystem> {
         }
     }
 
-    /// Serves until the harness says `poweroff`.
+    /// Serves until the harness says `poweroff` or `reboot`, and does that.
     public func serve() {
         while step() {}
-        system.powerOff()
+        if restarts { system.restart() } else { system.powerOff() }
     }
 
-    /// Waits for something to do and does it; false once the harness has said `poweroff`.
+    /// Waits for something to do and does it; false once the harness has said `poweroff` or `reboot`.
     func step() -> Bool {
         let ready = system.wait(session?.log?.descriptor, channel, milliseconds: 1000)
         if ready.first { session?.drain() }
@@ -56,7 +60,8 @@ public final class Agent<System: AgentSystem> {
                 say(ControlLine(identifier: 0, verb: "trouble").with("unreadable-line", UInt64(line.count)))
                 continue
             }
-            if request.has(verb: "poweroff") {
+            if request.has(verb: "poweroff") || request.has(verb: "reboot") {
+                restarts = request.has(verb: "reboot")
                 say(ControlLine(identifier: request.identifier, verb: "ok"))
                 return false
             }
@@ -66,6 +71,7 @@ public final class Agent<System: AgentSystem> {
     }
 
     private func answer(to request: ControlLine) -> ControlLine {
+        if let answer = actions.answer(to: request) { return answer }
         guard let session else {
             return ControlLine(identifier: request.identifier, verb: "error").with("reason", text: bytes("not-set-up"))
         }

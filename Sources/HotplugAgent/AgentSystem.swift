@@ -42,6 +42,41 @@ public protocol AgentSystem: AnyObject {
 
     /// Switches the machine off.
     func powerOff()
+
+    /// Starts the machine anew.
+    func restart()
+
+    /// The kernel's page size in bytes.
+    var pageByteCount: UInt64 { get }
+
+    /// Writes all of `content` into a file that exists, in one call; the error of the call that failed, 0 when none did.
+    func put(_ content: [UInt8], into path: [UInt8]) -> UInt64
+
+    /// Reads up to `byteCount` bytes of a file from an offset on, and waits for none.
+    func take(from path: [UInt8], at offset: UInt64, byteCount: Int) -> ReadResult
+
+    /// Has the kernel allocate memory that it cannot move; nil when it does not.
+    func allocateKernelBuffer(byteCount: UInt64) -> KernelBuffer?
+
+    /// Gives a buffer back.
+    func free(_ buffer: KernelBuffer)
+}
+
+/// Memory of the kernel's own that this process has mapped.
+public struct KernelBuffer: Equatable, Sendable {
+    /// The descriptor that holds it.
+    public let descriptor: Int
+    /// Where it is mapped.
+    public let address: UInt64
+    /// Its size, a number of whole pages.
+    public let byteCount: UInt64
+
+    /// Describes a buffer.
+    public init(descriptor: Int, address: UInt64, byteCount: UInt64) {
+        self.descriptor = descriptor
+        self.address = address
+        self.byteCount = byteCount
+    }
 }
 
 /// How a file is opened.

@@ -98,7 +98,7 @@ final class Kcore<System: AgentSystem>: WordMemory, PhysicalMemory {
     }
 
     /// A number in the machine's byte order.
-    private static func field(_ bytes: [UInt8], _ offset: Int, _ byteCount: Int) -> UInt64 {
+    static func field(_ bytes: [UInt8], _ offset: Int, _ byteCount: Int) -> UInt64 {
         var value: UInt64 = 0
         for index in 0..<byteCount {
             let position = ByteOrder.native == .little ? byteCount - 1 - index : index

@@ -78,7 +78,7 @@ struct Mirror: ~Copyable {
     init(region: SharedRegion) {
         self.region = region
         ring = EventRing(region)
-        list = VmemmapList(store: RegionNodeStore(region: region))
+        list = VmemmapList(store: RegionNodeStore(region: region), isIndexed: true)
     }
 
     /// The list's variables as the agent has them, whatever stands in the region.
@@ -145,7 +145,7 @@ struct Mirror: ~Copyable {
         }
         var newCount: UInt64 = 0
         try region.beginChange()
-        list = VmemmapList(store: RegionNodeStore(region: region))
+        list = VmemmapList(store: RegionNodeStore(region: region), isIndexed: true)
         list.store.valid = valid
         try list.store.publish(list.state, newNode: nil)
         for node in nodes.reversed() {

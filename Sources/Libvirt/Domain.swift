@@ -94,6 +94,17 @@ internal import Foundation
         unsafe try await call("virDomainDestroy") { unsafe virDomainDestroy($0) }
     }
 
+    /// Sets what becomes of the domain when its guest reboots (`virDomainSetLifecycleAction`).
+    ///
+    /// - Throws: `LibvirtError` if the domain is gone, or QEMU cannot change this while it runs.
+    public func setRebootAction(_ action: RebootAction) async throws {
+        let value = action == .restart ? VIR_DOMAIN_LIFECYCLE_ACTION_RESTART : VIR_DOMAIN_LIFECYCLE_ACTION_DESTROY
+        unsafe try await call("virDomainSetLifecycleAction") {
+            unsafe virDomainSetLifecycleAction(
+                $0, VIR_DOMAIN_LIFECYCLE_REBOOT.rawValue, value.rawValue, VIR_DOMAIN_AFFECT_LIVE.rawValue)
+        }
+    }
+
     /// What the domain is doing (`virDomainGetState`).
     ///
     /// - Throws: `LibvirtError` if the domain is gone.
@@ -135,6 +146,14 @@ internal import Foundation
         // The pointer lives as long as this object, which the closure holds.
         try await blocking { unsafe _ = try check(name, body(self.pointer)) }
     }
+}
+
+/// What becomes of a domain whose guest reboots (`virDomainLifecycleAction`).
+public enum RebootAction: Equatable, Sendable {
+    /// It ends.
+    case destroy
+    /// QEMU resets the machine, and the guest starts anew.
+    case restart
 }
 
 /// What a domain is doing (`virDomainState`).

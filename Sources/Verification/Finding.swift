@@ -3,7 +3,7 @@
 /// One thing that is wrong with the guest.
 public struct Finding: Codable, Equatable, Sendable {
     /// Whose statement is judged.
-    public enum Subject: String, Codable, Sendable {
+    public enum Subject: String, Codable, Sendable, CaseIterable {
         /// The kernel's list in guest RAM.
         case list
         /// A radix kernel's page tables in guest RAM.
@@ -20,6 +20,10 @@ public struct Finding: Codable, Equatable, Sendable {
         case sections
         /// The reaction to a plug.
         case plug
+        /// The reaction to what the agent did on request.
+        case guest
+        /// What a plan expects.
+        case plan
     }
 
     /// What is wrong with it.
@@ -94,8 +98,10 @@ public struct Finding: Codable, Equatable, Sendable {
         case memoryWithoutSection = "memory-without-section"
         /// Sections and memory blocks do not agree.
         case blockDiffers = "block-differs"
-        /// The guest refused memory.
+        /// The guest refused memory, or an action.
         case refused
+        /// An expectation was not met.
+        case unmet
     }
 
     /// Whose statement is judged.
@@ -114,6 +120,10 @@ public struct Finding: Codable, Equatable, Sendable {
 
     /// The finding's own name, as in `list-cycle`.
     public var name: String { "\(subject.rawValue)-\(fault.rawValue)" }
+
+    /// Every name that a finding can have.
+    public static let names = Set(
+        Subject.allCases.flatMap { subject in Fault.allCases.map { "\(subject.rawValue)-\($0.rawValue)" } })
 
     private enum CodingKeys: String, CodingKey {
         case name, subject, fault, message

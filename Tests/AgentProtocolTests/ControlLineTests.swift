@@ -124,3 +124,19 @@ struct LineAssemblerTests {
         #expect(ControlLine(parsing: line[...]) != nil)
     }
 }
+
+@Suite struct ControlTextTests {
+    @Test(arguments: ["", "memory remove index 0x80000008", "100%", "a=b", "line\nline", "\u{0}\u{7f}ä", "%41"])
+    func givesTheSameBytesBack(text: String) throws {
+        let line = ControlLine(identifier: 7, verb: "dlpar").with("text", encoding: Array(text.utf8)).with("n", 1)
+        let read = try #require(ControlLine(parsing: line.encoded.dropLast()[...]))
+        #expect(read.bytes("text") == Array(text.utf8))
+        #expect(read.number("n") == 1)
+    }
+
+    @Test(arguments: ["%", "%4", "%4g", "a%", "%%41"]) func refusesAnEscapeThatIsNone(value: String) throws {
+        let line = try #require(ControlLine(parsing: Array("1 ok text=\(value)".utf8)[...]))
+        #expect(line.bytes("text") == nil)
+        #expect(line.bytes("other") == nil)
+    }
+}

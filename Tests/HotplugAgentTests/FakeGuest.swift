@@ -12,6 +12,7 @@ final class FakeGuest: AgentSystem {
         case sink(String)
         case kcore
         case log(position: UInt64)
+        case pagemap
         case channel
         case console
         case region
@@ -43,6 +44,14 @@ final class FakeGuest: AgentSystem {
     private(set) var mounted: [String] = []
     private(set) var isRaw = false
     private(set) var isPoweredOff = false
+    private(set) var isRestarted = false
+    /// Files that refuse to be written, with their error number.
+    var refusals: [String: UInt64] = [:]
+    /// Where the kernel puts its next buffers; each starts at its frame, pages one after another.
+    var bufferFrames: [UInt64] = []
+    /// The buffers that are allocated now, by the address where they are mapped.
+    private(set) var buffers: [UInt64: (buffer: KernelBuffer, frame: UInt64)] = [:]
+    private var nextBufferAddress: UInt64 = 1 << 40
     private(set) var clock: UInt64 = 1_000_000
 
     /// Called before the so-many-th opening of /proc/kcore, counting from 1.
@@ -185,6 +194,7 @@ final class FakeGuest: AgentSystem {
         case ("/dev/kmsg", .readWriteNonblocking) where hasLog: file = .log(position: oldestSequence)
         case ("/dev/hvc1", .readWriteNonblocking) where hasChannel: file = .channel
         case ("/dev/console", .write): file = .console
+        case ("/proc/self/pagemap", .read): file = .pagemap
         case ("/proc/kcore", .read) where hasKcore:
             kcoreCount += 1
             beforeKcore[kcoreCount]?(self)
@@ -236,6 +246,7 @@ final class FakeGuest: AgentSystem {
     }
 
     func read(_ descriptor: Int, at offset: UInt64, byteCount: Int) -> ReadResult {
+        if case .pagemap = descriptors[descriptor] { return readPagemap(at: offset) }
         guard case .kcore = descriptors[descriptor] else { return .failed(errno: 9) }
         let bytes = memory.read(at: offset, byteCount: byteCount)
         return bytes.isEmpty ? .end : .bytes(bytes)
@@ -301,5 +312,45 @@ final class FakeGuest: AgentSystem {
 
     func powerOff() {
         isPoweredOff = true
+    }
+
+    func restart() {
+        isRestarted = true
+    }
+
+    var pageByteCount: UInt64 { 65536 }
+
+    func put(_ content: [UInt8], into path: [UInt8]) -> UInt64 {
+        let path = String(decoding: path, as: UTF8.self)
+        if let errno = refusals[path] { return errno }
+        guard written[path] != nil else { return 2 }
+        written[path] = content
+        return 0
+    }
+
+    func take(from path: [UInt8], at offset: UInt64, byteCount: Int) -> ReadResult {
+        guard let content = files[String(decoding: path, as: UTF8.self)] else { return .failed(errno: 2) }
+        let piece = content.dropFirst(Int(offset)).prefix(byteCount)
+        return piece.isEmpty ? .end : .bytes(Array(piece))
+    }
+
+    func allocateKernelBuffer(byteCount: UInt64) -> KernelBuffer? {
+        guard !bufferFrames.isEmpty else { return nil }
+        let buffer = KernelBuffer(descriptor: nextDescriptor, address: nextBufferAddress, byteCount: byteCount)
+        nextDescriptor += 1
+        nextBufferAddress += byteCount
+        buffers[buffer.address] = (buffer, bufferFrames.removeFirst())
+        return buffer
+    }
+
+    func free(_ buffer: KernelBuffer) {
+        precondition(buffers.removeValue(forKey: buffer.address) != nil, "freed twice")
+    }
+
+    private func readPagemap(at offset: UInt64) -> ReadResult {
+        let address = offset / 8 * pageByteCount
+        let owner = buffers.values.first { $0.buffer.address..<$0.buffer.address + $0.buffer.byteCount ~= address }
+        let entry = owner.map { 1 << 63 | $0.frame + (address - $0.buffer.address) / pageByteCount } ?? 0
+        return .bytes(FakeKernelMemory.bytes(of: entry, count: 8))
     }
 }

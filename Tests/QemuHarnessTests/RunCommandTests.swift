@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Libvirt
+import Plans
 import Testing
 
 @testable import qemu_harness

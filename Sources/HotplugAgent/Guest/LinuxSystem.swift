@@ -21,6 +21,13 @@ func qhPread(_ descriptor: Int, _ buffer: UnsafeMutableRawPointer, _ byteCount: 
 @_extern(c, "qh_mount") func qhMount(_ type: UnsafePointer<UInt8>, _ target: UnsafePointer<UInt8>) -> Int
 @_extern(c, "qh_microseconds") func qhMicroseconds() -> UInt64
 @_extern(c, "qh_power_off") func qhPowerOff()
+@_extern(c, "qh_restart") func qhRestart()
+@_extern(c, "qh_page_size") func qhPageSize() -> UInt64
+@_extern(c, "qh_put") func qhPut(_ path: UnsafePointer<UInt8>, _ buffer: UnsafeRawPointer, _ byteCount: Int) -> Int
+@_extern(c, "qh_take")
+func qhTake(_ path: UnsafePointer<UInt8>, _ buffer: UnsafeMutableRawPointer, _ byteCount: Int, _ offset: Int) -> Int
+@_extern(c, "qh_allocate") func qhAllocate(_ byteCount: UInt64, _ descriptor: UnsafeMutablePointer<Int>) -> UInt64
+@_extern(c, "qh_free") func qhFree(_ descriptor: Int, _ address: UInt64, _ byteCount: UInt64)
 
 /// Linux under the agent.
 final class LinuxSystem: AgentSystem {
@@ -113,6 +120,48 @@ final class LinuxSystem: AgentSystem {
 
     func powerOff() {
         qhPowerOff()
+    }
+
+    func restart() {
+        qhRestart()
+    }
+
+    var pageByteCount: UInt64 { qhPageSize() }
+
+    func put(_ content: [UInt8], into path: [UInt8]) -> UInt64 {
+        let terminated = path + [0]
+        // SAFETY: both buffers are the arrays' own, and the path is NUL-terminated.
+        let result = unsafe terminated.withUnsafeBufferPointer { path in
+            unsafe content.withUnsafeBytes { content in
+                unsafe path.baseAddress.flatMap { path in
+                    unsafe content.baseAddress.map { unsafe qhPut(path, $0, content.count) }
+                } ?? 0
+            }
+        }
+        return result < 0 ? UInt64(-result) : 0
+    }
+
+    func take(from path: [UInt8], at offset: UInt64, byteCount: Int) -> ReadResult {
+        let terminated = path + [0]
+        // SAFETY: the path is NUL-terminated, and the buffer has room for byteCount bytes.
+        return unsafe terminated.withUnsafeBufferPointer { path in
+            unsafe filled(byteCount) { buffer in
+                unsafe path.baseAddress.map {
+                    unsafe qhTake($0, buffer, byteCount, Int(truncatingIfNeeded: offset))
+                } ?? 0
+            }
+        }
+    }
+
+    func allocateKernelBuffer(byteCount: UInt64) -> KernelBuffer? {
+        var descriptor = -1
+        // SAFETY: the C side writes one word.
+        let address = unsafe qhAllocate(byteCount, &descriptor)
+        return address == 0 ? nil : KernelBuffer(descriptor: descriptor, address: address, byteCount: byteCount)
+    }
+
+    func free(_ buffer: KernelBuffer) {
+        qhFree(buffer.descriptor, buffer.address, buffer.byteCount)
     }
 }
 

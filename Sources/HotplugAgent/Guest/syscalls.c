@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/perf_event.h>
 #include <poll.h>
 #include <stdint.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -115,6 +117,57 @@ uint64_t qh_microseconds(void) {
 void qh_power_off(void) {
     sync();
     reboot(RB_POWER_OFF);
+}
+
+void qh_restart(void) {
+    sync();
+    reboot(RB_AUTOBOOT);
+}
+
+uint64_t qh_page_size(void) { return (uint64_t)sysconf(_SC_PAGESIZE); }
+
+// sysfs takes a whole write or none of it.
+int64_t qh_put(const char *path, const void *buffer, int64_t byte_count) {
+    int descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    if (descriptor < 0) return -errno;
+    int64_t count = write(descriptor, buffer, (size_t)byte_count);
+    int64_t status = count < 0 ? -errno : count < byte_count ? -EIO : 0;
+    close(descriptor);
+    return status;
+}
+
+int64_t qh_take(const char *path, void *buffer, int64_t byte_count, int64_t offset) {
+    int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (descriptor < 0) return -errno;
+    int64_t count = result(pread(descriptor, buffer, (size_t)byte_count, offset));
+    close(descriptor);
+    return count;
+}
+
+// The buffer of a perf event that counts nothing: pages that the kernel has allocated for itself (rb_alloc), so that it
+// cannot move them, and that this process sees, so that /proc/self/pagemap tells where they are.
+uint64_t qh_allocate(uint64_t byte_count, int64_t *descriptor) {
+    struct perf_event_attr attributes = {
+        .type = PERF_TYPE_SOFTWARE, .size = sizeof attributes, .config = PERF_COUNT_SW_DUMMY};
+    long event = syscall(SYS_perf_event_open, &attributes, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+    if (event < 0) return 0;
+    uint64_t page = qh_page_size();
+    // A page for the event's own words comes first.
+    uint8_t *base = mmap(NULL, page + byte_count, PROT_READ, MAP_SHARED, (int)event, 0);
+    if (base == MAP_FAILED) {
+        close((int)event);
+        return 0;
+    }
+    // Mapped as they are touched.
+    for (uint64_t offset = page; offset < page + byte_count; offset += page) (void)*(volatile uint8_t *)(base + offset);
+    *descriptor = event;
+    return (uint64_t)(uintptr_t)(base + page);
+}
+
+void qh_free(int64_t descriptor, uint64_t address, uint64_t byte_count) {
+    uint64_t page = qh_page_size();
+    munmap((void *)(uintptr_t)(address - page), page + byte_count);
+    close((int)descriptor);
 }
 
 // Whoever is not PID 1 is no guest's agent, and mounts and switches off nothing.

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Foundation
 import Libvirt
+import Plans
 import RunRecord
 import SystemPackage
 

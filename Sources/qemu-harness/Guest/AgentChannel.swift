@@ -45,14 +45,16 @@ actor AgentChannel {
     }
 
     /// Sends a request and returns its identifier. Throws `Errno` when the channel is closed.
-    func send(_ verb: StaticString) throws -> UInt64 {
+    func send(_ request: ControlLine) throws -> UInt64 {
         sort()
         guard !isClosed else { throw Errno.brokenPipe }
         let identifier = nextIdentifier
         nextIdentifier += 1
         inbox.expect(identifier)
         // A line is far shorter than the socket's buffer: a guest that reads nothing is an error and no wait.
-        var rest = ControlLine(identifier: identifier, verb: verb).encoded[...]
+        var request = request
+        request.identifier = identifier
+        var rest = request.encoded[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes {
                 Glibc.send(descriptor.rawValue, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))

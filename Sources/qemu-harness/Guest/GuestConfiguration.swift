@@ -3,6 +3,7 @@
 import Foundation
 import GuestMemory
 import Libvirt
+import Plans
 import SystemPackage
 
 /// A guest as a run asks for it, checked against what the machine can be.

@@ -26,18 +26,17 @@ actor GuestMachine {
     /// The kernel as its own memory describes it; nil until the guest is up.
     private(set) var kernel: RunningKernel?
     /// Boot RAM and DIMMs.
-    private(set) var memory = GuestRAM([])
+    var memory = GuestRAM([])
     private var feed: EventFeed?
     private var historyKeeper: HistoryKeeper?
-    /// The LMBs of which the guest said that they were added and not removed since.
-    private var addedLMBs: Set<UInt64> = []
-    private var failedAddCount = 0
-    private var failedRemoveCount = 0
-    /// DIMMs whose unplug the guest has neither done nor refused: QEMU takes no second request for them.
-    private var pendingUnplugs: Set<String> = []
+    /// What the guest has said of its LMBs.
+    var lmbs = LMBLedger()
+    /// DIMMs that are still there after an unplug, and what that came to.
+    var pendingUnplugs: [String: UnplugResult] = [:]
     /// The end of the highest memory that the guest ever had.
-    private(set) var memoryEnd = PhysicalAddress(0)
-    private var dimmCount = 0
+    var memoryEnd = PhysicalAddress(0)
+    /// How many DIMMs were ever plugged.
+    var dimmCount = 0
 
     /// Starts the domain. The guest is not up yet when this returns: see ``waitForAgent()``.
     ///
@@ -134,6 +133,20 @@ actor GuestMachine {
         try openRegion(kernel: kernel)
     }
 
+    /// Has the guest start anew, its DIMMs plugged, and waits for its agent.
+    ///
+    /// Any other reboot ends the guest. What was known of its kernel is not known of the next one.
+    func reboot() async throws {
+        try await domain.setRebootAction(.restart)
+        _ = try await ask("reboot")
+        (hello, kernel, region, feed) = (nil, nil, nil, nil)
+        try await waitForAgent()
+        try await domain.setRebootAction(.destroy)
+        // QEMU takes a DIMM away on reset if its unplug was pending; the others are memory like any other now.
+        pendingUnplugs = [:]
+        lmbs = LMBLedger(present: memory.regions.map(\.range))
+    }
+
     private func openRegion(kernel: RunningKernel) throws {
         let layout = try SharedRegionLayout(
             regionByteCount: configuration.sharedRegionByteCount, pageByteCount: kernel.layout.pageByteCount)
@@ -221,21 +234,28 @@ actor GuestMachine {
 
     // MARK: - Talking
 
-    /// Sends a request to the agent and waits for its answer.
+    /// Sends a request to the agent and waits for it to be done.
     func ask(_ verb: StaticString) async throws -> ControlLine {
+        let answer = try await answer(to: ControlLine(identifier: 0, verb: verb), within: patience.answer)
+        guard answer.has(verb: "ok") else {
+            let reason = String(decoding: answer.text("reason") ?? [], as: UTF8.self)
+            throw HarnessError.infrastructure("the agent cannot do '\(verb)': \(reason)")
+        }
+        return answer
+    }
+
+    /// Sends a request to the agent and waits for its answer, which may be an error.
+    func answer(to request: ControlLine, within limit: Duration) async throws -> ControlLine {
         try await checkAlive()
-        let identifier = try await channel.send(verb)
-        let answer = try await waitUntil(within: patience.answer) { () async throws -> ControlLine? in
+        let identifier = try await channel.send(request)
+        let answer = try await waitUntil(within: limit) { () async throws -> ControlLine? in
             if let answer = await channel.takeAnswer(to: identifier) { return answer }
             try await checkAlive()
             return nil
         }
         guard let answer else {
-            throw HarnessError.infrastructure("the agent has not answered '\(verb)' within \(patience.answer)")
-        }
-        guard answer.has(verb: "ok") else {
-            let reason = String(decoding: answer.text("reason") ?? [], as: UTF8.self)
-            throw HarnessError.infrastructure("the agent cannot do '\(verb)': \(reason)")
+            let verb = String(decoding: request.verb, as: UTF8.self)
+            throw HarnessError.infrastructure("the agent has not answered '\(verb)' within \(limit)")
         }
         return answer
     }
@@ -253,13 +273,7 @@ actor GuestMachine {
             fields["guest_us"] = "\(ringRecord.microseconds)"
             try record.append(kind, fields)
             historyKeeper?.take(event)
-            switch event {
-            case .lmbAdded(let base, _): addedLMBs.insert(base)
-            case .lmbRemoved(let base): addedLMBs.remove(base)
-            case .hotplugFailed(.add): failedAddCount += 1
-            case .hotplugFailed(.remove): failedRemoveCount += 1
-            default: break
-            }
+            lmbs.note(event)
         }
         historyKeeper?.takeMissed(count: feed.missedCount)
         self.feed = feed
@@ -267,120 +281,6 @@ actor GuestMachine {
 
     /// What is known of the guest's memory since it booted; nil until the guest is up.
     var history: HotplugHistory? { historyKeeper?.history }
-
-    // MARK: - Memory
-
-    /// Maps the files of memory that libvirt says the domain has now.
-    func refreshMemory() async throws {
-        let live = try LiveDomain(xml: try await domain.liveXML())
-        let files = try await domain.memoryFiles(of: live)
-        let known = Dictionary(memory.regions.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
-        func region(_ name: String, base: UInt64, byteCount: UInt64, path: FilePath) throws -> GuestRAM.Region {
-            if let region = known[name], region.base.rawValue == base, region.file.words.byteCount == byteCount {
-                return region
-            }
-            return GuestRAM.Region(
-                name: name, base: PhysicalAddress(base), file: try MappedFile(path, byteCount: byteCount))
-        }
-        var regions = [try region("boot", base: 0, byteCount: live.bootMemoryByteCount, path: files.boot)]
-        for dimm in live.dimms {
-            guard let path = files.dimms[dimm.alias] else {
-                throw HarnessError.infrastructure("qemu names no file for the memory of \(dimm.alias)")
-            }
-            regions.append(try region(dimm.alias, base: dimm.base, byteCount: dimm.byteCount, path: path))
-        }
-        memory = GuestRAM(regions)
-        memoryEnd = max(memoryEnd, memory.endAddress)
-    }
-
-    /// What an unplug came to.
-    enum UnplugResult: String {
-        /// The guest gave every LMB up, and the DIMM is gone.
-        case removed
-        /// The guest said no, and has taken back what it had given up already.
-        case refused
-        /// The guest has said nothing: the DIMM is still there, and its unplug pending.
-        case silent
-    }
-
-    /// Unplugs a DIMM through libvirt and waits until the guest has given it up, refused, or said nothing for too long.
-    func unplug(alias: String) async throws -> UnplugResult {
-        guard let region = memory.regions.first(where: { $0.name == alias }) else {
-            throw HarnessError.usage("no DIMM \(alias) is plugged")
-        }
-        guard !pendingUnplugs.contains(alias) else { return .silent }
-        let lmbs = Array(stride(from: region.range.lowerBound, to: region.range.upperBound, by: Self.lmbStride))
-        let failuresBefore = failedRemoveCount
-        try await domain.detachDevice(alias: alias)
-        let result = try await waitUntil(within: patience.plug) { () async throws -> UnplugResult? in
-            try await checkAlive()
-            try drainEvents()
-            if failedRemoveCount > failuresBefore { return .refused }
-            guard !lmbs.contains(where: addedLMBs.contains) else { return nil }
-            // The guest is through; QEMU takes the DIMM away a moment later.
-            let live = try LiveDomain(xml: try await domain.liveXML())
-            return live.dimms.contains { $0.alias == alias } ? nil : .removed
-        }
-        switch result {
-        case .removed: try await refreshMemory()
-        case .refused: try await waitForBlocks(of: region.range)
-        case .silent, nil: pendingUnplugs.insert(alias)
-        }
-        return result ?? .silent
-    }
-
-    /// After a refusal the kernel adds the LMBs again that it had removed, without a message for each.
-    private func waitForBlocks(of range: Range<UInt64>) async throws {
-        let settled = try await waitUntil(within: patience.plug) { () async throws -> Bool? in
-            _ = try await ask("report")
-            guard let region, let report = try? GuestReport(from: region), report.blockByteCount > 0 else { return nil }
-            let online = Set(report.blocks.filter { $0.state == .online }.map(\.index))
-            let needed = range.lowerBound / report.blockByteCount..<range.upperBound / report.blockByteCount
-            return needed.allSatisfy(online.contains) ? true : nil
-        }
-        guard settled != nil else {
-            throw HarnessError.infrastructure(
-                "the guest refused to give memory up and has not taken it back within \(patience.plug)")
-        }
-        try drainEvents()
-        addedLMBs.formUnion(stride(from: range.lowerBound, to: range.upperBound, by: Self.lmbStride))
-    }
-
-    /// What a plug came to.
-    struct PlugResult {
-        let alias: String
-        let range: Range<UInt64>
-        /// The LMBs that the guest did not take.
-        let refusedLMBs: [UInt64]
-    }
-
-    /// Plugs a DIMM through libvirt and waits until the guest has settled every LMB of it.
-    func plug(byteCount: UInt64) async throws -> PlugResult {
-        dimmCount += 1
-        let alias = "ua-dimm\(dimmCount)"
-        let failuresBefore = failedAddCount
-        try await domain.attachDevice(xml: try MemoryDevice(alias: alias, byteCount: byteCount).xml())
-        try await refreshMemory()
-        guard let region = memory.regions.first(where: { $0.name == alias }) else {
-            throw HarnessError.infrastructure("libvirt took the DIMM \(alias) and does not list it")
-        }
-        let lmbs = Array(stride(from: region.range.lowerBound, to: region.range.upperBound, by: Self.lmbStride))
-        let settled = try await waitUntil(within: patience.plug) { () async throws -> Bool? in
-            try await checkAlive()
-            try drainEvents()
-            if failedAddCount > failuresBefore { return true }
-            return lmbs.allSatisfy(addedLMBs.contains) ? true : nil
-        }
-        guard settled != nil else {
-            let missing = lmbs.filter { !addedLMBs.contains($0) }
-            throw HarnessError.infrastructure(
-                "the guest has settled \(lmbs.count - missing.count) of \(lmbs.count) LMBs of \(alias) within "
-                    + "\(patience.plug); the first that is missing is at \((missing.first ?? 0).hexadecimal)")
-        }
-        return PlugResult(alias: alias, range: region.range, refusedLMBs: lmbs.filter { !addedLMBs.contains($0) })
-    }
-
-    private static let lmbStride = Int(GuestConfiguration.lmbByteCount)
 }
 
 extension MemoryRange {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Plans
 import VmemmapPopulate
 
 /// What an emulated kernel's books come to, for people and as JSON.

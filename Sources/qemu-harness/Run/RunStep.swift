@@ -3,6 +3,7 @@
 import GuestMemory
 import Libvirt
 import MemoryBackends
+import Plans
 import RunRecord
 import Verification
 
@@ -30,6 +31,11 @@ struct RunContext {
     var lastEntries: [BackedWindow] = []
     /// The most entries that the list ever had.
     var peakEntryCount = 0
+
+    /// A kernel begins anew: nothing that its predecessor's list has been through holds for its own.
+    mutating func forgetKernel() {
+        peakEntryCount = 0
+    }
 
     /// The guest; throws when there is none.
     func runningMachine() throws -> GuestMachine {

@@ -2,6 +2,7 @@
 
 import Foundation
 import Libvirt
+import Plans
 import RunRecord
 import SystemPackage
 

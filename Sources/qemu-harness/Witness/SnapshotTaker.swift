@@ -109,7 +109,7 @@ struct SnapshotTaker {
         let (report, reportProblem) = Self.report(in: region)
         var snapshot = Snapshot(
             kernel: facts,
-            memory: memory.regions.map(MemoryRange.init),
+            memory: await machine.usableMemory,
             sections: books.sections.map {
                 PresentSection(number: $0.number, vmemmapBase: $0.vmemmapBase, isOnline: $0.isOnline)
             },

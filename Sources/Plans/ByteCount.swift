@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ArgumentParser
-
 /// A size as a person writes it: a whole number and `KiB`, `MiB`, `GiB` or `TiB`.
-struct ByteCount: Equatable, ExpressibleByArgument {
-    let value: UInt64
+public struct ByteCount: Equatable, Hashable, Sendable {
+    /// In bytes.
+    public let value: UInt64
 
-    init(_ value: UInt64) {
+    /// So many bytes.
+    public init(_ value: UInt64) {
         self.value = value
     }
 
     /// Reads a size; nil when it is none, or does not fit 64 bits.
-    init?(argument: String) {
+    public init?(argument: String) {
         let digits = argument.prefix { $0.isASCII && $0.isNumber }
         let unit = argument.dropFirst(digits.count)
         guard let number = UInt64(digits), let shift = Self.units.first(where: { $0.name == unit })?.shift else {
@@ -24,13 +24,13 @@ struct ByteCount: Equatable, ExpressibleByArgument {
     private static let units: [(name: String, shift: UInt64)] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)]
 
     /// In the largest unit that leaves a whole number.
-    var text: String {
+    public var text: String {
         for (name, shift) in Self.units where value != 0 && value % (1 << shift) == 0 {
             return "\(value >> shift) \(name)"
         }
         return "\(value) bytes"
     }
 
-    /// As it is written on a command line.
-    var defaultValueDescription: String { text.replacing(" ", with: "") }
+    /// As it is written: ``init(argument:)`` reads it again where it is a whole number of KiB.
+    public var written: String { text.filter { $0 != " " } }
 }

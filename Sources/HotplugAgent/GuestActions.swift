@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import GuestMemory
+
+/// What the agent does in the guest because the harness asks for it, beside mirroring.
+///
+/// | verb | fields | what it does |
+/// |---|---|---|
+/// | `block` | `index`, `online` (0 or 1) | sets a memory block's state |
+/// | `dlpar` | `text` | writes a line to /sys/kernel/dlpar |
+/// | `read` | `path`, `offset` | answers with the next bytes of a file: `content`, none at its end |
+/// | `hold` | `start`, `end` | holds memory in a physical range, so that the kernel cannot give it up; answers `pages` |
+/// | `release` | | gives back what is held |
+///
+/// What the kernel refuses is an `error` with the reason `refused` and the kernel's error number as `errno`.
+final class GuestActions<System: AgentSystem> {
+    private let system: System
+    private let held: HeldMemory<System>
+
+    /// How many bytes of a file go into one answer: three times as many fit a line, should all be escaped.
+    private static var contentByteCount: Int { 512 }
+
+    init(system: System) {
+        self.system = system
+        held = HeldMemory(system: system)
+    }
+
+    /// Answers a request, or returns nil for one that is none of these.
+    func answer(to request: ControlLine) -> ControlLine? {
+        let reply = ControlLine(identifier: request.identifier, verb: "ok")
+        do throws(ActionRefusal) {
+            if request.has(verb: "block") {
+                try setBlock(request)
+            } else if request.has(verb: "dlpar") {
+                guard let text = request.bytes("text"), !text.isEmpty else { throw .invalid }
+                try put(text, into: bytes("/sys/kernel/dlpar"))
+            } else if request.has(verb: "read") {
+                return reply.with("content", encoding: try content(request))
+            } else if request.has(verb: "hold") {
+                guard let start = request.number("start"), let end = request.number("end"), start < end else {
+                    throw .invalid
+                }
+                return reply.with("pages", try held.hold(start..<end))
+            } else if request.has(verb: "release") {
+                held.release()
+            } else {
+                return nil
+            }
+            return reply
+        } catch {
+            return ControlLine(identifier: request.identifier, verb: "error").with("reason", text: bytes("refused"))
+                .with("errno", error.errno)
+        }
+    }
+
+    private func setBlock(_ request: ControlLine) throws(ActionRefusal) {
+        guard let index = request.number("index"), let online = request.number("online"), online <= 1 else {
+            throw .invalid
+        }
+        var path = bytes("/sys/devices/system/memory/memory")
+        path.append(decimal: index)
+        path.append(text: "/state")
+        try put(online == 1 ? bytes("online") : bytes("offline"), into: path)
+    }
+
+    private func put(_ content: [UInt8], into path: [UInt8]) throws(ActionRefusal) {
+        let errno = system.put(content, into: path)
+        if errno != 0 { throw ActionRefusal(errno: errno) }
+    }
+
+    private func content(_ request: ControlLine) throws(ActionRefusal) -> [UInt8] {
+        guard let path = request.bytes("path"), path.first == 0x2f, !path.contains(0),
+            let offset = request.number("offset"), offset < 1 << 40
+        else { throw .invalid }
+        switch system.take(from: path, at: offset, byteCount: Self.contentByteCount) {
+        case .bytes(let content): return content
+        case .end, .nothingYet: return []
+        case .overwritten: throw ActionRefusal(errno: 32)
+        case .failed(let errno): throw ActionRefusal(errno: errno)
+        }
+    }
+}
+
+/// The kernel's error number for what it does not do.
+struct ActionRefusal: Error {
+    let errno: UInt64
+
+    /// `EINVAL`: the request is not of its form.
+    static var invalid: ActionRefusal { ActionRefusal(errno: 22) }
+    /// `ENOMEM`.
+    static var outOfMemory: ActionRefusal { ActionRefusal(errno: 12) }
+}

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+
+/// Memory that is held on purpose, so that the kernel refuses to give a DIMM up.
+///
+/// Offlining a block fails at once with `EBUSY` when a page in it can neither be freed nor moved
+/// (mm/page_isolation.c: `has_unmovable_pages`).
+final class HeldMemory<System: AgentSystem> {
+    private let system: System
+    private var buffers: [KernelBuffer] = []
+
+    private static var bufferByteCount: UInt64 { 4 << 20 }
+    /// What stays free: a kernel that runs out kills, and there is only this process to kill.
+    private static var reserveByteCount: UInt64 { 128 << 20 }
+
+    init(system: System) {
+        self.system = system
+    }
+
+    /// Allocates until some pages lie in a physical range, keeps the buffer that has them, and tells how many they are.
+    ///
+    /// Refused with `ENOMEM` when memory runs short before.
+    func hold(_ range: Range<UInt64>) throws(ActionRefusal) -> UInt64 {
+        var elsewhere: [KernelBuffer] = []
+        defer { for buffer in elsewhere { system.free(buffer) } }
+        while freeByteCount >= Self.reserveByteCount + Self.bufferByteCount {
+            guard let buffer = system.allocateKernelBuffer(byteCount: Self.bufferByteCount) else { break }
+            let pages = pageCount(of: buffer, in: range)
+            if pages > 0 {
+                buffers.append(buffer)
+                return pages
+            }
+            elsewhere.append(buffer)
+        }
+        throw .outOfMemory
+    }
+
+    /// Gives everything back.
+    func release() {
+        for buffer in buffers { system.free(buffer) }
+        buffers = []
+    }
+
+    /// How many pages of a buffer lie in a physical range, as /proc/self/pagemap has it: a word for each page, its
+    /// frame's number in the low 55 bits, bit 63 set when there is one (Documentation/admin-guide/mm/pagemap.rst).
+    private func pageCount(of buffer: KernelBuffer, in range: Range<UInt64>) -> UInt64 {
+        let pageByteCount = system.pageByteCount
+        guard pageByteCount > 0, let pagemap = system.open("/proc/self/pagemap", .read) else { return 0 }
+        defer { system.close(pagemap) }
+        var count: UInt64 = 0
+        for index in 0..<buffer.byteCount / pageByteCount {
+            let offset = (buffer.address / pageByteCount + index) * 8
+            guard case .bytes(let word) = system.read(pagemap, at: offset, byteCount: 8), word.count == 8 else {
+                continue
+            }
+            let entry = Kcore<System>.field(word, 0, 8)
+            let frame = entry & ((1 << 55) - 1)
+            guard entry >> 63 == 1, frame < UInt64.max / pageByteCount else { continue }
+            if range.contains(frame * pageByteCount) { count += 1 }
+        }
+        return count
+    }
+
+    /// `MemFree` of /proc/meminfo, in bytes.
+    private var freeByteCount: UInt64 {
+        var rest = (system.content("/proc/meminfo") ?? [])[...]
+        while !rest.isEmpty {
+            var line = rest.takeField(until: 0x0a)
+            guard line.skip("MemFree:") else { continue }
+            while line.first == 0x20 { line.removeFirst() }
+            return (line.takeNumber(radix: 10) ?? 0) << 10
+        }
+        return 0
+    }
+}

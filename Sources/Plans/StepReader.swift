@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Verification
+import Yams
+
+/// Reads steps, and keeps the books of the DIMMs that they plug.
+struct StepReader {
+    /// The most that is plugged at once, should every unplug succeed.
+    struct Peak {
+        var dimmCount = 0
+        var byteCount: UInt64 = 0
+        var highestNode: Int?
+    }
+
+    /// The most so far.
+    private(set) var peak = Peak()
+    private var books = DIMMBooks()
+    private var stepCount = 0
+    /// Whether the step before is one that an expectation can be about.
+    private var hasSubject = false
+
+    /// Reads a list of steps that are taken so many times.
+    mutating func steps(
+        _ node: Node, _ name: String, repeatDepth: Int, times: Int
+    ) throws(PlanProblem) -> [Plan.Step] {
+        let elements = try node.elements(name)
+        var steps: [Plan.Step] = []
+        // Every time is gone through: which DIMMs there are is known only then.
+        for time in 0..<times {
+            for element in elements {
+                stepCount += 1
+                guard stepCount <= PlanLimits.stepCount else {
+                    throw PlanProblem(element, "more than \(PlanLimits.stepCount) steps are to be taken")
+                }
+                let step = try self.step(element, repeatDepth: repeatDepth)
+                if time == 0 { steps.append(step) }
+            }
+        }
+        return steps
+    }
+
+    private static let keys = ["plug", "unplug", "wait", "guest", "expect", "repeat"]
+
+    private mutating func step(_ node: Node, repeatDepth: Int) throws(PlanProblem) -> Plan.Step {
+        if case .scalar = node {
+            switch try node.word("step", of: ["verify", "reboot"]) {
+            case "reboot": return note(.reboot)
+            default: return note(.verify)
+            }
+        }
+        var fields = try PlanFields(node, "a step")
+        let (key, word, value) = try fields.takeOnly()
+        switch word {
+        case "plug": return note(try plug(value))
+        case "unplug":
+            let dimm = try dimm(value, "unplug")
+            books.unplug(dimm)
+            return note(.unplug(dimm))
+        case "wait": return .wait(try wait(value))
+        case "guest": return note(.guest(try action(value)))
+        case "expect":
+            guard hasSubject else { throw PlanProblem(key, "expect has no step before it to look at") }
+            return .expect(try Plan.Expectation(value))
+        case "repeat": return try repetition(value, depth: repeatDepth + 1)
+        default:
+            throw PlanProblem(
+                key, "no step '\(word.prefix(80))'; there are verify, reboot, \(Self.keys.joined(separator: ", "))")
+        }
+    }
+
+    private mutating func note(_ step: Plan.Step) -> Plan.Step {
+        hasSubject = true
+        return step
+    }
+
+    private mutating func plug(_ node: Node) throws(PlanProblem) -> Plan.Step {
+        let size: UInt64
+        var nodeNumber: Int?
+        var base: UInt64?
+        if case .scalar = node {
+            size = try node.memorySize("plug")
+        } else {
+            var fields = try PlanFields(node, "plug")
+            if let model = fields.take("model") { try Self.checkModel(model) }
+            size = try fields.need("size").memorySize("size")
+            nodeNumber = try fields.take("node").map { node throws(PlanProblem) in
+                try node.count("node", in: 0...PlanLimits.numaNodes - 1)
+            }
+            base = try fields.take("base").map { node throws(PlanProblem) in try node.memorySize("base") }
+            try fields.end(known: ["size", "node", "base", "model"])
+        }
+        books.plug(size)
+        peak.dimmCount = max(peak.dimmCount, books.pluggedCount)
+        peak.byteCount = max(peak.byteCount, books.pluggedByteCount)
+        if let nodeNumber { peak.highestNode = max(peak.highestNode ?? 0, nodeNumber) }
+        guard peak.byteCount <= PlanLimits.memory else {
+            throw PlanProblem(node, "more than \(ByteCount(PlanLimits.memory).text) are plugged, the limit here")
+        }
+        return .plug(size: size, node: nodeNumber, base: base)
+    }
+
+    /// Memory that is no DIMM is named, and refused by its name.
+    private static func checkModel(_ node: Node) throws(PlanProblem) {
+        let model = try node.word("model")
+        guard model != "dimm" else { return }
+        if ["nvdimm", "pmem", "papr_scm"].contains(model) {
+            throw PlanProblem(
+                node, "\(model) is not supported: persistent memory (papr_scm in the guest) has a memory map of its own"
+            )
+        }
+        throw PlanProblem(node, "no model '\(model.prefix(80))'; there is dimm")
+    }
+
+    private func dimm(_ node: Node, _ name: String) throws(PlanProblem) -> Plan.DIMM {
+        if node.tag == Tag(.str) {
+            _ = try node.word(name, of: ["last"])
+            guard books.number(of: .last) != nil else { throw PlanProblem(node, "no DIMM is plugged here") }
+            return .last
+        }
+        let number = try node.count(name, in: 1...PlanLimits.stepCount)
+        guard number <= books.count else {
+            throw PlanProblem(node, "\(name) \(number): \(books.count) DIMMs were plugged so far")
+        }
+        return .number(number)
+    }
+
+    private func wait(_ node: Node) throws(PlanProblem) -> Plan.Wait {
+        let text = try node.word("wait")
+        if text == "settled" { return .settled }
+        guard text.hasSuffix("s"), let seconds = Int(text.dropLast()), text.first?.isNumber == true else {
+            throw PlanProblem(node, "wait has to be 'settled', or seconds such as 5s")
+        }
+        guard 1...PlanLimits.waitSeconds ~= seconds else {
+            throw PlanProblem(node, "wait \(seconds)s is outside 1s to \(PlanLimits.waitSeconds)s")
+        }
+        return .seconds(seconds)
+    }
+
+    private func action(_ node: Node) throws(PlanProblem) -> Plan.Action {
+        if case .scalar = node {
+            _ = try node.word("guest", of: ["release"])
+            return .release
+        }
+        var fields = try PlanFields(node, "guest")
+        if let path = fields.take("read") {
+            let text = try path.word("read")
+            guard text.hasPrefix("/") else { throw PlanProblem(path, "read has to be an absolute path") }
+            let contains = try fields.take("contains").map { node throws(PlanProblem) in try node.word("contains") }
+            try fields.end(known: ["read", "contains"])
+            return .read(path: text, contains: contains)
+        }
+        let (key, word, value) = try fields.takeOnly()
+        switch word {
+        case "online": return .online(try value.number("online", in: 0...PlanLimits.blockIndex))
+        case "offline": return .offline(try value.number("offline", in: 0...PlanLimits.blockIndex))
+        case "dlpar": return .dlpar(try value.word("dlpar"))
+        case "hold": return .hold(try dimm(value, "hold"))
+        default:
+            throw PlanProblem(
+                key, "guest has no key '\(word.prefix(80))'; there are online, offline, dlpar, read, hold")
+        }
+    }
+
+    private mutating func repetition(_ node: Node, depth: Int) throws(PlanProblem) -> Plan.Step {
+        guard depth <= PlanLimits.repeatDepth else {
+            throw PlanProblem(node, "repeat is nested deeper than \(PlanLimits.repeatDepth) times")
+        }
+        var fields = try PlanFields(node, "repeat")
+        let times = try fields.need("times").count("times", in: 1...PlanLimits.repeatTimes)
+        let steps = try steps(try fields.need("steps"), "steps of repeat", repeatDepth: depth, times: times)
+        try fields.end(known: ["times", "steps"])
+        return .repeat(times: times, steps: steps)
+    }
+}
+
+extension Plan.Expectation {
+    fileprivate init(_ node: Node) throws(PlanProblem) {
+        self.init()
+        var fields = try PlanFields(node, "expect")
+        findings = try fields.take("findings").map { node throws(PlanProblem) in
+            try node.elements("findings").map { element throws(PlanProblem) in
+                let name = try element.word("finding")
+                guard Finding.names.contains(name) else {
+                    throw PlanProblem(element, "there is no finding '\(name.prefix(80))'")
+                }
+                return name
+            }
+        }
+        func count(_ key: String) throws(PlanProblem) -> Int? {
+            try fields.take(key).map { node throws(PlanProblem) in try node.count(key, in: 0...1 << 40) }
+        }
+        func size(_ key: String) throws(PlanProblem) -> UInt64? {
+            try fields.take(key).map { node throws(PlanProblem) in try node.size(key) }
+        }
+        func word(_ key: String, _ words: [String]) throws(PlanProblem) -> String? {
+            try fields.take(key).map { node throws(PlanProblem) in try node.word(key, of: words) }
+        }
+        entries = try count("entries")
+        observed = try count("observed")
+        sections = try count("sections")
+        covered = try count("covered")
+        mmu = try word("mmu", ["hash", "radix"])
+        pageSize = try size("page-size")
+        vmemmapPageSize = try size("vmemmap-page-size")
+        unplug = try word("unplug", ["removed", "refused", "silent"])
+        altmap = try word("altmap", ["seen", "none"])
+        try fields.end(known: Self.keys)
+        guard self != Self() else { throw PlanProblem(node, "expect expects nothing") }
+    }
+
+    static let keys = [
+        "findings", "entries", "observed", "sections", "covered", "mmu", "page-size", "vmemmap-page-size", "unplug",
+        "altmap",
+    ]
+}

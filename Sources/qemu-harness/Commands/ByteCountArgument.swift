@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import ArgumentParser
+public import Plans
+
+extension ByteCount: ExpressibleByArgument {
+    /// As it is written on a command line.
+    public var defaultValueDescription: String { written }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import Foundation
+import Verification
+
+/// What the agent does in the guest on request, beside mirroring.
+enum GuestAction: Equatable, Sendable {
+    /// Sets a memory block online or offline, by its number (/sys/devices/system/memory).
+    case block(index: UInt64, isOnline: Bool)
+    /// Writes a line to /sys/kernel/dlpar.
+    case dlpar(String)
+    /// Reads a file.
+    case read(String)
+    /// Holds memory in a range of physical addresses, so that the kernel cannot give it up.
+    case hold(Range<UInt64>)
+    /// Gives back what is held.
+    case release
+
+    /// The request to the agent, without an identifier.
+    fileprivate var request: ControlLine {
+        switch self {
+        case .block(let index, let isOnline):
+            ControlLine(identifier: 0, verb: "block").with("index", index).with("online", isOnline ? 1 : 0)
+        case .dlpar(let text): ControlLine(identifier: 0, verb: "dlpar").with("text", encoding: Array(text.utf8))
+        case .read(let path):
+            ControlLine(identifier: 0, verb: "read").with("path", encoding: Array(path.utf8))
+        case .hold(let range):
+            ControlLine(identifier: 0, verb: "hold").with("start", range.lowerBound).with("end", range.upperBound)
+        case .release: ControlLine(identifier: 0, verb: "release")
+        }
+    }
+}
+
+/// What came of an action.
+enum GuestActionResult: Equatable {
+    /// It is done; what was read, where something was.
+    case done(content: [UInt8])
+    /// The guest's kernel refused it, with this error number.
+    case refused(errno: Int32)
+}
+
+extension GuestMachine {
+    /// The most that is read of a guest's file.
+    static let contentByteLimit = 64 << 10
+
+    /// Has the agent do something. Throws only when it does not answer, or answers nonsense.
+    func perform(_ action: GuestAction) async throws -> GuestActionResult {
+        guard case .read = action else {
+            let result = try await settled(action.request).result
+            if case .dlpar(let line) = action, case .done = result { lmbs.note(doneByDlpar: line) }
+            return result
+        }
+        var content: [UInt8] = []
+        while content.count < Self.contentByteLimit {
+            let (result, answer) = try await settled(action.request.with("offset", UInt64(content.count)))
+            guard case .done = result else { return result }
+            guard let piece = answer.bytes("content") else {
+                throw HarnessError.infrastructure("the agent has answered 'read' without content")
+            }
+            if piece.isEmpty { break }
+            content += piece
+        }
+        return .done(content: content)
+    }
+
+    private func settled(_ request: ControlLine) async throws -> (result: GuestActionResult, answer: ControlLine) {
+        let verb = String(decoding: request.verb, as: UTF8.self)
+        guard request.encoded.count <= ControlLine.maximumByteCount else {
+            throw HarnessError.usage("what is to be told to the guest is longer than a line to the agent can be")
+        }
+        // The kernel moves and frees memory before it answers.
+        let answer = try await answer(to: request, within: patience.plug)
+        if answer.has(verb: "ok") { return (.done(content: []), answer) }
+        guard answer.text("reason")?.elementsEqual("refused".utf8) == true, let number = answer.number("errno"),
+            let errno = Int32(exactly: number)
+        else {
+            let reason = String(decoding: answer.text("reason") ?? [], as: UTF8.self)
+            throw HarnessError.infrastructure("the agent cannot do '\(verb)': \(reason)")
+        }
+        return (.refused(errno: errno), answer)
+    }
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import GuestMemory
+import Libvirt
+import MemoryBackends
+import RunRecord
+import SystemPackage
+import Verification
+
+/// What an unplug came to.
+enum UnplugResult: String {
+    /// The guest gave every LMB up, and the DIMM is gone.
+    case removed
+    /// The guest said no, and has taken back what it had given up already.
+    case refused
+    /// The guest has said nothing: the DIMM is still there, and its unplug pending.
+    case silent
+}
+
+/// Memory that comes and goes.
+extension GuestMachine {
+    /// Maps the files of memory that libvirt says the domain has now.
+    func refreshMemory() async throws {
+        let live = try LiveDomain(xml: try await domain.liveXML())
+        let files = try await domain.memoryFiles(of: live)
+        let known = Dictionary(memory.regions.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        func region(_ name: String, base: UInt64, byteCount: UInt64, path: FilePath) throws -> GuestRAM.Region {
+            if let region = known[name], region.base.rawValue == base, region.file.words.byteCount == byteCount {
+                return region
+            }
+            return GuestRAM.Region(
+                name: name, base: PhysicalAddress(base), file: try MappedFile(path, byteCount: byteCount))
+        }
+        var regions = [try region("boot", base: 0, byteCount: live.bootMemoryByteCount, path: files.boot)]
+        for dimm in live.dimms {
+            guard let path = files.dimms[dimm.alias] else {
+                throw HarnessError.infrastructure("qemu names no file for the memory of \(dimm.alias)")
+            }
+            regions.append(try region(dimm.alias, base: dimm.base, byteCount: dimm.byteCount, path: path))
+        }
+        memory = GuestRAM(regions)
+        memoryEnd = max(memoryEnd, memory.endAddress)
+    }
+
+    /// The memory that the guest may use: all of it but the LMBs that it was seen to give up.
+    var usableMemory: [MemoryRange] {
+        memory.regions.flatMap { region in
+            lmbs.usable(of: region.range).map {
+                MemoryRange(name: region.name, base: $0.lowerBound, byteCount: $0.upperBound - $0.lowerBound)
+            }
+        }
+    }
+
+    /// Where a DIMM lies; throws when it is not plugged.
+    func range(of alias: String) throws -> Range<UInt64> {
+        guard let region = memory.regions.first(where: { $0.name == alias }) else {
+            throw HarnessError.infrastructure("no DIMM \(alias) is plugged any more")
+        }
+        return region.range
+    }
+
+    /// Unplugs a DIMM through libvirt and waits until the guest has given it up, refused, or said nothing for too long.
+    func unplug(alias: String) async throws -> UnplugResult {
+        let range = try range(of: alias)
+        let failuresBefore = lmbs.failedRemoveCount
+        if pendingUnplugs[alias] != .silent { try await requestUnplug(alias: alias, range) }
+        let bases = LMBLedger.lmbs(in: range)
+        let result = try await waitUntil(within: patience.plug) { () async throws -> UnplugResult? in
+            try await checkAlive()
+            try drainEvents()
+            if lmbs.failedRemoveCount > failuresBefore { return .refused }
+            guard !bases.contains(where: lmbs.isAdded) else { return nil }
+            // The guest is through; QEMU takes the DIMM away a moment later.
+            let live = try LiveDomain(xml: try await domain.liveXML())
+            return live.dimms.contains { $0.alias == alias } ? nil : .removed
+        }
+        switch result {
+        case .removed:
+            pendingUnplugs[alias] = nil
+            lmbs.forget(range)
+            try await refreshMemory()
+        case .refused:
+            pendingUnplugs[alias] = .refused
+            try await waitForBlocks(of: range)
+        case .silent, nil:
+            pendingUnplugs[alias] = .silent
+        }
+        return result ?? .silent
+    }
+
+    /// Asks for an unplug: through libvirt, or in the guest where QEMU takes no second request.
+    ///
+    /// A kernel that refuses at its first LMB tells QEMU nothing (`dlpar_memory_remove_by_ic` unisolates what it had
+    /// removed, which is none): QEMU waits on, refuses to ask again, and takes the DIMM away as soon as the guest has
+    /// given all of it up.
+    private func requestUnplug(alias: String, _ range: Range<UInt64>) async throws {
+        do {
+            try await domain.detachDevice(alias: alias)
+        } catch let error as LibvirtError where pendingUnplugs[alias] != nil {
+            try record.append("unplug.pending", ["alias": alias, "message": String("\(error)".prefix(400))])
+            let count = LMBLedger.lmbs(in: range).count
+            let index = LMBLedger.drcIndex(of: range.lowerBound).hexadecimal
+            // What comes of it, the log says.
+            _ = try await perform(.dlpar("memory remove indexed-count \(count) \(index)"))
+        }
+    }
+
+    /// After a refusal the kernel adds the LMBs again that it had removed, without a message for each.
+    private func waitForBlocks(of range: Range<UInt64>) async throws {
+        let settled = try await waitUntil(within: patience.plug) { () async throws -> Bool? in
+            _ = try await ask("report")
+            guard let region, let report = try? GuestReport(from: region), report.blockByteCount > 0 else { return nil }
+            let online = Set(report.blocks.filter { $0.state == .online }.map(\.index))
+            let needed = range.lowerBound / report.blockByteCount..<range.upperBound / report.blockByteCount
+            return needed.allSatisfy(online.contains) ? true : nil
+        }
+        guard settled != nil else {
+            throw HarnessError.infrastructure(
+                "the guest refused to give memory up and has not taken it back within \(patience.plug)")
+        }
+        try drainEvents()
+        lmbs.takeBack(range)
+    }
+
+    /// What a plug came to.
+    struct PlugResult {
+        let alias: String
+        let range: Range<UInt64>
+        /// The LMBs that the guest did not take.
+        let refusedLMBs: [UInt64]
+    }
+
+    /// Plugs a DIMM through libvirt and waits until the guest has settled every LMB of it.
+    func plug(byteCount: UInt64) async throws -> PlugResult {
+        dimmCount += 1
+        let alias = "ua-dimm\(dimmCount)"
+        let failuresBefore = lmbs.failedAddCount
+        try await domain.attachDevice(xml: try MemoryDevice(alias: alias, byteCount: byteCount).xml())
+        try await refreshMemory()
+        guard let region = memory.regions.first(where: { $0.name == alias }) else {
+            throw HarnessError.infrastructure("libvirt took the DIMM \(alias) and does not list it")
+        }
+        let bases = LMBLedger.lmbs(in: region.range)
+        let settled = try await waitUntil(within: patience.plug) { () async throws -> Bool? in
+            try await checkAlive()
+            try drainEvents()
+            if lmbs.failedAddCount > failuresBefore { return true }
+            return bases.allSatisfy(lmbs.isAdded) ? true : nil
+        }
+        guard settled != nil else {
+            let missing = bases.filter { !lmbs.isAdded($0) }
+            throw HarnessError.infrastructure(
+                "the guest has settled \(bases.count - missing.count) of \(bases.count) LMBs of \(alias) within "
+                    + "\(patience.plug); the first that is missing is at \((missing.first ?? 0).hexadecimal)")
+        }
+        return PlugResult(alias: alias, range: region.range, refusedLMBs: bases.filter { !lmbs.isAdded($0) })
+    }
+}

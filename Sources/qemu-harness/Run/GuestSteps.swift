@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import MemoryBackends
+import RunRecord
+import Verification
+
+/// Has the agent do something in the guest. What the kernel refuses is a finding.
+struct GuestStep: RunStep {
+    /// What it does.
+    enum Kind: Equatable, Sendable {
+        /// Does that, and looks at nothing.
+        case action(GuestAction)
+        /// Reads a file, which has to contain a text unless that is empty.
+        case read(path: String, expected: String)
+        /// Holds memory in a DIMM, which the kernel cannot give up then; DIMMs count from 1 in the order of the plugs.
+        case hold(dimm: Int)
+    }
+
+    let kind: Kind
+
+    /// Makes a step.
+    init(_ kind: Kind) {
+        self.kind = kind
+    }
+
+    /// The step of an action.
+    init(_ action: GuestAction) {
+        kind = .action(action)
+    }
+
+    var title: String {
+        switch kind {
+        case .action(.block(let index, let isOnline)): "block \(index) \(isOnline ? "online" : "offline")"
+        case .action(.dlpar(let text)): "dlpar \(text)"
+        case .action(.read(let path)), .read(let path, _): "read \(path)"
+        case .action(.hold(let range)): "hold \(range.lowerBound.hexadecimal)"
+        case .action(.release): "release"
+        case .hold(let dimm): "hold DIMM \(dimm)"
+        }
+    }
+
+    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        let machine = try context.runningMachine()
+        let action: GuestAction
+        switch kind {
+        case .action(let given): action = given
+        case .read(let path, _): action = .read(path)
+        case .hold(let dimm): action = .hold(try await machine.range(of: "ua-dimm\(dimm)"))
+        }
+        let outcome = try await machine.perform(action)
+        switch outcome {
+        case .refused(let errno):
+            try context.record.append("action.settled", ["action": title, "errno": "\(errno)"])
+            let reason = String(cString: strerror(errno))
+            result.fail(Finding(.guest, .refused, "the guest's kernel refused '\(title)': \(reason) (errno \(errno))"))
+        case .done(let content):
+            try context.record.append("action.settled", ["action": title, "errno": "0"])
+            guard case .read(let path, let expected) = kind else { return }
+            let text = String(decoding: content.map { 0x20...0x7e ~= $0 || $0 == 0x0a ? $0 : 0x3f }, as: UTF8.self)
+            result.note = String(text.prefix { $0 != "\n" }.prefix(80))
+            guard !expected.isEmpty, !text.contains(expected) else { return }
+            result.fail(
+                Finding(
+                    .plan, .unmet,
+                    "\(path) does not contain '\(expected)'; it begins '\(text.prefix(80).replacing("\n", with: " "))'")
+            )
+        }
+    }
+}
+
+/// Has the guest start anew with its DIMMs plugged.
+struct RebootStep: RunStep {
+    var title: String { "reboot" }
+
+    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        let machine = try context.runningMachine()
+        try await machine.reboot()
+        context.forgetKernel()
+        let dimmCount = await machine.memory.regions.count { $0.name.hasPrefix("ua-") }
+        try context.record.append("reboot.settled", ["dimms": "\(dimmCount)"])
+        result.note = dimmCount == 1 ? "with 1 DIMM" : "with \(dimmCount) DIMMs"
+    }
+}
+
+extension StepResult {
+    /// Notes what is wrong.
+    fileprivate mutating func fail(_ finding: Finding) {
+        findings = [finding]
+        outcome = .failed
+    }
+}

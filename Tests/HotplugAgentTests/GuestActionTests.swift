@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import Testing
+
+@testable import HotplugAgent
+
+/// What the agent does in the guest on request.
+@Suite struct GuestActionTests {
+    private let guest = FakeGuest()
+    private let agent: RunningAgent
+
+    init() throws {
+        agent = try RunningAgent.ready(guest)
+        guest.files["/proc/meminfo"] = Array("MemTotal:  1000000 kB\nMemFree:          500000 kB\n".utf8)
+    }
+
+    @Test func setsABlocksState() throws {
+        let path = "/sys/devices/system/memory/memory17/state"
+        guest.written[path] = []
+        #expect(try agent.ask("block index=0x11 online=0x0").has(verb: "ok"))
+        #expect(guest.written[path] == Array("offline".utf8))
+        #expect(try agent.ask("block index=17 online=1").has(verb: "ok"))
+        #expect(guest.written[path] == Array("online".utf8))
+    }
+
+    @Test func writesALineToDlpar() throws {
+        guest.written["/sys/kernel/dlpar"] = []
+        #expect(try agent.ask("dlpar text=memory%20remove%20index%200x80000004").has(verb: "ok"))
+        #expect(guest.written["/sys/kernel/dlpar"] == Array("memory remove index 0x80000004".utf8))
+    }
+
+    @Test func tellsTheKernelsError() throws {
+        guest.refusals["/sys/kernel/dlpar"] = 16
+        let answer = try agent.ask("dlpar text=memory")
+        #expect(answer.has(verb: "error"))
+        #expect(answer.text("reason")?.elementsEqual("refused".utf8) == true)
+        #expect(answer.number("errno") == 16)
+        #expect(try agent.ask("block index=99 online=0").number("errno") == 2)
+        #expect(try agent.ask("read path=/nosuch offset=0").number("errno") == 2)
+    }
+
+    @Test func readsAFilePieceByPiece() throws {
+        let content = (0..<1300).map { UInt8(truncatingIfNeeded: $0) }
+        guest.files["/a file"] = content
+        var read: [UInt8] = []
+        while true {
+            let answer = try agent.ask("read path=/a%20file offset=\(read.count)")
+            let piece = try #require(answer.bytes("content"))
+            #expect(piece.count <= 512)
+            if piece.isEmpty { break }
+            read += piece
+        }
+        #expect(read == content)
+    }
+
+    @Test(arguments: [
+        "block", "block index=1", "block index=1 online=2", "block online=1", "dlpar", "dlpar text=", "dlpar text=%4",
+        "dlpar text=%zz", "read path=relative offset=0", "read path=/a", "read offset=0", "read path=/a%00b offset=0",
+        "read path=/a offset=0xffffffffffffffff", "hold", "hold start=1", "hold start=2 end=1", "hold start=1 end=1",
+    ])
+    func refusesARequestThatIsNotOfItsForm(request: String) throws {
+        let answer = try agent.ask(request)
+        #expect(answer.has(verb: "error"))
+        #expect(answer.number("errno") == 22)
+    }
+
+    /// Buffers elsewhere are given back only once one lies where it is wanted: the kernel would hand them out again.
+    @Test func holdsMemoryInARange() throws {
+        guest.bufferFrames = [0x100, 0x200, 0x3fe0, 0x500]
+        let answer = try agent.ask("hold start=0x40000000 end=0x80000000")
+        // Frames 0x3fe0 to 0x401f of 64 KiB: 32 of them lie behind 1 GiB.
+        #expect(answer.number("pages") == 32)
+        #expect(guest.buffers.values.map(\.frame) == [0x3fe0])
+        #expect(guest.bufferFrames == [0x500])
+        #expect(try agent.ask("release").has(verb: "ok"))
+        #expect(guest.buffers.isEmpty)
+        #expect(try agent.ask("release").has(verb: "ok"))
+    }
+
+    @Test func stopsBeforeMemoryRunsOut() throws {
+        guest.files["/proc/meminfo"] = Array("MemFree:   131072 kB\n".utf8)
+        guest.bufferFrames = [0x4000]
+        #expect(try agent.ask("hold start=0x40000000 end=0x80000000").number("errno") == 12)
+        #expect(guest.bufferFrames == [0x4000])
+    }
+
+    @Test func givesBackWhatIsOfNoUse() throws {
+        guest.bufferFrames = [0x100, 0x200]
+        #expect(try agent.ask("hold start=0x40000000 end=0x80000000").number("errno") == 12)
+        #expect(guest.buffers.isEmpty)
+    }
+
+    @Test func startsTheMachineAnew() throws {
+        guest.input += Array("1 reboot\n".utf8)
+        agent.agent.serve()
+        #expect(guest.isRestarted && !guest.isPoweredOff)
+        #expect(guest.takeLines().compactMap { $0?.identifier } == [1])
+    }
+
+    @Test func leavesNoFileOpen() throws {
+        let openCount = guest.openCount
+        guest.bufferFrames = [0x4000]
+        _ = try agent.ask("hold start=0x40000000 end=0x80000000")
+        _ = try agent.ask("read path=/proc/meminfo offset=0")
+        #expect(guest.openCount == openCount)
+    }
+}

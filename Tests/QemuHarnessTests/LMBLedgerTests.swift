@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import Testing
+
+@testable import qemu_harness
+
+@Suite struct LMBLedgerTests {
+    private static let lmb: UInt64 = 256 << 20
+    private static let dimm = 4 * lmb..<8 * lmb
+
+    @Test func knowsWhatTheGuestHas() {
+        var ledger = LMBLedger()
+        #expect(!ledger.isAdded(4 * Self.lmb))
+        ledger.note(.lmbAdded(base: 4 * Self.lmb, drcIndex: 0x8000_0004))
+        #expect(ledger.isAdded(4 * Self.lmb))
+        ledger.note(.lmbRemoved(base: 4 * Self.lmb))
+        #expect(!ledger.isAdded(4 * Self.lmb))
+        ledger.note(.hotplugFailed(.add))
+        ledger.note(.hotplugFailed(.remove))
+        ledger.note(.hotplugFailed(.remove))
+        #expect(ledger.failedAddCount == 1)
+        #expect(ledger.failedRemoveCount == 2)
+    }
+
+    @Test(
+        arguments: [
+            ([], [4..<8]), ([4], [5..<8]), ([7], [4..<7]), ([5, 6], [4..<5, 7..<8]), ([4, 6], [5..<6, 7..<8]),
+            ([4, 5, 6, 7], []), ([3, 8], [4..<8]),
+        ] as [([UInt64], [Range<UInt64>])])
+    func leavesOutWhatWasGivenUp(removed: [UInt64], usable: [Range<UInt64>]) {
+        var ledger = LMBLedger(present: [Self.dimm])
+        for number in removed { ledger.note(.lmbRemoved(base: number * Self.lmb)) }
+        #expect(
+            ledger.usable(of: Self.dimm) == usable.map { $0.lowerBound * Self.lmb..<$0.upperBound * Self.lmb })
+        // Taken again, whether the guest says so or not.
+        for number in removed.prefix(1) { ledger.note(.lmbAdded(base: number * Self.lmb, drcIndex: 0)) }
+        ledger.takeBack(Self.dimm)
+        #expect(ledger.usable(of: Self.dimm) == [Self.dimm])
+        #expect(LMBLedger.lmbs(in: Self.dimm).allSatisfy(ledger.isAdded))
+    }
+
+    /// A DIMM that goes takes what was noted of its place with it: the next one there is another.
+    @Test func forgetsADimmThatIsGone() {
+        var ledger = LMBLedger(present: [Self.dimm])
+        ledger.note(.lmbRemoved(base: 4 * Self.lmb))
+        ledger.forget(Self.dimm)
+        #expect(ledger.usable(of: Self.dimm) == [Self.dimm])
+        #expect(!LMBLedger.lmbs(in: Self.dimm).contains(where: ledger.isAdded))
+    }
+
+    @Test(
+        arguments: [
+            ("memory remove index 0x80000005", [4..<5, 6..<8]), ("memory add index 0x80000005", [4..<8]),
+            ("memory remove index 0x80000003", [4..<8]), ("memory remove index 5", [4..<8]),
+            ("memory remove count 1", [4..<8]), ("memory remove index 0x90000005", [4..<8]),
+            ("memory remove index 0x180000005", [4..<8]), ("memory remove index 0x80000005 more", [4..<8]),
+            ("", [4..<8]),
+        ] as [(String, [Range<UInt64>])])
+    func understandsRequestsByIndex(line: String, usable: [Range<UInt64>]) {
+        var ledger = LMBLedger(present: [Self.dimm])
+        ledger.note(doneByDlpar: line)
+        #expect(ledger.usable(of: Self.dimm) == usable.map { $0.lowerBound * Self.lmb..<$0.upperBound * Self.lmb })
+    }
+
+    @Test func namesAnLMBAsTheGuestDoes() {
+        #expect(LMBLedger.drcIndex(of: 0x4000_0000) == 0x8000_0004)
+    }
+}

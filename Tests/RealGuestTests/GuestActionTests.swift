@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Libvirt
+import RunRecord
+import Testing
+import Verification
+
+@testable import qemu_harness
+
+extension RealGuest {
+    /// What a guest does to its memory by itself: the list has to follow, or to stay as it is.
+    @Suite struct GuestActions {
+        private static let cpus: [DomainDescription.CPUModel] = [.power8, .power9]
+
+        /// Offline blocks are present still: their `struct page`s stay, and so does the list.
+        @Test(arguments: cpus) func blocksGoOfflineAndOnline(cpu: DomainDescription.CPUModel) async throws {
+            let blocks = (4 as UInt64)..<8
+            var steps: [any RunStep] = [VerifyStep(), PlugStep(byteCount: 1 << 30), VerifyStep()]
+            for index in blocks {
+                steps += [GuestStep(.block(index: index, isOnline: false)), VerifyStep()] as [any RunStep]
+            }
+            for index in blocks.reversed() {
+                steps += [GuestStep(.block(index: index, isOnline: true)), VerifyStep()] as [any RunStep]
+            }
+            steps += [UnplugStep(number: 1), VerifyStep()] as [any RunStep]
+            let run = try await Lab.run(try Lab.configuration(cpu: cpu), steps)
+            let results = run.report.results
+            #expect(results.outcome == .passed, "\(results)")
+            // After the plug nothing comes and nothing goes, until the DIMM goes.
+            let verified = results.steps.filter { $0.verdict != nil }
+            for step in verified.dropFirst(2).dropLast() {
+                #expect(step.newEntries == [] && step.goneEntries == [])
+            }
+            #expect(verified.last?.verdict?.entryCount == verified.first?.verdict?.entryCount)
+        }
+
+        /// The boot memory's first block holds the kernel.
+        @Test func aBlockThatCannotGoIsAFinding() async throws {
+            let run = try await Lab.run(
+                try Lab.configuration(plugs: []), [GuestStep(.block(index: 0, isOnline: false)), VerifyStep()])
+            let results = run.report.results
+            #expect(results.outcome == .failed)
+            #expect(results.steps.flatMap(\.allFindings).map(\.name) == ["guest-refused"])
+            #expect(results.steps.last?.outcome == .passed)
+        }
+
+        /// QEMU keeps the LMB of a DIMM that it was not asked to unplug (hw/ppc/spapr_drc.c: `drc_isolate_logical`), so
+        /// the guest cannot add it again before it starts anew.
+        @Test(arguments: cpus) func aSingleLMBGoesAndComesBack(cpu: DomainDescription.CPUModel) async throws {
+            let run = try await Lab.run(
+                try Lab.configuration(cpu: cpu),
+                [
+                    PlugStep(byteCount: 1 << 30), VerifyStep(),
+                    GuestStep(.dlpar("memory remove index 0x80000006")), VerifyStep(),
+                    GuestStep(.dlpar("memory add index 0x80000006")), VerifyStep(), RebootStep(), VerifyStep(),
+                ])
+            let results = run.report.results
+            #expect(results.steps.flatMap(\.allFindings).map(\.name) == ["guest-refused"], "\(results)")
+            #expect(results.steps.compactMap(\.verdict).map(\.sectionCount) == [128, 112, 112, 128])
+        }
+
+        /// The guest gives up what it has of a DIMM, and QEMU waits for the LMB that it does not have.
+        @Test func anUnplugMayHaveNoEnd() async throws {
+            var patience = Patience(factor: 4)
+            patience.plug = .seconds(6)
+            let run = try await Lab.run(
+                try Lab.configuration(),
+                [
+                    PlugStep(byteCount: 1 << 30), GuestStep(.dlpar("memory remove index 0x80000006")),
+                    UnplugStep(number: 1), VerifyStep(), UnplugStep(number: 1), RebootStep(), VerifyStep(),
+                ], patience: patience)
+            let results = run.report.results
+            #expect(results.outcome == .passed, "\(results)")
+            #expect(results.steps.compactMap(\.verdict).map(\.sectionCount) == [64, 64])
+            let silence = "the guest has said nothing; the unplug is pending"
+            #expect(results.steps.compactMap(\.note) == [silence, silence, "with 0 DIMMs"])
+        }
+
+        @Test(arguments: cpus) func aRebootMakesDimmsBootMemory(cpu: DomainDescription.CPUModel) async throws {
+            let run = try await Lab.run(
+                try Lab.configuration(cpu: cpu, plugs: [1 << 30, 2 << 30, 1 << 30]),
+                [
+                    PlugStep(byteCount: 1 << 30), PlugStep(byteCount: 2 << 30), VerifyStep(), RebootStep(),
+                    VerifyStep(), PlugStep(byteCount: 1 << 30), VerifyStep(), UnplugStep(number: 3), VerifyStep(),
+                ])
+            let results = run.report.results
+            #expect(results.outcome == .passed, "\(results)")
+            let verdicts = results.steps.compactMap(\.verdict)
+            #expect(verdicts.map(\.sectionCount) == [256, 256, 320, 256])
+            try #require(verdicts.count == 4)
+            // What was plugged before is on the list that the new kernel made at boot.
+            #expect(verdicts[1].provenance[.observed] == nil)
+            #expect(results.steps.compactMap(\.note) == ["with 2 DIMMs", "removed"])
+        }
+
+        @Test func filesAreRead() async throws {
+            let run = try await Lab.run(
+                try Lab.configuration(plugs: []),
+                [
+                    GuestStep(.read(path: "/proc/cpuinfo", expected: "pSeries")),
+                    GuestStep(.read(path: "/proc/kallsyms", expected: "")),
+                    GuestStep(.read(path: "/proc/cpuinfo", expected: "x86")),
+                    GuestStep(.read(path: "/nosuch", expected: "")), VerifyStep(),
+                ])
+            let steps = run.report.results.steps
+            #expect(steps.dropFirst().map(\.outcome) == [.passed, .passed, .failed, .failed, .passed])
+            #expect(steps.flatMap(\.allFindings).map(\.name) == ["plan-unmet", "guest-refused"])
+        }
+    }
+
+    /// Unplugs that the guest says no to, because memory is held there on purpose.
+    @Suite struct RefusedUnplug {
+        /// The DIMM is as it was, and can be unplugged once its memory is free again; in between there is room for more.
+        /// That goes first: what describes it lies in the DIMM that is held.
+        @Test(arguments: [DomainDescription.CPUModel.power8, .power9])
+        func aHeldDimmStays(cpu: DomainDescription.CPUModel) async throws {
+            let run = try await Lab.run(
+                try Lab.configuration(cpu: cpu, plugs: [1 << 30, 1 << 30]),
+                [
+                    VerifyStep(), PlugStep(byteCount: 1 << 30), VerifyStep(), GuestStep(.hold(dimm: 1)),
+                    UnplugStep(number: 1), VerifyStep(), UnplugStep(number: 1), VerifyStep(),
+                    PlugStep(byteCount: 1 << 30), VerifyStep(), GuestStep(.action(.release)), UnplugStep(number: 2),
+                    VerifyStep(), UnplugStep(number: 1), VerifyStep(),
+                ])
+            let results = run.report.results
+            #expect(results.outcome == .passed, "\(results)")
+            let refused = "the guest refused, and has its memory again"
+            #expect(results.steps.compactMap(\.note) == [refused, refused, "removed", "removed"])
+            #expect(results.steps.compactMap(\.verdict).map(\.sectionCount) == [64, 128, 128, 128, 192, 128, 64])
+        }
+
+        /// What was given up before the LMB that is held comes back, with new blocks behind it. Those may lie in the DIMM
+        /// itself, and keep it where it is for good.
+        @Test(arguments: [DomainDescription.CPUModel.power8, .power9])
+        func aDimmHeldAtItsEndComesBack(cpu: DomainDescription.CPUModel) async throws {
+            let run = try await Lab.run(
+                try Lab.configuration(cpu: cpu, plugs: [1 << 30]),
+                [
+                    PlugStep(byteCount: 1 << 30), VerifyStep(), GuestStep(.hold(0x7000_0000..<0x8000_0000)),
+                    UnplugStep(number: 1), VerifyStep(), GuestStep(.action(.release)), UnplugStep(number: 1),
+                    VerifyStep(),
+                ])
+            let results = run.report.results
+            #expect(results.outcome == .passed, "\(results)")
+            let notes = results.steps.compactMap(\.note)
+            let refused = "the guest refused, and has its memory again"
+            #expect(notes == [refused, refused] || notes == [refused, "removed"])
+        }
+    }
+}
