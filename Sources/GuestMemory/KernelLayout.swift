@@ -106,13 +106,13 @@ public struct KernelLayout: Equatable, Sendable {
         return 12...34 ~= shift ? shift : nil
     }
 
-    /// Walks the kernel's own page tables over the memory map of `[0, endAddress)`; nil when the kernel does not say where
-    /// they are. Only for kernels that use the radix MMU.
+    /// Walks the kernel's own page tables over the memory map. Only for kernels that use the radix MMU.
     ///
     /// - Parameters:
     ///   - vmemmapBase: the effective address of page frame 0's `struct page`.
     ///   - endAddress: the end of the physical addresses that can hold memory.
     ///   - memory: the guest's physical memory.
+    /// - Returns: what they map, nil when the kernel does not say where they are.
     public func memoryMapTables(
         vmemmapBase: UInt64, endAddress: PhysicalAddress, in memory: borrowing some PhysicalMemory
     ) -> RadixWalk? {

@@ -112,9 +112,7 @@ struct GuestKernel {
             vmemmapBase: vmemmapBase, endAddress: PhysicalAddress(Self.memoryLimit), in: kcore)
     }
 
-    /// How the kernel keeps book, from what it shows.
-    ///
-    /// - Parameter hasHadEntries: whether its list was ever seen to have entries.
+    /// How the kernel keeps book, from what it shows, and from whether its list was ever seen to have entries.
     func rules(hasHadEntries: Bool) -> PopulateRules {
         PopulateRules(
             isRadix: mmu == .radix, vmemmapPageShift: vmemmapPageShift == 0 ? nil : vmemmapPageShift,
