@@ -26,6 +26,10 @@ public enum AgentEvent: Equatable, Sendable {
     case healed(entryCount: UInt64)
     /// The mirror could not take an entry that the kernel has.
     case mirrorFull(virtAddr: UInt64, phys: UInt64)
+    /// The call was given a block and never mapped it: the kernel has given it back.
+    case blockUnused(phys: UInt64)
+    /// The call returned an error, given as a positive number; what it had done until then is undone by the kernel.
+    case populateFailed(errno: UInt64)
     /// A `sync` of the harness was reached in the source.
     case synced(marker: UInt64)
 
@@ -53,6 +57,8 @@ public enum AgentEvent: Equatable, Sendable {
         case .mirrorFull(let virtAddr, let phys): (10, [virtAddr, phys, 0, 0])
         case .synced(let marker): (11, [marker, 0, 0, 0])
         case .blockFreed(let virtAddr, let phys): (12, [virtAddr, phys, 0, 0])
+        case .blockUnused(let phys): (13, [phys, 0, 0, 0])
+        case .populateFailed(let errno): (14, [errno, 0, 0, 0])
         }
     }
 
@@ -76,6 +82,8 @@ public enum AgentEvent: Equatable, Sendable {
         case 10: self = .mirrorFull(virtAddr: operands[0], phys: operands[1])
         case 11: self = .synced(marker: operands[0])
         case 12: self = .blockFreed(virtAddr: operands[0], phys: operands[1])
+        case 13: self = .blockUnused(phys: operands[0])
+        case 14: self = .populateFailed(errno: operands[0])
         default: return nil
         }
     }

@@ -220,4 +220,6 @@ public enum EventSource: UInt64, Sendable {
     case snapshots = 1
     /// Dynamic debug's messages on /dev/kmsg.
     case dynamicDebug = 2
+    /// Kprobe events through tracefs.
+    case kprobes = 3
 }

@@ -25,6 +25,7 @@ public final class Agent<System: AgentSystem> {
         system.mount("sysfs", at: "/sys")
         system.mount("devtmpfs", at: "/dev")
         system.mount("debugfs", at: "/sys/kernel/debug")
+        system.mount("tracefs", at: "/sys/kernel/tracing")
         channel = system.open("/dev/hvc1", .readWriteNonblocking)
         if let channel {
             system.makeRaw(channel)
@@ -51,9 +52,11 @@ public final class Agent<System: AgentSystem> {
 
     /// Waits for something to do and does it; false once the harness has said `poweroff` or `reboot`.
     func step() -> Bool {
-        let ready = system.wait(session?.log?.descriptor, channel, milliseconds: 1000)
-        if ready.first { session?.drain() }
-        guard ready.second, let channel else { return true }
+        var descriptors = session?.descriptors ?? []
+        if let channel { descriptors.append(channel) }
+        system.wait(for: descriptors, milliseconds: 1000)
+        session?.drain()
+        guard let channel else { return true }
         guard case .bytes(let input) = system.read(channel, byteCount: 4096) else { return true }
         for line in assembler.append(input[...]) where !line.isEmpty {
             guard let request = ControlLine(parsing: line[...]) else {

@@ -16,8 +16,8 @@ public protocol AgentSystem: AnyObject {
     /// Reads up to `byteCount` bytes at a file offset.
     func read(_ descriptor: Int, at offset: UInt64, byteCount: Int) -> ReadResult
 
-    /// Writes all of `bytes` in one call; false when less went through.
-    func write(_ descriptor: Int, _ bytes: [UInt8]) -> Bool
+    /// Writes all of `bytes` in one call, and returns 0, or the errno of what kept any of them from going through.
+    func put(_ descriptor: Int, _ bytes: [UInt8]) -> UInt64
 
     /// Moves to the end of a file (`SEEK_END`), which on /dev/kmsg is behind the newest record.
     func seekToEnd(_ descriptor: Int) -> Bool
@@ -25,8 +25,8 @@ public protocol AgentSystem: AnyObject {
     /// Takes echo and line editing off a terminal.
     func makeRaw(_ descriptor: Int)
 
-    /// Waits until one of two descriptors can be read or the time is over. A nil descriptor never can.
-    func wait(_ first: Int?, _ second: Int?, milliseconds: Int) -> (first: Bool, second: Bool)
+    /// Waits until one of the descriptors, at most 8, can be read or the time is over. Which one, reading tells.
+    func wait(for descriptors: [Int], milliseconds: Int)
 
     /// The names in a folder; empty when it cannot be read.
     func names(in folder: StaticString) -> [[UInt8]]
@@ -36,6 +36,9 @@ public protocol AgentSystem: AnyObject {
 
     /// Mounts a file system; a second time is no error.
     func mount(_ type: StaticString, at target: StaticString)
+
+    /// Makes a folder; false when there is none afterwards.
+    func makeFolder(_ path: StaticString) -> Bool
 
     /// Microseconds since boot.
     func microseconds() -> UInt64
@@ -87,6 +90,8 @@ public enum OpenMode: Int, Sendable {
     case write = 1
     /// For both; a read with nothing there does not wait.
     case readWriteNonblocking = 2
+    /// For reading; a read with nothing there does not wait.
+    case readNonblocking = 3
 }
 
 /// What a read gave.
@@ -107,6 +112,11 @@ extension AgentSystem {
     /// Opens a file by a literal path.
     func open(_ path: StaticString, _ mode: OpenMode) -> Int? {
         open(bytes(path), mode)
+    }
+
+    /// Writes all of `bytes` in one call; false when less went through.
+    func write(_ descriptor: Int, _ bytes: [UInt8]) -> Bool {
+        put(descriptor, bytes) == 0
     }
 
     /// The content of a small file, without a newline at its end; nil when it cannot be read.

@@ -73,6 +73,11 @@ struct GuestKernel {
         }
     }
 
+    /// Whether the kernel's list has an entry: boot memory's are on it wherever a list is kept.
+    func keepsList(system: some AgentSystem) -> Bool {
+        (headNow(system: system) ?? 0) != 0
+    }
+
     private func walkOnce(system: some AgentSystem) -> ListWalk? {
         guard let kcore = Kcore(system: system) else { return nil }
         do throws(MemoryAccessError) {

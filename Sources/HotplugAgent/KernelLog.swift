@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AgentProtocol
 import GuestMemory
 
 /// The kernel's log as an event source, read from /dev/kmsg a record at a time.
@@ -35,11 +36,17 @@ struct KernelLog<System: AgentSystem> {
         self.system = system
     }
 
-    /// Asks the kernel to log every populate and free with its addresses; false when it has no dynamic debug.
+    /// Asks the kernel to log every populate and free with its addresses. Returns what of that it refuses.
     ///
     /// By file and not by function: the functions' names have changed, the file's has not.
-    func enableDynamicDebug() -> Bool {
-        system.write("/sys/kernel/debug/dynamic_debug/control", "file arch/powerpc/mm/init_64.c +p")
+    func enableDynamicDebug() -> [SourceTrial.Refusal] {
+        let name = bytes("dynamic_debug/control")
+        guard let control = system.open("/sys/kernel/debug/dynamic_debug/control", .write) else {
+            return [SourceTrial.Refusal(name)]
+        }
+        defer { system.close(control) }
+        let errno = system.put(control, bytes("file arch/powerpc/mm/init_64.c +p"))
+        return errno == 0 ? [] : [SourceTrial.Refusal(name, errno: errno)]
     }
 
     /// Writes a marker into the log; false when the kernel does not take it.

@@ -74,11 +74,13 @@ struct Mirror: ~Copyable {
     private var list: VmemmapList<RegionNodeStore>
     /// How many events were published.
     private(set) var eventCount: UInt64 = 0
+    /// What the last snapshot held, by virtual address, until ``endSeeding()``.
+    private var seeded: [UInt64: UInt64] = [:]
 
     init(region: SharedRegion) {
         self.region = region
         ring = EventRing(region)
-        list = VmemmapList(store: RegionNodeStore(region: region))
+        list = VmemmapList(store: RegionNodeStore(region: region), isIndexed: true)
     }
 
     /// The list's variables as the agent has them, whatever stands in the region.
@@ -143,13 +145,15 @@ struct Mirror: ~Copyable {
             let origin = try region.word(at: region.layout.originsOffset + slot * 8)
             origins[node.backing.virtAddr] = (node.backing.phys, origin)
         }
+        seeded = [:]
         var newCount: UInt64 = 0
         try region.beginChange()
-        list = VmemmapList(store: RegionNodeStore(region: region))
+        list = VmemmapList(store: RegionNodeStore(region: region), isIndexed: true)
         list.store.valid = valid
         try list.store.publish(list.state, newNode: nil)
         for node in nodes.reversed() {
             let backing = node.backing
+            seeded[backing.virtAddr] = backing.phys
             var origin = EntryOrigin(newcomers).word
             if let known = origins[backing.virtAddr], known.phys == backing.phys {
                 origin = known.origin
@@ -165,9 +169,29 @@ struct Mirror: ~Copyable {
         return newCount
     }
 
-    /// Whether the list holds a block at exactly this place.
-    func holds(virtAddr: UInt64, phys: UInt64) -> Bool {
-        current().contains { $0.backing.virtAddr == virtAddr && $0.backing.phys == phys }
+    /// Whether the last snapshot held a block at exactly this place.
+    func isSeeded(_ virtAddr: UInt64, phys: UInt64) -> Bool {
+        seeded[virtAddr] == phys
+    }
+
+    /// Events tell of what came behind the last snapshot from now on.
+    mutating func endSeeding() {
+        seeded = [:]
+    }
+
+    /// Mirrors the removal of one block, and publishes the event that says so; false when the mirror does not hold it.
+    mutating func remove(virtAddr: UInt64, microseconds: UInt64) throws(MemoryAccessError) -> Bool {
+        try region.beginChange()
+        var phys: UInt64 = 0
+        do throws(PopulateError) {
+            phys = try list.free(virtAddr: virtAddr)
+        } catch {
+            if case .storage(let problem) = error { throw problem }
+        }
+        try region.endChange()
+        guard phys != 0 else { return false }
+        try publish(.blockFreed(virtAddr: virtAddr, phys: phys), microseconds: microseconds)
+        return true
     }
 
     /// The list as it stands in the region.

@@ -75,6 +75,8 @@ public struct RunInformation: Codable, Equatable, Sendable {
         public var vmemmapPageByteCount: UInt64?
         /// Where the agent hears of populates, nil before the guest spoke.
         public var eventSource: String?
+        /// The event sources that the agent tried, from the best one on, nil before the guest spoke.
+        public var eventSourceTrials: [EventSourceTrial]?
 
         /// Describes a guest that has not spoken yet.
         public init(
@@ -88,6 +90,20 @@ public struct RunInformation: Codable, Equatable, Sendable {
             self.bootMemoryByteCount = bootMemoryByteCount
             self.maximumMemoryByteCount = maximumMemoryByteCount
             self.kernelCommandLine = kernelCommandLine
+        }
+    }
+
+    /// What came of the agent's try of an event source.
+    public struct EventSourceTrial: Codable, Equatable, Sendable {
+        /// The source.
+        public var source: String
+        /// What of it the guest's kernel does not offer, and why; empty when the source was taken.
+        public var refusals: [String]
+
+        /// Notes a trial.
+        public init(source: String, refusals: [String]) {
+            self.source = source
+            self.refusals = refusals
         }
     }
 

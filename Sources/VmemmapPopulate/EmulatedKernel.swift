@@ -10,7 +10,7 @@ public struct EmulatedKernel: PopulateEnvironment {
     /// Memory that there is (memblock, onlined blocks), whether or not its memory map is populated.
     private(set) var present = MemoryRanges()
     /// Memory whose `struct page`s are valid.
-    private(set) var valid = MemoryRanges()
+    public private(set) var valid = MemoryRanges()
     private var arena: NodeArena
 
     /// Where blocks come from instead of present memory; nil when they come from there.

@@ -80,7 +80,7 @@ public struct ListModel: Equatable, Sendable {
     ) throws(HotplugError) {
         // Where a guest has its blocks is not known here, so they are taken from where no guest has memory.
         let pool = LinearMap.byteCount..<2 * LinearMap.byteCount
-        var emulator = try VmemmapEmulator(layout: layout, bootMemory: bootMemory, blockPool: pool)
+        var emulator = try VmemmapEmulator(layout: layout, bootMemory: bootMemory, blockPool: pool, isIndexed: true)
         if let failure = emulator.bootFailure { throw .populate(failure) }
         for step in history {
             switch step {

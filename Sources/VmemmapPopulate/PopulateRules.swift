@@ -2,8 +2,8 @@
 
 /// How a kernel keeps book of what backs its memory map.
 ///
-/// Chosen by what a guest shows (its MMU, whether its list has entries, whether an unplug removed any), never by its
-/// version number: distributions backport.
+/// Chosen by what a guest shows (its MMU, its `mmu_vmemmap_psize`, whether its list ever had an entry), never by its version
+/// number: distributions backport. ``original`` is never chosen: a guest that frees nothing has a fault today.
 public enum PopulateRules: CaseIterable, Sendable {
     /// Mark Nelson's patch of 2010 as committed (91eea67c6d87): nodes are handed out of whole pages and nothing is ever
     /// removed. A window that is populated again gets a second entry. Without a page for its node a block is used and

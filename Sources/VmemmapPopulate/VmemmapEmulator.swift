@@ -45,14 +45,17 @@ public struct VmemmapEmulator: ~Copyable {
     ///   - bootMemory: ascending ranges of whole sections.
     ///   - failingRequest: which request to the rest of the kernel fails, counted from 1; nil for none.
     ///   - blockPool: where blocks come from; nil for the memory itself, which then cannot be removed where it holds some.
+    ///   - isIndexed: whether the list is indexed (see ``VmemmapList/init(store:isIndexed:)``).
     ///   - progress: called now and then with the bytes whose memory map is done.
     /// - Throws: what is wrong with the ranges. A memory map that cannot be had is no error but ``bootFailure``.
     public init(
         layout: EmulatedLayout, bootMemory: [Range<UInt64>], failingRequest: UInt64? = nil,
-        blockPool: Range<UInt64>? = nil, progress: (UInt64) -> Void = { _ in }
+        blockPool: Range<UInt64>? = nil, isIndexed: Bool = false, progress: (UInt64) -> Void = { _ in }
     ) throws(HotplugError) {
         self.layout = layout
-        list = VmemmapList(store: EmulatedKernel(pageByteCount: layout.geometry.pageByteCount, blockPool: blockPool))
+        list = VmemmapList(
+            store: EmulatedKernel(pageByteCount: layout.geometry.pageByteCount, blockPool: blockPool),
+            isIndexed: isIndexed)
         list.store.failingRequest = failingRequest
         var bootByteCount: UInt64 = 0
         for range in bootMemory {

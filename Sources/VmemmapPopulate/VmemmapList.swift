@@ -23,10 +23,17 @@ public struct VmemmapList<Store: NodeStore>: ~Copyable {
     public var store: Store
     /// The head and the allocator's variables.
     public private(set) var state = VmemmapListState()
+    private var index: LinkIndex?
 
     /// An empty list.
-    public init(store: consuming Store) {
+    ///
+    /// - Parameters:
+    ///   - store: the memory of the nodes.
+    ///   - isIndexed: whether a free finds its entry through a dictionary. The kernel searches, and a list that is not
+    ///     freed from needs no memory beside its nodes.
+    public init(store: consuming Store, isIndexed: Bool = false) {
         self.store = store
+        index = isIndexed ? LinkIndex() : nil
     }
 
     /// A node to fill: `vmemmap_list_alloc`. Freed nodes first, last freed first; else a page when required, handed out
@@ -64,6 +71,7 @@ public struct VmemmapList<Store: NodeStore>: ~Copyable {
             try store.store(phys, at: node + VmemmapBacking.physOffset)
             try store.store(virtAddr, at: node + VmemmapBacking.virtAddrOffset)
             try store.store(state.head, at: node + VmemmapBacking.listOffset)
+            index?.push(node, virtAddr: virtAddr, before: state.head)
             state.head = node
             state.liveCount += 1
             try store.publish(state, newNode: node)
@@ -76,7 +84,7 @@ public struct VmemmapList<Store: NodeStore>: ~Copyable {
     /// Takes the entry of a window off the list: `vmemmap_list_free` (since bd8cb03dbe77). Its node is stacked for reuse
     /// and keeps its `phys` and `virtAddr`.
     ///
-    /// The search is linear from the head, as the kernel's is.
+    /// The search is linear from the head, as the kernel's is, unless the list is indexed.
     ///
     /// - Parameter virtAddr: the window's effective address, exactly as it was populated.
     /// - Returns: the physical address that backed it, or 0 when no entry has this address. A block at physical 0 cannot
@@ -85,6 +93,9 @@ public struct VmemmapList<Store: NodeStore>: ~Copyable {
     @discardableResult
     public mutating func free(virtAddr: UInt64) throws(PopulateError) -> UInt64 {
         do throws(MemoryAccessError) {
+            if let (node, link) = index?.find(virtAddr) {
+                return try unlink(node, from: link)
+            }
             var link = VmemmapListLink.head
             var node = state.head
             // Counted, so that damaged memory cannot keep the search going for ever.
@@ -103,6 +114,7 @@ public struct VmemmapList<Store: NodeStore>: ~Copyable {
 
     private mutating func unlink(_ node: UInt64, from link: VmemmapListLink) throws(MemoryAccessError) -> UInt64 {
         let older = try store.word(at: node + VmemmapBacking.listOffset)
+        index?.remove(node, virtAddr: try store.word(at: node + VmemmapBacking.virtAddrOffset), older: older)
         switch link {
         case .head: state.head = older
         case .node(let newer): try store.store(older, at: newer + VmemmapBacking.listOffset)
@@ -122,4 +134,29 @@ private enum VmemmapListLink {
     case head
     /// The link of the next newer node.
     case node(UInt64)
+}
+
+/// Where each window's entry stands, and which node leads to it.
+private struct LinkIndex: Sendable {
+    /// The newest entry of each window.
+    private var nodes: [UInt64: UInt64] = [:]
+    /// The next newer node of each but the head.
+    private var newer: [UInt64: UInt64] = [:]
+
+    mutating func push(_ node: UInt64, virtAddr: UInt64, before head: UInt64) {
+        nodes[virtAddr] = node
+        if head != 0 { newer[head] = node }
+    }
+
+    /// Nil for a window without an entry, and for one whose newer entry is gone: then there may be an older one.
+    func find(_ virtAddr: UInt64) -> (node: UInt64, link: VmemmapListLink)? {
+        guard let node = nodes[virtAddr] else { return nil }
+        return (node, newer[node].map { .node($0) } ?? .head)
+    }
+
+    mutating func remove(_ node: UInt64, virtAddr: UInt64, older: UInt64) {
+        if nodes[virtAddr] == node { nodes[virtAddr] = nil }
+        let link = newer.removeValue(forKey: node)
+        if older != 0 { newer[older] = link }
+    }
 }

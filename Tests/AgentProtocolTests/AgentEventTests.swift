@@ -21,6 +21,8 @@ struct AgentEventTests {
         .mirrorFull(virtAddr: 3, phys: 4),
         .synced(marker: 5),
         .blockFreed(virtAddr: 6, phys: 7),
+        .blockUnused(phys: 8),
+        .populateFailed(errno: 12),
     ]
 
     @Test(arguments: events, [ByteOrder.little, .big])
@@ -40,10 +42,10 @@ struct AgentEventTests {
 
     /// The numbers are part of the format.
     @Test func kinds() {
-        #expect(Self.events.map(\.encoded.kind) == [1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 11, 12])
+        #expect(Self.events.map(\.encoded.kind) == [1, 2, 3, 4, 5, 6, 7, 7, 8, 9, 10, 11, 12, 13, 14])
     }
 
-    @Test(arguments: [0, 13, 14, 255, .max] as [UInt64])
+    @Test(arguments: [0, 15, 16, 255, .max] as [UInt64])
     func unknownKinds(kind: UInt64) {
         #expect(AgentEvent(RingRecord(sequence: 1, kind: kind, microseconds: 0, operands: [1, 1, 1, 1])) == nil)
     }

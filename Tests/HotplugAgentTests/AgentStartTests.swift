@@ -29,7 +29,10 @@ struct AgentStartTests {
         #expect(guest.consoleText.isEmpty)
         #expect(guest.isRaw)
         #expect(
-            guest.mounted == ["proc /proc", "sysfs /sys", "devtmpfs /dev", "debugfs /sys/kernel/debug"])
+            guest.mounted == [
+                "proc /proc", "sysfs /sys", "devtmpfs /dev", "debugfs /sys/kernel/debug",
+                "tracefs /sys/kernel/tracing",
+            ])
         #expect(guest.written[FakeGuest.debugControl] == bytes("file arch/powerpc/mm/init_64.c +p"))
         // The log and the control channel stay open, and nothing else.
         #expect(guest.openCount == 2)
@@ -118,7 +121,7 @@ struct AgentStartTests {
         Missing("vmcoreinfo-note") { $0.files["/sys/kernel/vmcoreinfo"] = Array("0x100000 0\n".utf8) },
         Missing("kernel-memory") { $0.memory.store(0xc000_0000_4000_0000, at: FakeKernelMemory.sectionRoots) },
         Missing("kernel-memory") { $0.memory.store(UInt64.max - 7, at: FakeKernelMemory.sectionRoots) },
-        Missing("vmemmap_list") { $0.logEchoes = false },
+        Missing("/dev/kmsg-does-not-answer") { $0.logEchoes = false },
     ])
     func missingParts(missing: Missing) throws {
         let guest = FakeGuest()

@@ -12,6 +12,7 @@ final class FakeGuest: AgentSystem {
         case sink(String)
         case kcore
         case log(position: UInt64)
+        case trace(FakeTrace.File)
         case pagemap
         case channel
         case console
@@ -24,6 +25,8 @@ final class FakeGuest: AgentSystem {
     /// Files that can be written, and what was written to them.
     var written: [String: [UInt8]] = [:]
     var memory = FakeKernelMemory()
+    /// Its tracefs. Like a kernel that says everything in its log, it lets nobody probe `vmemmap_populate`.
+    var trace = FakeTrace(refused: ["vmemmap_populate": 22])
     /// Kernel entries, newest first.
     private(set) var entries: [(node: UInt64, virtAddr: UInt64, phys: UInt64)] = []
     private var nextNode = FakeKernelMemory.firstNodePage
@@ -134,7 +137,12 @@ final class FakeGuest: AgentSystem {
         memory.store(phys, at: node + 8)
         memory.store(virtAddr, at: node + 16)
         memory.store(node, at: FakeKernelMemory.listHead)
-        guard told, isDebugging else { return }
+        guard told else { return }
+        if trace.isEnabled {
+            trace.populate(
+                start: virtAddr, end: virtAddr + 0x4000, blocks: [(virtAddr, 65536, LinearMap.base + phys)], at: clock)
+        }
+        guard isDebugging else { return }
         log("vmemmap_populate \(hex(virtAddr))..\(hex(virtAddr + 0x4000)), node 0")
         log("      * \(hex(virtAddr))..\(hex(virtAddr + 65536)) allocated at \(hex(LinearMap.base + phys))")
     }
@@ -146,7 +154,9 @@ final class FakeGuest: AgentSystem {
         let next = index + 1 < entries.count ? entries[index + 1].node : 0
         memory.store(next, at: index == 0 ? FakeKernelMemory.listHead : entries[index - 1].node)
         entries.remove(at: index)
-        guard told, isDebugging else { return }
+        guard told else { return }
+        if trace.isEnabled { trace.free(start: virtAddr, end: virtAddr + 0x4000, virtAddr: virtAddr, at: clock) }
+        guard isDebugging else { return }
         for section in 1...4 {
             log("vmemmap_free \(hex(virtAddr))...\(hex(virtAddr + 0x4000 * UInt64(section)))")
         }
@@ -200,8 +210,11 @@ final class FakeGuest: AgentSystem {
             beforeKcore[kcoreCount]?(self)
             file = .kcore
         case (Self.device + "/resource2", .readWriteNonblocking) where files[path] != nil: file = .region
+        case _ where trace.file(path, mode) != nil:
+            guard let traced = trace.file(path, mode) else { return nil }
+            file = .trace(traced)
         case (_, .read):
-            guard let content = files[path] else { return nil }
+            guard let content = files[path] ?? trace.content(path) else { return nil }
             file = .content(content, position: 0)
         case (_, .write) where written[path] != nil: file = .sink(path)
         default: return nil
@@ -224,6 +237,8 @@ final class FakeGuest: AgentSystem {
             return piece.isEmpty ? .end : .bytes(piece)
         case .log(let position):
             return readLog(descriptor, position: position)
+        case .trace(.pipe):
+            return trace.read(byteCount: byteCount)
         case .channel:
             guard !input.isEmpty else { return .nothingYet }
             let piece = Array(input.prefix(byteCount))
@@ -252,18 +267,19 @@ final class FakeGuest: AgentSystem {
         return bytes.isEmpty ? .end : .bytes(bytes)
     }
 
-    func write(_ descriptor: Int, _ bytes: [UInt8]) -> Bool {
+    func put(_ descriptor: Int, _ bytes: [UInt8]) -> UInt64 {
         switch descriptors[descriptor] {
+        case .trace(let file): return trace.put(String(decoding: bytes, as: UTF8.self), into: file, at: clock)
         case .sink(let path): written[path, default: []] += bytes
         case .channel: output += bytes
         case .console: console += bytes
         case .log:
-            guard logEchoes else { return true }
+            guard logEchoes else { return 0 }
             let text = String(decoding: bytes, as: UTF8.self)
             log(String(text.drop(while: { $0 != ">" }).dropFirst().dropLast()))
-        default: return false
+        default: return 9
         }
-        return true
+        return 0
     }
 
     func seekToEnd(_ descriptor: Int) -> Bool {
@@ -277,22 +293,24 @@ final class FakeGuest: AgentSystem {
         isRaw = true
     }
 
-    func wait(_ first: Int?, _ second: Int?, milliseconds: Int) -> (first: Bool, second: Bool) {
-        func isReady(_ descriptor: Int?) -> Bool {
-            switch descriptor.flatMap({ descriptors[$0] }) {
-            case .log(let position):
-                position < oldestSequence || records.keys.contains { $0 >= position }
+    func wait(for descriptors: [Int], milliseconds: Int) {
+        let isReady = descriptors.contains { descriptor in
+            switch self.descriptors[descriptor] {
+            case .log(let position): position < oldestSequence || records.keys.contains { $0 >= position }
+            case .trace(.pipe): trace.hasText
             case .channel: !input.isEmpty
             default: false
             }
         }
-        let ready = (isReady(first), isReady(second))
-        if !ready.0, !ready.1 { clock += UInt64(milliseconds) * 1000 }
-        return ready
+        if !isReady { clock += UInt64(milliseconds) * 1000 }
+    }
+
+    func makeFolder(_ path: StaticString) -> Bool {
+        trace.makeInstance("\(path)")
     }
 
     func names(in folder: StaticString) -> [[UInt8]] {
-        (folders["\(folder)"] ?? []).map { Array($0.utf8) }
+        (folders["\(folder)"] ?? trace.names(in: "\(folder)")).map { Array($0.utf8) }
     }
 
     func map(_ descriptor: Int) -> MappedWords? {

@@ -75,7 +75,7 @@ struct ObservingTests {
         running.guest.logEchoes = false
         let answer = try running.ask("sync")
         #expect(answer.has(verb: "error"))
-        #expect(answer.text("reason").map { $0.equals("source-does-not-answer") } == true)
+        #expect(answer.text("reason").map { $0.equals("/dev/kmsg-does-not-answer") } == true)
         running.guest.logEchoes = true
         try running.sync()
     }
@@ -261,20 +261,39 @@ struct HealingTests {
         #expect(try running.mirror().count == 19)
     }
 
-    /// A loss while the mirror is healed is healed by the next sync.
+    /// A loss while the mirror is healed is healed before the sync is answered.
     @Test func aLossDuringHealing() throws {
         let running = try runningAgent()
         running.guest.beforeKcore[6] = { guest in
+            guest.populate(16..<17, told: false)
             guest.loseRecords(3)
             guest.log("x")
         }
         running.guest.loseRecords(1)
         running.guest.log("x")
-        try running.sync()
-        running.guest.populate(16..<17, told: false)
         let answer = try running.sync()
         #expect(answer.number("heals") == 2)
         #expect(answer.number("losses") == 2)
+        #expect(try running.mirrorsTheKernel())
+        #expect(try running.sync().number("heals") == 2)
+    }
+
+    /// Losses without end: the sync is refused, not answered with a mirror that may be wrong.
+    @Test func lossesWithoutEnd() throws {
+        let running = try runningAgent()
+        for opening in 5..<60 {
+            running.guest.beforeKcore[opening] = { guest in
+                guest.loseRecords(3)
+                guest.log("x")
+            }
+        }
+        running.guest.loseRecords(1)
+        running.guest.log("x")
+        let answer = try running.ask("sync")
+        #expect(answer.has(verb: "error"))
+        #expect(answer.text("reason").map { $0.equals("mirror-does-not-settle") } == true)
+        running.guest.beforeKcore = [:]
+        try running.sync()
         #expect(try running.mirrorsTheKernel())
     }
 }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Foundation
+import RunRecord
+import TestSupport
 import Testing
+import Verification
 import VmemmapPopulate
 
 @testable import qemu_harness
@@ -9,6 +13,7 @@ import VmemmapPopulate
 struct EmulateCommandTests {
     private func emulation(_ arguments: String) throws -> Emulation {
         try EmulateCommand.parse(arguments.split(separator: " ").map(String.init) + ["--progress", "none"]).emulate()
+            .result
     }
 
     struct Example: Sendable {
@@ -24,7 +29,7 @@ struct EmulateCommandTests {
         Example(arguments: "--plug 1GiB --unplug 1", entries: 16, pages: 1, freed: 16),
         Example(arguments: "--rules 2010 --plug 1GiB --unplug 1", entries: 32, pages: 1, freed: 0),
         Example(arguments: "--page-size 4KiB", entries: 4096, pages: 25, freed: 0),
-        Example(arguments: "--page-size 4KiB --vmemmap-page 16MiB --memory 4GiB", entries: 4, pages: 1, freed: 0),
+        Example(arguments: "--page-size 4KiB --psize 16MiB --memory 4GiB", entries: 4, pages: 1, freed: 0),
         Example(arguments: "--mmu radix --rules radix-list --plug 3GiB@1GiB", entries: 2, pages: 1, freed: 0),
         Example(arguments: "--mmu radix --plug 1GiB@0x40000000", entries: 0, pages: 0, freed: 0),
         Example(arguments: "--plug 1GiB --plug 1GiB --unplug 2 --unplug 1", entries: 16, pages: 1, freed: 32),
@@ -56,10 +61,10 @@ struct EmulateCommandTests {
             ("--memory 17TiB --rules 2010", "ends at 16 TiB"),
             ("--memory 100MiB", "sections of 16 MiB"),
             ("--memory 0KiB", "sections of 16 MiB"),
-            ("--memory 512MiB --vmemmap-page 16MiB", "1 GiB"),
+            ("--memory 512MiB --psize 16MiB", "1 GiB"),
             ("--page-size 16KiB", "only 4 KiB or 64 KiB"),
-            ("--vmemmap-page 2MiB", "they are 4 KiB or 64 KiB or 16 MiB"),
-            ("--mmu radix --vmemmap-page 16MiB", "they are 2 MiB"),
+            ("--psize 2MiB", "they are 4 KiB or 64 KiB or 16 MiB"),
+            ("--mmu radix --psize 16MiB", "they are 2 MiB"),
             ("--mmu radix --rules 2010", "those of the hash MMU"),
             ("--plug 100MiB", "memory blocks of 256 MiB"),
             ("--plug 1GiB@0x40000000 --plug 1GiB@0x60000000", "overlaps"),
@@ -80,6 +85,50 @@ struct EmulateCommandTests {
         } catch {
             #expect(EmulateCommand.message(for: error).contains(reason) || reason == "invalid")
             #expect(EmulateCommand.exitCode(for: error).rawValue == 64)
+        }
+    }
+
+    /// What `--write` writes is what `verify` finds nothing wrong with.
+    @Test(arguments: [
+        ("--memory 1GiB --plug 3GiB --plug 1GiB --unplug 1", 32),
+        ("--page-size 4KiB --memory 1GiB --plug 1GiB --unplug 1", 4096),
+        ("--psize 16MiB --memory 2GiB --plug 32GiB", 3),
+        ("--psize 4KiB --memory 1GiB", 256),
+        ("--mmu radix --rules radix-list --memory 512MiB --plug 4GiB", 3),
+    ])
+    func writesWhatVerifyReads(arguments: String, entryCount: Int) throws {
+        let folder = try TemporaryFolder()
+        let file = folder.url.appending(path: "emulated.json")
+        let arguments = arguments.split(separator: " ").map(String.init)
+        let command = try EmulateCommand.parse(arguments + ["--write", file.path, "--progress", "none", "--json"])
+        let written = try #require(try command.emulate().snapshot)
+        try RunDirectory.json(written).write(to: file)
+        let snapshot = try JSONDecoder().decode(Snapshot.self, from: Data(contentsOf: file))
+        #expect(snapshot == written)
+        let verdict = try Verifier.verdict(on: snapshot)
+        #expect(verdict.findings == [])
+        #expect(verdict.hasPassed)
+        #expect(verdict.entryCount == entryCount)
+        #expect(verdict.coveredSectionCount == verdict.sectionCount)
+        #expect(verdict.witnesses.first { $0.witness == .model }?.agreeingCount == entryCount)
+    }
+
+    /// A kernel of 2010 keeps entries of memory that is gone: today's rules call them stale.
+    @Test func theRulesOf2010LeaveStaleEntries() throws {
+        let command = try EmulateCommand.parse(
+            ["--rules", "2010", "--plug", "1GiB", "--unplug", "1", "--write", "x", "--progress", "none"])
+        let verdict = try Verifier.verdict(on: #require(try command.emulate().snapshot))
+        #expect(Set(verdict.findings.map(\.name)) == ["list-stale-entry", "model-missing-entry"])
+        #expect(verdict.findings.count == 32)
+    }
+
+    @Test func aSnapshotHasItsLimit() throws {
+        let command = try EmulateCommand.parse(
+            ["--memory", "1TiB", "--page-size", "4KiB", "--write", "x", "--progress", "none"])
+        #expect {
+            _ = try command.emulate()
+        } throws: { error in
+            "\(error)".contains("at most 1048576 entries and sections; here are 4194304 and 65536")
         }
     }
 }

@@ -2,6 +2,7 @@
 
 import AgentProtocol
 import GuestMemory
+import RunRecord
 import Testing
 import Verification
 
@@ -17,6 +18,11 @@ import Verification
         #expect(hello.vmemmapPageShift == 16)
         #expect(hello.vmcoreinfoAddress == 0x0345_0000)
         #expect(hello.eventSource == .dynamicDebug)
+        #expect(
+            hello.sourceTrials.map(\.recorded) == [
+                .init(source: "kprobe events", refusals: ["vmemmap_populate: Invalid argument", "x: not there"]),
+                .init(source: "dynamic debug on /dev/kmsg", refusals: []),
+            ])
         #expect(hello.regionByteCount == 4 << 20)
     }
 
@@ -41,13 +47,26 @@ import Verification
         ) { try Hello(other) }
     }
 
-    @Test(arguments: [3, .max] as [UInt64]) func refusesWhatItDoesNotKnow(value: UInt64) {
+    @Test(arguments: [4, .max] as [UInt64]) func refusesWhatItDoesNotKnow(value: UInt64) {
         #expect(throws: HarnessError.infrastructure("the agent's hello names no known MMU")) {
             try Hello(ControlLine.hello.without("mmu").with("mmu", value))
         }
         #expect(throws: HarnessError.infrastructure("the agent's hello names no known event source")) {
             try Hello(ControlLine.hello.without("source").with("source", value))
         }
+    }
+
+    @Test(arguments: ["", "kprobe-events", "dynamic-debug:x", "dynamic-debug,snapshots", "nonsense"])
+    func theTrialsHaveToLeadToTheSource(tried: String) throws {
+        let line = try ControlLine.hello.without("tried").with(field: "tried", tried)
+        #expect(
+            throws: HarnessError.infrastructure("the agent's hello does not say how it came to its event source")
+        ) { try Hello(line) }
+    }
+
+    @Test(arguments: [0, 4096, .max] as [UInt64]) func anErrorThatIsNone(errno: UInt64) {
+        let trial = SourceTrial(.kprobes, refusals: [.init(Array("x".utf8), errno: errno)])
+        #expect(trial.recorded.refusals == ["x: error \(errno)"])
     }
 
     @Test(arguments: [(.unknown, .unknown), (.hash, .hash), (.radix, .radix)] as [(MemoryManagementUnit, MMU)])

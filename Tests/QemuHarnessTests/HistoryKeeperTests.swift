@@ -17,7 +17,9 @@ private let mapByteCount: UInt64 = 16 << 10
     private static let boot = [MemoryRange(name: "boot", base: 0, byteCount: gibibyte)]
 
     private static func keeper(source: EventSource = .dynamicDebug) throws -> HistoryKeeper {
-        let hello = try Hello(ControlLine.hello.without("source").with("source", source.rawValue))
+        let hello = try Hello(
+            ControlLine.hello.without("source").without("tried").with("source", source.rawValue)
+                .with("tried", text: SourceTrial.encode([SourceTrial(source)])))
         return HistoryKeeper(bootMemory: boot, layout: try KernelLayout(SampleVmcoreinfo().parsed), hello: hello)
     }
 

@@ -23,6 +23,7 @@ extension ControlLine {
         .with("vmemmap-shift", 16)
         .with("vmcoreinfo", 0x0345_0000)
         .with("source", EventSource.dynamicDebug.rawValue)
+        .with("tried", text: Array("kprobe-events:vmemmap_populate/22:x,dynamic-debug".utf8))
         .with("region", 4 << 20)
 
     /// The line with one more field, as it would be read.

@@ -35,6 +35,11 @@ extension RealGuest {
             #expect(guest.pageByteCount == 65536)
             #expect(guest.vmemmapPageByteCount == 65536)
             #expect(guest.eventSource == "dynamic debug on /dev/kmsg")
+            // Why not a better one: this kernel lets nobody probe what it calls at boot too.
+            let trials = try #require(guest.eventSourceTrials)
+            #expect(trials.map(\.source) == ["kprobe events", "dynamic debug on /dev/kmsg"])
+            #expect(trials.first?.refusals.contains("vmemmap_populate: Invalid argument") == true)
+            #expect(trials.last?.refusals == [])
             try await expectRecordProvesItself(harness)
             #expect(try harness.leftovers() == [])
         }

@@ -41,9 +41,14 @@ struct ListPropertyTests {
     private static let pageByteCount: UInt64 = 128
     private static let nodesPerPage = 5
 
-    /// Replays a sequence; the first thing that is wrong, or nil.
+    /// Replays a sequence, in a list that searches and in one that looks up; the first thing that is wrong, or nil.
     private static func violation(_ steps: [Step]) -> String? {
-        var list = VmemmapList(store: EmulatedKernel(pageByteCount: pageByteCount, blockPool: nil))
+        violation(steps, isIndexed: false) ?? violation(steps, isIndexed: true).map { "indexed, " + $0 }
+    }
+
+    private static func violation(_ steps: [Step], isIndexed: Bool) -> String? {
+        var list = VmemmapList(
+            store: EmulatedKernel(pageByteCount: pageByteCount, blockPool: nil), isIndexed: isIndexed)
         var expected = Expectation()
         for (index, step) in steps.enumerated() {
             let problem = apply(step, number: UInt64(index), to: &list, &expected) ?? check(list, expected)

@@ -13,7 +13,8 @@ func qhPread(_ descriptor: Int, _ buffer: UnsafeMutableRawPointer, _ byteCount: 
 @_extern(c, "qh_write") func qhWrite(_ descriptor: Int, _ buffer: UnsafeRawPointer, _ byteCount: Int) -> Int
 @_extern(c, "qh_seek_end") func qhSeekEnd(_ descriptor: Int) -> Int
 @_extern(c, "qh_make_raw") func qhMakeRaw(_ descriptor: Int)
-@_extern(c, "qh_wait") func qhWait(_ first: Int, _ second: Int, _ milliseconds: Int) -> Int
+@_extern(c, "qh_wait") func qhWait(_ descriptors: UnsafePointer<Int>, _ count: Int, _ milliseconds: Int)
+@_extern(c, "qh_make_folder") func qhMakeFolder(_ path: UnsafePointer<UInt8>) -> Int
 @_extern(c, "qh_names") func qhNames(_ path: UnsafePointer<UInt8>, _ buffer: UnsafeMutableRawPointer, _ byteCount: Int)
     -> Int
 @_extern(c, "qh_map") func qhMap(_ descriptor: Int, _ byteCount: UnsafeMutablePointer<UInt64>)
@@ -75,11 +76,12 @@ final class LinuxSystem: AgentSystem {
         }
     }
 
-    func write(_ descriptor: Int, _ bytes: [UInt8]) -> Bool {
+    func put(_ descriptor: Int, _ bytes: [UInt8]) -> UInt64 {
         // SAFETY: the buffer is the array's own.
-        unsafe bytes.withUnsafeBytes { buffer in
-            unsafe buffer.baseAddress.map { unsafe qhWrite(descriptor, $0, buffer.count) } == bytes.count
+        let result = unsafe bytes.withUnsafeBytes { buffer in
+            unsafe buffer.baseAddress.map { unsafe qhWrite(descriptor, $0, buffer.count) } ?? 0
         }
+        return result < 0 ? UInt64(-result) : 0
     }
 
     func seekToEnd(_ descriptor: Int) -> Bool {
@@ -90,9 +92,14 @@ final class LinuxSystem: AgentSystem {
         qhMakeRaw(descriptor)
     }
 
-    func wait(_ first: Int?, _ second: Int?, milliseconds: Int) -> (first: Bool, second: Bool) {
-        let ready = qhWait(first ?? -1, second ?? -1, milliseconds)
-        return (ready & 1 != 0, ready & 2 != 0)
+    func wait(for descriptors: [Int], milliseconds: Int) {
+        // poll(2) passes over -1, and sleeps.
+        let descriptors = descriptors.isEmpty ? [-1] : descriptors
+        // SAFETY: the buffer is the array's own, and lives as long as the call.
+        unsafe descriptors.withUnsafeBufferPointer { buffer in
+            guard let base = buffer.baseAddress else { return }
+            unsafe qhWait(base, buffer.count, milliseconds)
+        }
     }
 
     func names(in folder: StaticString) -> [[UInt8]] {
@@ -112,6 +119,11 @@ final class LinuxSystem: AgentSystem {
     func mount(_ type: StaticString, at target: StaticString) {
         // SAFETY: a StaticString is NUL-terminated.
         _ = unsafe qhMount(type.utf8Start, target.utf8Start)
+    }
+
+    func makeFolder(_ path: StaticString) -> Bool {
+        // SAFETY: a StaticString is NUL-terminated.
+        unsafe qhMakeFolder(path.utf8Start) >= 0
     }
 
     func microseconds() -> UInt64 {
@@ -176,5 +188,5 @@ public func agentMain() {
 /// Called by `main` in syscalls.c when this is no guest.
 @_cdecl("qh_self_test")
 public func selfTest() {
-    _ = LinuxSystem().write(1, SelfTest.run())
+    _ = LinuxSystem().put(1, SelfTest.run())
 }

@@ -26,8 +26,8 @@ void qh_self_test(void);
 static int64_t result(int64_t value) { return value < 0 ? -errno : value; }
 
 int64_t qh_open(const char *path, int64_t mode) {
-    static const int flags[] = {O_RDONLY, O_WRONLY, O_RDWR | O_NONBLOCK};
-    if (mode < 0 || mode > 2) return -EINVAL;
+    static const int flags[] = {O_RDONLY, O_WRONLY, O_RDWR | O_NONBLOCK, O_RDONLY | O_NONBLOCK};
+    if (mode < 0 || mode > 3) return -EINVAL;
     return result(open(path, flags[mode] | O_CLOEXEC | O_NOCTTY));
 }
 
@@ -73,11 +73,16 @@ void qh_make_raw(int64_t descriptor) {
     tcsetattr((int)descriptor, TCSANOW, &settings);
 }
 
-int64_t qh_wait(int64_t first, int64_t second, int64_t milliseconds) {
-    struct pollfd items[2] = {{.fd = (int)first, .events = POLLIN}, {.fd = (int)second, .events = POLLIN}};
-    if (poll(items, 2, (int)milliseconds) <= 0) return 0;
-    // A record that was overwritten shows as POLLERR; reading it tells.
-    return (items[0].revents != 0) | (items[1].revents & POLLIN ? 2 : 0);
+void qh_wait(const int64_t *descriptors, int64_t count, int64_t milliseconds) {
+    struct pollfd items[8];
+    if (count > 8) count = 8;
+    for (int64_t index = 0; index < count; index++)
+        items[index] = (struct pollfd){.fd = (int)descriptors[index], .events = POLLIN};
+    poll(items, (nfds_t)count, (int)milliseconds);
+}
+
+int64_t qh_make_folder(const char *path) {
+    return mkdir(path, 0755) != 0 && errno != EEXIST ? -errno : 0;
 }
 
 // Names separated by NUL bytes. Those that do not fit are left out.

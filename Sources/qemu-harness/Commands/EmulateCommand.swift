@@ -3,6 +3,8 @@
 import ArgumentParser
 import Foundation
 import Plans
+import RunRecord
+import Verification
 import VmemmapPopulate
 
 /// `emulate`: the kernel's bookkeeping for a memory of any size, without a guest.
@@ -49,8 +51,9 @@ struct EmulateCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "The kernel's vmemmap page size. (default: the base page on hash, 2MiB on radix)", valueName: "size"))
-    var vmemmapPage: ByteCount?
+            "The kernel's vmemmap page size (mmu_vmemmap_psize). (default: the base page on hash, 2MiB on radix)",
+            valueName: "size"))
+    var psize: ByteCount?
 
     @Option(
         help: ArgumentHelp(
@@ -72,6 +75,9 @@ struct EmulateCommand: ParsableCommand {
                 + "mappings.", valueName: "number"))
     var failAt: UInt64?
 
+    @Option(help: ArgumentHelp("Write a snapshot that 'verify' reads.", valueName: "file"))
+    var write: String?
+
     @Flag(help: "Print JSON.")
     var json = false
 
@@ -79,7 +85,14 @@ struct EmulateCommand: ParsableCommand {
     var progress: Progress.Style = .auto
 
     func run() throws {
-        let result = try emulate()
+        let (result, snapshot) = try emulate()
+        if let snapshot, let write {
+            do {
+                try RunDirectory.json(snapshot).write(to: URL(filePath: write))
+            } catch {
+                throw HarnessError.usage("cannot write \(write): \(error.localizedDescription)")
+            }
+        }
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -90,7 +103,7 @@ struct EmulateCommand: ParsableCommand {
     }
 
     /// Plays the whole history. Throws a usage error for what no kernel can have; what fails in the kernel is a result.
-    func emulate() throws -> Emulation {
+    func emulate() throws -> (result: Emulation, snapshot: Snapshot?) {
         let layout = try layout()
         let boot = 0..<memory.value
         let progress = MemoryProgress(style: progress, total: memory.value)
@@ -123,7 +136,13 @@ struct EmulateCommand: ParsableCommand {
                 failures.append("unplug \(number): \(failure)")
             }
         }
-        return Emulation(emulator, failures: failures)
+        let snapshot = try write.map { _ in
+            try EmulatedSnapshot(
+                boot: boot, plugs: plugs, failedPlugs: failedPlugs, unplugs: unplug, failures: failures
+            )
+            .snapshot(of: emulator)
+        }
+        return (Emulation(emulator, failures: failures), snapshot)
     }
 
     private func layout() throws -> EmulatedLayout {
@@ -133,7 +152,7 @@ struct EmulateCommand: ParsableCommand {
         }
         do throws(EmulatedLayout.Impossible) {
             return try EmulatedLayout(
-                rules: rules.value, pageByteCount: pageSize.value, vmemmapPageByteCount: vmemmapPage?.value)
+                rules: rules.value, pageByteCount: pageSize.value, vmemmapPageByteCount: psize?.value)
         } catch {
             switch error {
             case .pageSize(let size):

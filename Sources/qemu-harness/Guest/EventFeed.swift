@@ -69,6 +69,8 @@ extension AgentEvent {
             ("guest.mirror-full", ["virt_addr": virtAddr.hexadecimal, "phys": phys.hexadecimal])
         case .blockFreed(let virtAddr, let phys):
             ("guest.block-freed", ["virt_addr": virtAddr.hexadecimal, "phys": phys.hexadecimal])
+        case .blockUnused(let phys): ("guest.block-unused", ["phys": phys.hexadecimal])
+        case .populateFailed(let errno): ("guest.populate-failed", ["errno": "\(errno)"])
         case .synced(let marker): ("guest.synced", ["marker": "\(marker)"])
         }
     }

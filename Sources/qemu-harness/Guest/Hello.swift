@@ -2,6 +2,8 @@
 
 import AgentProtocol
 import GuestMemory
+import RunRecord
+import SystemPackage
 import Verification
 
 /// The agent's first line: what it is and what it found.
@@ -13,6 +15,8 @@ struct Hello: Equatable {
     let vmemmapPageShift: UInt64
     let vmcoreinfoAddress: UInt64
     let eventSource: EventSource
+    /// The event sources that the agent tried; the last one was taken.
+    let sourceTrials: [SourceTrial]
     let regionByteCount: UInt64
 
     static let protocolVersion: UInt64 = 1
@@ -42,6 +46,12 @@ struct Hello: Equatable {
         guard let eventSource = EventSource(rawValue: try number("source")) else {
             throw HarnessError.infrastructure("the agent's hello names no known event source")
         }
+        guard let trials = SourceTrial.parse(line.text("tried") ?? []), let last = trials.last,
+            last.source == eventSource, last.refusals.isEmpty
+        else {
+            throw HarnessError.infrastructure("the agent's hello does not say how it came to its event source")
+        }
+        sourceTrials = trials
         self.mmu = mmu
         self.eventSource = eventSource
     }
@@ -70,8 +80,22 @@ extension EventSource {
     /// As a person reads it.
     var text: String {
         switch self {
+        case .kprobes: "kprobe events"
         case .dynamicDebug: "dynamic debug on /dev/kmsg"
         case .snapshots: "snapshots alone"
         }
+    }
+}
+
+extension SourceTrial {
+    /// For the record.
+    var recorded: RunInformation.EventSourceTrial {
+        let refusals = refusals.map { refusal in
+            let what = String(decoding: refusal.what, as: UTF8.self)
+            // A guest may say any number; errno's are small.
+            guard let errno = refusal.errno else { return "\(what): not there" }
+            return "\(what): " + (1...4095 ~= errno ? Errno(rawValue: CInt(errno)).description : "error \(errno)")
+        }
+        return RunInformation.EventSourceTrial(source: source.text, refusals: refusals)
     }
 }

@@ -75,6 +75,7 @@ struct BootStep: RunStep {
         context.information.guest.vmemmapPageByteCount =
             12...34 ~= hello.vmemmapPageShift ? 1 << hello.vmemmapPageShift : nil
         context.information.guest.eventSource = hello.eventSource.text
+        context.information.guest.eventSourceTrials = hello.sourceTrials.map(\.recorded)
         try context.record.write(context.information)
     }
 }

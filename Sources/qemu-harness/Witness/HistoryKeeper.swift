@@ -34,6 +34,8 @@ struct HistoryKeeper {
         case .lmbRemoved(let base) where !hasCalls: history.note(.removed, Self.lmb(at: base))
         case .hotplugFailed where !hasCalls: history.noteGap("a hot-plug failed, and nothing tells how far it came")
         case .mappingFailed: history.noteGap("a vmemmap mapping failed, and nothing tells what was undone")
+        case .populateFailed(let errno):
+            history.noteGap("a populate failed with error \(errno), in the middle of a section")
         case .lost(let recordCount): history.noteGap("the agent lost \(recordCount) events")
         default: break
         }

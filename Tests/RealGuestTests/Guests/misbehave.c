@@ -18,7 +18,7 @@
 // A hello that the harness accepts from a 6.1 kernel with 64 KiB pages; %s is the size of the shared region.
 #define HELLO                                                                                               \
     "0 hello protocol=0x1 release=6.1.0 page=0x10000 mmu=0x1 vmemmap-base=0xc00c000000000000 "              \
-    "vmemmap-shift=0x10 vmcoreinfo=0x0 source=0x2 region=%s\n"
+    "vmemmap-shift=0x10 vmcoreinfo=0x0 source=0x2 tried=dynamic-debug region=%s\n"
 // One that it does not accept: it ends the wait for a good one.
 #define NO_HELLO "0 hello protocol=0x2\n"
 #define SYNCED "events=0x0 head=0x0 live=0x0 losses=0x0 heals=0x0"
@@ -113,7 +113,8 @@ int main(void) {
     }
     if (strcmp(mode, "odd-page") == 0) {
         say("0 hello protocol=0x1 release=x page=0xffffffffffffffff mmu=0x1 vmemmap-base=0xffffffffffffffff "
-            "vmemmap-shift=0xffffffffffffffff vmcoreinfo=0xffffffffffffffff source=0x2 region=0xffffffffffffffff\n");
+            "vmemmap-shift=0xffffffffffffffff vmcoreinfo=0xffffffffffffffff source=0x2 tried=dynamic-debug "
+            "region=0xffffffffffffffff\n");
         hang();
     }
     if (strcmp(mode, "odd-mmu") == 0) {

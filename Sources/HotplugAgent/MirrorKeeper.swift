@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import GuestMemory
+import VmemmapPopulate
+
+/// Keeps the mirror equal to the kernel's list: reads the event source and the kernel's log, and heals what they lost.
+final class MirrorKeeper<System: AgentSystem> {
+    private let system: System
+    private let kernel: GuestKernel
+    private(set) var mirror: Mirror
+    /// The kernel's log, which tells of LMBs on every kernel, and of populates where it has dynamic debug.
+    private var log: KernelLog<System>?
+    /// Kprobe events, where the kernel has what it takes.
+    private var trace: TraceSource<System>?
+    private var assembler = ProbeAssembler()
+    /// The sources that were tried; the last one was taken.
+    let trials: [SourceTrial]
+
+    private(set) var lossCount: UInt64 = 0
+    private(set) var healCount: UInt64 = 0
+    /// Set when events were lost, or when an event does not say all that the mirror needs.
+    private var needsHealing = false
+    /// Between a snapshot and the marker that is written after it, events may tell what the snapshot already holds.
+    private var isSeeding = true
+    /// The newest markers that came back.
+    private var markerInLog: UInt64 = 0
+    private var markerInTrace: UInt64 = 0
+    private var nextMarker: UInt64 = 1
+
+    /// How long the agent waits for its own marker.
+    private static var markerTimeoutMicroseconds: UInt64 { 20_000_000 }
+    /// How many snapshots a `sync` takes before it gives up.
+    private static var healingLimit: Int { 8 }
+
+    /// Opens and enables the best source that the kernel has. The mirror is empty until ``start()``.
+    init(system: System, kernel: GuestKernel, region: SharedRegion, bufferKibibytes: UInt64) {
+        self.system = system
+        self.kernel = kernel
+        mirror = Mirror(region: region)
+        log = KernelLog(system: system)
+        var trials: [SourceTrial] = []
+        do throws(TraceSource<System>.Refused) {
+            guard kernel.mmu != .radix || kernel.keepsList(system: system) else {
+                throw TraceSource<System>.Refused(refusals: [.init(bytes("vmemmap_list"))])
+            }
+            trace = try TraceSource(
+                system: system, probes: Probe.forList(mmu: kernel.mmu), bufferKibibytes: bufferKibibytes)
+            trials.append(SourceTrial(.kprobes))
+        } catch {
+            trials.append(SourceTrial(.kprobes, refusals: error.refusals))
+            let refusals = log?.enableDynamicDebug() ?? [.init(bytes("/dev/kmsg"))]
+            trials.append(SourceTrial(.dynamicDebug, refusals: refusals))
+            if !refusals.isEmpty { trials.append(SourceTrial(.snapshots)) }
+        }
+        self.trials = trials
+    }
+
+    /// The source that was taken.
+    var eventSource: EventSource { trials.last?.source ?? .snapshots }
+
+    /// What can be waited for.
+    var descriptors: [Int] {
+        [trace?.descriptor, log?.descriptor].compactMap { $0 }
+    }
+
+    /// Takes the first snapshot, then drops events that it already holds. Returns what is missing, or nil.
+    func start() throws(MemoryAccessError) -> StaticString? {
+        guard try rebuild(newcomers: .seeded) != nil else { return "vmemmap_list" }
+        if let silent = try catchUp() { return silent }
+        endSeeding()
+        return nil
+    }
+
+    private func endSeeding() {
+        isSeeding = false
+        mirror.endSeeding()
+    }
+
+    /// Reads what the sources have and mirrors it.
+    func drain() {
+        do throws(MemoryAccessError) {
+            try drainTrace()
+            while try takeRecord() {}
+        } catch {
+            // The region cannot be written: nothing that is kept there can be trusted, and `sync` will say so.
+            needsHealing = true
+        }
+    }
+
+    /// Reads the sources up to now and heals what was lost, until nothing is lost any more. Returns why that cannot be
+    /// done, or nil.
+    func sync() throws(MemoryAccessError) -> StaticString? {
+        if let silent = try catchUp() { return silent }
+        var isDue = eventSource == .snapshots
+        var attemptCount = 0
+        while needsHealing || isDue {
+            guard attemptCount < Self.healingLimit else { return "mirror-does-not-settle" }
+            attemptCount += 1
+            if let problem = try heal() { return problem }
+            isDue = false
+        }
+        try mirror.publish(.synced(marker: nextMarker - 1), microseconds: system.microseconds())
+        return nil
+    }
+
+    private func heal() throws(MemoryAccessError) -> StaticString? {
+        needsHealing = false
+        assembler.reset()
+        isSeeding = true
+        defer { endSeeding() }
+        guard let count = try rebuild(newcomers: .healed) else {
+            needsHealing = true
+            return "unreadable-list"
+        }
+        healCount += 1
+        try mirror.region.setHeader(.healCount, healCount)
+        try mirror.publish(.healed(entryCount: count), microseconds: system.microseconds())
+        let silent = try catchUp()
+        // A snapshot in the middle of a call holds a part of its blocks.
+        if silent != nil || assembler.hasOpenCalls { needsHealing = true }
+        return silent
+    }
+
+    /// Writes a marker into each source and reads up to it. Returns what keeps silent, or nil.
+    private func catchUp() throws(MemoryAccessError) -> StaticString? {
+        let marker = nextMarker
+        nextMarker += 1
+        if let log, !log.write(marker: marker) { return "/dev/kmsg-does-not-answer" }
+        if let trace, !trace.write(marker: marker) { return "trace_pipe-does-not-answer" }
+        let deadline = system.microseconds() + Self.markerTimeoutMicroseconds
+        while true {
+            let isTraceBehind = trace != nil && markerInTrace < marker
+            let isLogBehind = log != nil && markerInLog < marker
+            guard isTraceBehind || isLogBehind else { break }
+            guard system.microseconds() < deadline else {
+                return isTraceBehind ? "trace_pipe-does-not-answer" : "/dev/kmsg-does-not-answer"
+            }
+            let hasHit = try drainTrace()
+            let hasRecord = try takeRecord()
+            if !hasHit, !hasRecord { system.wait(for: descriptors, milliseconds: 100) }
+        }
+        if let count = trace?.takeUntoldLosses(), count > 0 {
+            try noteLoss(eventCount: count, microseconds: system.microseconds())
+        }
+        return nil
+    }
+
+    /// Rebuilds the mirror from the kernel's list; nil when that cannot be read.
+    private func rebuild(newcomers: Provenance) throws(MemoryAccessError) -> UInt64? {
+        guard let snapshot = kernel.listSnapshot(system: system),
+            let valid = kernel.presentMemory(system: system)
+        else { return nil }
+        return try mirror.rebuild(
+            from: snapshot.nodes, valid: valid, newcomers: newcomers, microseconds: system.microseconds())
+    }
+
+    private func noteLoss(eventCount: UInt64, microseconds: UInt64) throws(MemoryAccessError) {
+        lossCount += 1
+        needsHealing = true
+        assembler.reset()
+        try mirror.region.setHeader(.lossCount, lossCount)
+        try mirror.publish(.lost(recordCount: eventCount), microseconds: microseconds)
+    }
+
+    // MARK: - Kprobe events
+
+    /// Reads all that the trace has; false when that is nothing.
+    @discardableResult
+    private func drainTrace() throws(MemoryAccessError) -> Bool {
+        var hasAny = false
+        while true {
+            switch trace?.next() {
+            case .hit(let hit): try take(hit)
+            case .lost(let count): try noteLoss(eventCount: count, microseconds: system.microseconds())
+            case .nothingYet, nil: return hasAny
+            }
+            hasAny = true
+        }
+    }
+
+    private func take(_ hit: ProbeHit) throws(MemoryAccessError) {
+        switch hit.event {
+        case .populate, .allocated, .map, .populated:
+            switch assembler.take(hit.event, task: hit.task, microseconds: hit.microseconds) {
+            case .pending: break
+            case .populated(let call): try take(call, returnedAt: hit.microseconds)
+            // What follows a loss belongs to calls whose beginning is lost: that was said.
+            case .unmatched: if !needsHealing { try noteLoss(eventCount: 1, microseconds: hit.microseconds) }
+            }
+        case .free(let start, let end):
+            try mirror.publish(.freeCalled(start: start, end: end), microseconds: hit.microseconds)
+            if let memory = memory(describedIn: start, end) { mirror.mark(memory, isValid: false) }
+        case .unmap(let virtAddr, _):
+            let isKnown = try mirror.remove(virtAddr: virtAddr, microseconds: hit.microseconds)
+            // The snapshot may hold what was populated there since.
+            if isSeeding || !isKnown { needsHealing = true }
+        case .marker(let marker):
+            markerInTrace = max(markerInTrace, marker)
+        case .other:
+            break
+        }
+    }
+
+    private func take(_ call: PopulateCall, returnedAt microseconds: UInt64) throws(MemoryAccessError) {
+        try mirror.publish(
+            .populateCalled(start: call.start, end: call.end, node: call.node), microseconds: call.microseconds)
+        if let memory = memory(describedIn: call.start, call.end) { mirror.mark(memory, isValid: true) }
+        for mapping in call.mappings where !(isSeeding && mirror.isSeeded(mapping.virtAddr, phys: mapping.phys)) {
+            try mirror.observe(
+                virtAddr: mapping.virtAddr, byteCount: mapping.byteCount, phys: mapping.phys,
+                microseconds: mapping.microseconds)
+        }
+        for block in call.unusedBlocks {
+            try mirror.publish(
+                .blockUnused(phys: LinearMap.physical(block)?.rawValue ?? block), microseconds: microseconds)
+        }
+        if call.errno != 0 { try mirror.publish(.populateFailed(errno: call.errno), microseconds: microseconds) }
+    }
+
+    // MARK: - The kernel's log
+
+    /// Reads one record of the log; false when there is none for now.
+    private func takeRecord() throws(MemoryAccessError) -> Bool {
+        switch log?.next() {
+        case .record(let record):
+            try take(record)
+        case .lost(let recordCount, let record):
+            try noteLoss(eventCount: recordCount, microseconds: record.microseconds)
+            try take(record)
+        case .nothingYet, .failed, nil:
+            return false
+        }
+        return true
+    }
+
+    private func take(_ record: KernelRecord) throws(MemoryAccessError) {
+        let time = record.microseconds
+        switch record.message {
+        case .populate(let start, let end, let node):
+            try mirror.publish(.populateCalled(start: start, end: end, node: node), microseconds: time)
+            // The section is valid once the call is through; should it fail, a free of the same range follows.
+            if let memory = memory(describedIn: start, end) { mirror.mark(memory, isValid: true) }
+        case .block(let start, let end, let pointer):
+            // A pointer that the kernel hashed (no `no_hash_pointers`) says nothing: the entry is lost.
+            guard let phys = LinearMap.physical(pointer)?.rawValue, end > start else {
+                return try noteLoss(eventCount: 1, microseconds: time)
+            }
+            if isSeeding, mirror.isSeeded(start, phys: phys) { return }
+            try mirror.observe(virtAddr: start, byteCount: end - start, phys: phys, microseconds: time)
+        case .mappingFailed(let errno):
+            // Whether the caller undid the populate, only the list tells.
+            needsHealing = true
+            try mirror.publish(.mappingFailed(errno: errno), microseconds: time)
+        case .free(let start, let end):
+            try mirror.publish(.freeCalled(start: start, end: end), microseconds: time)
+            // The snapshot may hold what was populated there since.
+            if isSeeding { needsHealing = true }
+            guard let geometry = kernel.geometry, let memory = memory(describedIn: start, end) else {
+                needsHealing = true
+                return
+            }
+            mirror.mark(memory, isValid: false)
+            try mirror.free(start: start, end: end, geometry: geometry, microseconds: time)
+        case .lmbAdded(let base, let drcIndex):
+            try settle(.lmbAdded(base: base, drcIndex: drcIndex), microseconds: time)
+        case .lmbRemoved(let base):
+            try settle(.lmbRemoved(base: base), microseconds: time)
+        case .hotplugFailed(let failure):
+            try settle(.hotplugFailed(failure), microseconds: time)
+        case .marker(let marker):
+            markerInLog = max(markerInLog, marker)
+        case .other:
+            break
+        }
+    }
+
+    /// Publishes what came of an LMB, behind everything that the trace tells of how it came.
+    private func settle(_ event: AgentEvent, microseconds: UInt64) throws(MemoryAccessError) {
+        try drainTrace()
+        try mirror.publish(event, microseconds: microseconds)
+    }
+
+    /// The memory that a call of `vmemmap_populate` or `vmemmap_free` was about; nil when its range is none.
+    private func memory(describedIn start: UInt64, _ end: UInt64) -> Range<UInt64>? {
+        kernel.geometry?.memory(
+            describedIn: start, end, mapBytesPerSection: kernel.layout.memoryMapBytesPerSection)
+    }
+}

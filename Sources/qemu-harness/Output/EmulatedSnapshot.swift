@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import Verification
+import VmemmapPopulate
+
+/// What an emulated kernel's books look like to the verifier: the kernel's list and the model, and no other witness.
+struct EmulatedSnapshot {
+    let boot: Range<UInt64>
+    /// All plugs that were asked for, by number.
+    let plugs: [Range<UInt64>]
+    /// The numbers, from 1, of those that failed.
+    let failedPlugs: Set<Int>
+    /// The numbers of the plugs that were unplugged, in order.
+    let unplugs: [Int]
+    /// What was made to fail.
+    let failures: [String]
+
+    /// The most entries and sections together: what `verify` reads at most is some hundred MiB.
+    private static let elementLimit: UInt64 = 1 << 20
+
+    /// The books as they stand. Throws a usage error when there is too much in them to write.
+    func snapshot(of emulator: borrowing VmemmapEmulator) throws -> Snapshot {
+        let layout = emulator.layout
+        let kernel = emulator.list.store
+        let state = emulator.list.state
+        let sectionByteCount = EmulatedLayout.sectionByteCount
+        let sectionCount = kernel.validByteCount / sectionByteCount
+        guard state.liveCount + sectionCount <= Self.elementLimit else {
+            throw HarnessError.usage(
+                "--write: a snapshot holds at most \(Self.elementLimit) entries and sections; here are "
+                    + "\(state.liveCount) and \(sectionCount)")
+        }
+        let isRadix = layout.rules == .radixList || layout.rules == .radixTables
+        let geometry = layout.geometry
+        let walk = ListWalk(
+            head: state.head, in: kernel, pageByteCount: geometry.pageByteCount, limit: Int(state.liveCount))
+        return Snapshot(
+            kernel: KernelFacts(
+                release: "emulated", isBigEndian: false, pageByteCount: geometry.pageByteCount,
+                sectionSizeBits: UInt64(sectionByteCount.trailingZeroBitCount),
+                structPageByteCount: geometry.structPageByteCount,
+                // A kernel without a list leaves the variable as it was: 4 KiB.
+                vmemmapPageShift: layout.rules == .radixTables ? 12 : geometry.vmemmapPageShift,
+                vmemmapBase: geometry.vmemmapBase, mmu: isRadix ? .radix : .hash),
+            memory: memory, sections: sections(of: kernel.valid, base: geometry.vmemmapBase),
+            kernelList: WalkedList(walk),
+            // Freed nodes are used before new ones: all that there are were in use at once.
+            peakEntryCount: Int(state.liveCount + state.freedCount), mirror: nil, report: nil, translations: [],
+            history: history)
+    }
+
+    private func name(_ number: Int) -> String { "ua-dimm\(number)" }
+
+    private var memory: [MemoryRange] {
+        let plugged = plugs.enumerated().filter { index, _ in
+            !failedPlugs.contains(index + 1) && !unplugs.contains(index + 1)
+        }
+        return [Self.range("boot", boot)] + plugged.map { Self.range(name($0.offset + 1), $0.element) }
+    }
+
+    private static func range(_ name: String, _ range: Range<UInt64>) -> MemoryRange {
+        MemoryRange(name: name, base: range.lowerBound, byteCount: range.upperBound - range.lowerBound)
+    }
+
+    private func sections(of valid: MemoryRanges, base: UInt64) -> [PresentSection] {
+        let byteCount = EmulatedLayout.sectionByteCount
+        return valid.ranges.flatMap { range in
+            (range.lowerBound / byteCount..<range.upperBound / byteCount).map {
+                PresentSection(number: $0, vmemmapBase: base, isOnline: true)
+            }
+        }
+    }
+
+    private var history: HotplugHistory {
+        var history = HotplugHistory(bootMemory: [Self.range("boot", boot)])
+        if let failure = failures.first { history.noteGap("something was made to fail (\(failure))") }
+        for (index, range) in plugs.enumerated() where !failedPlugs.contains(index + 1) { history.note(.added, range) }
+        for number in unplugs where !failedPlugs.contains(number) { history.note(.removed, plugs[number - 1]) }
+        return history
+    }
+}

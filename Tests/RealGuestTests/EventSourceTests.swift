@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import RunRecord
+import Subprocess
+import Testing
+import Verification
+
+extension RealGuest {
+    /// Kernels that offer kprobe events, and what happens when they lose some.
+    @Suite struct EventSources {
+        /// 4 KiB pages: a block for each 256 KiB of memory, every one of them told by the kernel's own functions.
+        @Test func kprobesTellOfEveryBlock() async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let ending = try await harness.run(["--kernel", "6.12-4k", "--vcpus", "2"])
+            #expect(ending.status == .exited(0), "\(ending.errors)")
+            let verdicts = try harness.results().steps.compactMap(\.verdict)
+            #expect(verdicts.map(\.entryCount) == [4096, 8192])
+            #expect(verdicts.last?.provenance == [.seeded: 4096, .observed: 4096])
+            #expect(verdicts.allSatisfy { $0.findings == [] })
+            let guest = try harness.information().guest
+            #expect(guest.eventSource == "kprobe events")
+            #expect(guest.eventSourceTrials == [.init(source: "kprobe events", refusals: [])])
+            #expect(try harness.events(of: "guest.populate").count == 64)
+            #expect(try harness.events(of: "guest.events-lost").isEmpty)
+        }
+
+        /// A ring that is too small, on purpose: what it lost is said and healed, and the verdict is right.
+        @Test func lossesAreHealed() async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let ending = try await harness.run([
+                "--kernel", "6.12-4k", "--memory", "512MiB", "--plug", "512MiB", "--append",
+                "qemu_harness.trace_kib=4",
+            ])
+            #expect(ending.status == .exited(0), "\(ending.errors)")
+            let verdict = try #require(try harness.results().steps.compactMap(\.verdict).last)
+            #expect(verdict.findings == [])
+            #expect(verdict.entryCount == 4096)
+            #expect(verdict.provenance[.seeded] == 2048)
+            #expect(verdict.provenance[.healed] ?? 0 > 0)
+            let mirror = try #require(verdict.witnesses.first { $0.witness == .mirror })
+            #expect(mirror.standing == .agrees)
+            #expect(mirror.agreeingCount == 4096)
+            #expect(try !harness.events(of: "guest.events-lost").isEmpty)
+            #expect(try harness.events(of: "guest.mirror-healed").count == 1)
+        }
+
+        @Test func aRingSizeThatIsNone() async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let ending = try await harness.run(["--append", "qemu_harness.trace_kib=small"])
+            #expect(ending.status == .exited(2))
+            #expect(
+                ending.errors.contains(
+                    "the agent cannot work in this guest: it has no size-in-qemu_harness.trace_kib"),
+                "\(ending.errors)")
+        }
+    }
+}
+
+extension HarnessProcess {
+    /// The newest record's events of a kind.
+    fileprivate func events(of kind: String) throws -> [RunEvent] {
+        let lines = try Data(contentsOf: record.appending(path: RunDirectory.eventsName)).split(separator: 0x0a)
+        return try lines.map { try JSONDecoder().decode(RunEvent.self, from: $0) }.filter { $0.kind == kind }
+    }
+}
