@@ -123,7 +123,8 @@ enum PlanCases {
         formal(plan("  - verify", guest: "{vcpus: 17}"), "2:16: vcpus 17 is outside 1 to 16"),
         formal(plan("  - verify", guest: "{slots: 33}"), "2:16: slots 33 is outside 1 to 32"),
         formal(plan("  - verify", guest: "{numa-nodes: 9}"), "2:21: numa-nodes 9 is outside 1 to 8"),
-        formal(plan("  - verify", guest: "{hpt-page-size: 2MiB}"), "2:24: no hpt-page-size 2 MiB; there are 4KiB, 64KiB,"),
+        formal(
+            plan("  - verify", guest: "{hpt-page-size: 2MiB}"), "2:24: no hpt-page-size 2 MiB; there are 4KiB, 64KiB,"),
         // What takes arithmetic, or more than one place.
         other(plan("  - plug: 300MiB"), "3:11: plug 300 MiB is no multiple of 256 MiB"),
         other(plan("  - plug: 0GiB"), "3:11: plug 0 bytes is no multiple of 256 MiB"),
@@ -135,8 +136,12 @@ enum PlanCases {
         other(plan("  - guest: {hold: last}"), "3:19: no DIMM is plugged here"),
         other(plan("  - plug: 1GiB\n  - repeat: {times: 2, steps: [{unplug: last}]}"), "4:40: no DIMM is plugged here"),
         other(plan("  - expect: {entries: 1}"), "3:5: expect has no step before it to look at"),
-        other(plan("  - repeat: {times: 33, steps: [{plug: 256MiB}]}"), "33 DIMMs are plugged at once; the machine has 32"),
-        other(plan("  - plug: 1GiB\n  - plug: 1GiB", guest: "{slots: 1}"), "2 DIMMs are plugged at once; the machine has 1"),
+        other(
+            plan("  - repeat: {times: 33, steps: [{plug: 256MiB}]}"), "33 DIMMs are plugged at once; the machine has 32"
+        ),
+        other(
+            plan("  - plug: 1GiB\n  - plug: 1GiB", guest: "{slots: 1}"),
+            "2 DIMMs are plugged at once; the machine has 1"),
         other(plan("  - plug: {size: 1GiB, node: 1}"), "a plug names NUMA node 1; the guest has 1"),
         other(plan("  - verify", guest: "{memory: 256MiB}"), "2:17: memory 256 MiB is less than 512 MiB"),
         other(plan("  - verify", guest: "{memory: 768MiB, numa-nodes: 2}"), "memory 768 MiB is not to be shared by 2"),
@@ -163,7 +168,8 @@ enum PlanCases {
         other("description: d\nsteps: [0x10]", "2:9: step has to be a text"),
         other(plan("  - unplug: 0x1"), "3:13: unplug has to be a whole number in decimal digits"),
         other(String(repeating: "[", count: 64), "did not find expected"),
-        other(String(repeating: "[", count: 17) + String(repeating: "]", count: 17), "1:17: nested deeper than 16 levels"),
+        other(
+            String(repeating: "[", count: 17) + String(repeating: "]", count: 17), "1:17: nested deeper than 16 levels"),
         other("description: " + String(repeating: "* ", count: 17), "1:1: more than 16 asterisks outside of comments"),
         other("#" + String(repeating: "a", count: 65536), "1:1: the plan has 65537 bytes; 65536 are the most"),
     ]

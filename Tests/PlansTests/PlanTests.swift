@@ -64,7 +64,9 @@ import Yams
     }
 
     /// A parser that runs deep is a parser that crashes.
-    @Test(arguments: ["[", "{a: ", "- ", "? ", "[{a: ", "\"", "'", "&a ", "!t ", "\\"]) func deepTextsAreRefused(piece: String) {
+    @Test(arguments: ["[", "{a: ", "- ", "? ", "[{a: ", "\"", "'", "&a ", "!t ", "\\"]) func deepTextsAreRefused(
+        piece: String
+    ) {
         let yaml = String(repeating: piece, count: PlanLimits.textByteCount / piece.utf8.count)
         #expect(throws: PlanProblem.self) { try Plan(yaml: yaml) }
     }

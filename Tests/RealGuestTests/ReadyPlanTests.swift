@@ -2,7 +2,9 @@
 
 import Foundation
 import RunRecord
+import Subprocess
 import Testing
+import Verification
 
 extension RealGuest {
     /// The plans that come with the program, each in a real guest.
