@@ -134,7 +134,7 @@ enum PlanCases {
         other(plan("  - plug: 1GiB\n  - unplug: 2"), "4:13: unplug 2: 1 DIMMs were plugged so far"),
         other(plan("  - unplug: last"), "3:13: no DIMM is plugged here"),
         other(plan("  - guest: {hold: last}"), "3:19: no DIMM is plugged here"),
-        other(plan("  - plug: 1GiB\n  - repeat: {times: 2, steps: [{unplug: last}]}"), "4:40: no DIMM is plugged here"),
+        other(plan("  - plug: 1GiB\n  - repeat: {times: 2, steps: [{unplug: last}]}"), "4:41: no DIMM is plugged here"),
         other(plan("  - expect: {entries: 1}"), "3:5: expect has no step before it to look at"),
         other(
             plan("  - repeat: {times: 33, steps: [{plug: 256MiB}]}"), "33 DIMMs are plugged at once; the machine has 32"

@@ -76,7 +76,7 @@ import Testing
         #expect(full.maximumMemoryByteCount == 9 * Self.gibibyte)
     }
 
-    private static func configuration(
+    private static func roomy(
         highestEnd: UInt64? = nil, maximum: UInt64? = nil, slotCount: Int? = nil, nodes: Int = 1
     ) throws -> GuestConfiguration {
         var plugs = GuestConfiguration.Plugs([gibibyte])
@@ -89,20 +89,20 @@ import Testing
 
     @Test func makesRoomForDimmsThatHaveTheirPlace() throws {
         // Plugged memory starts at 1 GiB, whatever the boot memory's end.
-        #expect(try Self.configuration(highestEnd: 4 << 30).maximumMemoryByteCount == 3584 << 20)
-        #expect(try Self.configuration(highestEnd: 2 << 30).maximumMemoryByteCount == 1536 << 20)
-        #expect(try Self.configuration(maximum: 8 << 30, slotCount: 4).maximumMemoryByteCount == 8 << 30)
-        #expect(try Self.configuration(maximum: 8 << 30, slotCount: 4).slotCount == 4)
+        #expect(try Self.roomy(highestEnd: 4 << 30).maximumMemoryByteCount == 3584 << 20)
+        #expect(try Self.roomy(highestEnd: 2 << 30).maximumMemoryByteCount == 1536 << 20)
+        #expect(try Self.roomy(maximum: 8 << 30, slotCount: 4).maximumMemoryByteCount == 8 << 30)
+        #expect(try Self.roomy(maximum: 8 << 30, slotCount: 4).slotCount == 4)
     }
 
     @Test func refusesWhatHasNoRoom() {
         #expect(throws: HarnessError.usage("a DIMM is to end at 1 GiB; plugged memory starts at 1 GiB")) {
-            try Self.configuration(highestEnd: 1 << 30)
+            try Self.roomy(highestEnd: 1 << 30)
         }
         let maximum = "the maximum of 1 GiB is less than boot memory and plugs need, which is 1536 MiB"
-        #expect(throws: HarnessError.usage(maximum)) { try Self.configuration(maximum: 1 << 30) }
+        #expect(throws: HarnessError.usage(maximum)) { try Self.roomy(maximum: 1 << 30) }
         let nodes = "memory of 512 MiB cannot be shared by 3 NUMA nodes in multiples of 256 MiB"
-        #expect(throws: HarnessError.usage(nodes)) { try Self.configuration(nodes: 3) }
+        #expect(throws: HarnessError.usage(nodes)) { try Self.roomy(nodes: 3) }
     }
 
     @Test func describesTheDomain() throws {

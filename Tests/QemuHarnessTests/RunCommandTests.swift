@@ -130,7 +130,7 @@ import Testing
     @Test(arguments: [
         ("bad", "bad.yaml:2:9: no step 'verfy'"), ("binary", "the plan is no UTF-8 text"),
         ("long", "long.yaml:1:1: the plan has 65537 bytes"), ("nosuch", "no ready plan 'nosuch'; there are all, bad,"),
-        ("./nosuch.yaml", "cannot read the plan nosuch.yaml"), ("/dev/null/plan", "cannot read the plan"),
+        ("./nosuch.yaml", "cannot read the plan ./nosuch.yaml"), ("/dev/null/plan", "cannot read the plan"),
     ])
     func aPlanThatIsNoneIsAUsersError(name: String, message: String) throws {
         let error = try #require(throws: HarnessError.self) { try resolved([name]) }
