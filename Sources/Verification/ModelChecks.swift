@@ -5,13 +5,9 @@ public import VmemmapPopulate
 
 extension Snapshot {
     /// How this kernel keeps book, from what it shows.
-    ///
-    /// A radix kernel that keeps no list leaves `mmu_vmemmap_psize` at its first value, 4 KiB; one that keeps a list sets
-    /// it. Where a 4K kernel has both, the list says: once it had an entry, it is kept.
     public var rules: PopulateRules {
-        guard kernel.mmu == .radix else { return .hash }
-        let isPageSizeSet = kernel.vmemmapPageShift.map { $0 != 12 } ?? false
-        return isPageSizeSet || peakEntryCount > 0 ? .radixList : .radixTables
+        PopulateRules(
+            isRadix: kernel.mmu == .radix, vmemmapPageShift: kernel.vmemmapPageShift, hasHadEntries: peakEntryCount > 0)
     }
 }
 
