@@ -70,7 +70,7 @@ public struct RadixTables: Sendable {
     var count: (blocks: Int, pages: Int) { (blocks.count, pages.count) }
 
     /// All that backs the memory map, ascending by address.
-    func backing(pageByteCount: UInt64) -> [Backing] {
+    public func backings(pageByteCount: UInt64) -> [Backing] {
         let all =
             blocks.map { Backing(virtAddr: $0.key, byteCount: EmulatedLayout.pmdByteCount, phys: $0.value) }
             + pages.map { Backing(virtAddr: $0.key, byteCount: pageByteCount, phys: $0.value) }

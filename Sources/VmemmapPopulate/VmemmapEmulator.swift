@@ -168,7 +168,7 @@ public struct VmemmapEmulator: ~Copyable {
 
     /// What backs the memory map under ``PopulateRules/radixTables``, ascending by address.
     public func tableBacking() -> [RadixTables.Backing] {
-        tables.backing(pageByteCount: layout.geometry.pageByteCount)
+        tables.backings(pageByteCount: layout.geometry.pageByteCount)
     }
 }
 
