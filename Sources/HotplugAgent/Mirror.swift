@@ -220,7 +220,8 @@ struct Mirror: ~Copyable {
         }
         for backing in kernel.populated {
             try observe(
-                virtAddr: backing.virtAddr, byteCount: backing.byteCount, phys: backing.phys, microseconds: microseconds)
+                virtAddr: backing.virtAddr, byteCount: backing.byteCount, phys: backing.phys, microseconds: microseconds
+            )
         }
         return kernel.isExplained
     }

@@ -47,7 +47,9 @@ struct HistoryKeeper {
         if count > 0 { history.noteGap("\(count) events were overwritten before they were read") }
     }
 
-    private mutating func note(_ change: HotplugHistory.Step.Change, _ start: UInt64, _ end: UInt64, hasAltmap: Bool = false) {
+    private mutating func note(
+        _ change: HotplugHistory.Step.Change, _ start: UInt64, _ end: UInt64, hasAltmap: Bool = false
+    ) {
         guard let memory = geometry.memory(describedIn: start, end, mapBytesPerSection: mapBytesPerSection) else {
             return history.noteGap("a call's range, \(start.hexadecimal) to \(end.hexadecimal), is none")
         }
