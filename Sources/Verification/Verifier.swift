@@ -263,24 +263,25 @@ public enum Verifier {
 
     private static func judgeModel(_ snapshot: Snapshot) -> Judgement {
         let checks = ModelChecks(snapshot: snapshot)
-        func statement(_ standing: WitnessStatement.Standing, _ detail: String, unsaid: Int = 0) -> WitnessStatement {
+        func statement(_ standing: WitnessStatement.Standing, _ detail: String) -> WitnessStatement {
             WitnessStatement(
-                witness: .model, standing: standing, agreeingCount: checks.agreeingCount, unsaidCount: unsaid,
-                detail: detail)
+                witness: .model, standing: standing, agreeingCount: checks.agreeingCount,
+                unsaidCount: checks.unsaidCount, detail: detail)
         }
         switch checks.prediction {
         case .none(let reason):
-            let isAbsent = snapshot.history == nil
-            return Judgement(
-                findings: [],
-                statement: statement(
-                    isAbsent ? .absent : .cannotSay, reason, unsaid: isAbsent ? 0 : snapshot.kernelList.entries.count))
+            return Judgement(findings: [], statement: statement(snapshot.history == nil ? .absent : .cannotSay, reason))
         case .impossible, .model:
+            let detail =
+                switch snapshot.account {
+                case .list: "which windows, their order, and each node's place"
+                case .pageTables: "which windows, and whether a block or base pages back them"
+                }
             return Judgement(
                 findings: checks.findings,
                 statement: statement(
                     checks.findings.isEmpty ? .agrees : .contradicts,
-                    "the emulator run over the guest's history: which windows, their order, and each node's place"))
+                    "the emulator run over the guest's history: \(detail)"))
         }
     }
 

@@ -42,7 +42,7 @@ import Testing
         #expect(
             try JSONDecoder().decode(RunResults.self, from: Data(good.output.utf8)).steps.first?.verdict?.entryCount
                 == 32)
-        try run.edit("snapshot-4.json", "\"phys\" : \"0x2420000\"", "\"phys\" : \"0x2430000\"")
+        try run.editNewestBlock(in: "snapshot-4.json")
         let bad = try await RecordedRun.verify([run.file("snapshot-4.json").path])
         #expect(bad.status == .exited(1))
         #expect(bad.output.contains("mirror-wrong-phys"))
