@@ -255,6 +255,11 @@ extension EmbeddedRoot {
             """
         try writeFile(root.appending("etc").appending("qemu.conf"), settings)
 
+        // With each monitor command libvirt writes the domain's status anew and waits for the disk: there are thousands
+        // of commands in a run, so that belongs into memory.
+        try makeFolder(memory.appending("run"))
+        try makeLink(root.appending("run"), to: memory.appending("run"))
+
         try makePrivateFolders(cache)
         guard owner(of: cache) == geteuid() else { throw .foreignCache(cache) }
         let capabilities = root.pushing(capabilities)

@@ -9,6 +9,14 @@ func makeFolder(_ path: FilePath) throws(EmbeddedRootError) {
     guard unsafe mkdir(path.string, 0o700) == 0 else { throw .file(path, reason: "\(Errno(rawValue: errno))") }
 }
 
+/// Makes a symbolic link; nothing of its name may be there yet.
+func makeLink(_ path: FilePath, to target: FilePath) throws(EmbeddedRootError) {
+    // C strings that live for the length of the call.
+    guard unsafe symlink(target.string, path.string) == 0 else {
+        throw .file(path, reason: "\(Errno(rawValue: errno))")
+    }
+}
+
 /// Makes a folder and those above it that are not there yet, for this user only.
 func makePrivateFolders(_ path: FilePath) throws(EmbeddedRootError) {
     try reporting(path) {
