@@ -76,14 +76,13 @@ extension Snapshot {
     var showsAltmap: Bool? {
         guard let history else { return nil }
         guard let windows = pageTables?.windows else { return history.steps.contains(where: \.hasAltmap) }
-        let plugged = history.steps.filter { $0.change == .added }
         return windows.contains { window in
             guard window.virtAddr >= kernel.vmemmapBase, kernel.structPageByteCount > 0 else { return false }
             let (described, overflows) = ((window.virtAddr - kernel.vmemmapBase) / kernel.structPageByteCount)
                 .multipliedReportingOverflow(by: kernel.pageByteCount)
             let lmb = GuestConfiguration.lmbByteCount
             return !overflows && described / lmb == window.phys / lmb
-                && plugged.contains { described >= $0.base && described - $0.base < $0.byteCount }
+                && !history.bootMemory.contains { described >= $0.base && described - $0.base < $0.byteCount }
         }
     }
 }
