@@ -2,6 +2,7 @@
 
 import Foundation
 import Libvirt
+import Plans
 import RunRecord
 import SystemPackage
 import Testing
@@ -39,7 +40,7 @@ enum Lab {
         let environment = ProcessInfo.processInfo.environment
         let agent = try GuestImages.initramfs(environment: environment, executable: HarnessProcess.program)
         return try GuestConfiguration(
-            cpu: cpu, cpuCount: 1, bootMemoryByteCount: bootMemoryByteCount, plugs: plugs,
+            cpu: cpu, cpuCount: 1, bootMemoryByteCount: bootMemoryByteCount, plugs: .init(plugs),
             kernel: kernel ?? GuestImages.kernel(named: "6.1", environment: environment),
             initramfs: initramfs.map { agent.deletingLastPathComponent().appending(path: $0) } ?? agent,
             append: append)
@@ -61,6 +62,7 @@ enum Lab {
         defer { try? FileManager.default.removeItem(at: parent) }
         let record = try RunDirectory(parent: parent, identifier: identifier, startedAt: Date())
         let runner = Runner(
+            plan: Plan(description: "Steps of a test.", steps: [.verify]),
             steps: [BootStep(configuration: configuration)] + steps, configuration: configuration,
             connection: .embedded, patience: patience, progress: Progress(style: .none), keepsGuest: false)
         let root = try root.get()
