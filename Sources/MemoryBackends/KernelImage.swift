@@ -115,20 +115,22 @@ private struct ImageFile {
         guard offset <= byteCount, count <= byteCount - offset else {
             throw KernelImageError.cutOff(path, byteCount: byteCount)
         }
-        var bytes = [UInt8](repeating: 0, count: Int(count))
-        let readCount = try bytes.withUnsafeMutableBytes { buffer in
+        let total = Int(count)
+        var bytes = [UInt8](repeating: 0, count: total)
+        // SAFETY: the file is read into the array's own buffer, and no further than that reaches.
+        let readCount = try unsafe bytes.withUnsafeMutableBytes { buffer in
             var done = 0
-            while done < buffer.count {
-                // SAFETY: a part of the array's own buffer.
-                let rest = unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[done...])
-                let count = try unsafe descriptor.read(fromAbsoluteOffset: Int64(offset) + Int64(done), into: rest)
-                if count == 0 { break }
-                done += count
+            while done < total {
+                let piece = try unsafe descriptor.read(
+                    fromAbsoluteOffset: Int64(offset) + Int64(done),
+                    into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]))
+                if piece == 0 { break }
+                done += piece
             }
             return done
         }
         // Someone may have cut it since it was measured.
-        guard readCount == bytes.count else { throw KernelImageError.cutOff(path, byteCount: byteCount) }
+        guard readCount == total else { throw KernelImageError.cutOff(path, byteCount: byteCount) }
         return bytes
     }
 }

@@ -94,7 +94,9 @@ import Testing
 
     @Test(arguments: decoys) func isNotTakenInByDecoys(title: String, offset: Int, bytes: [UInt8]) throws {
         let decoyOnly = try memory([(offset, bytes)])
-        #expect(throws: RunningKernelError.noNote(searchedByteCount: 2 << 20)) { try RunningKernel(in: decoyOnly) }
+        #expect(throws: RunningKernelError.noNote(searchedByteCount: 2 << 20)) {
+            try RunningKernel(in: decoyOnly, image: noImage)
+        }
         let kernel = try RunningKernel(
             in: memory([(offset, bytes)], dimm: [(0, Self.sample.note(order: .little))]), image: noImage)
         #expect(kernel.noteAddress == PhysicalAddress(256 << 20))
