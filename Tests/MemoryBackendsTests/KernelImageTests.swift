@@ -93,7 +93,7 @@ import Testing
         Damage("more symbols than bytes", 128 + 34, [0xff]) { .cutOff($0, byteCount: size) },
         Damage("names at no place", 192 + 24, all) { .cutOff($0, byteCount: size) },
         Damage("names without end", 192 + 32, all) { .tooLarge($0, byteCount: .max) },
-        Damage("a byte more of names than there is", 192 + 32, [UInt8(75)]) { .cutOff($0, byteCount: size) },
+        Damage("a byte more of names than there is", 192 + 32, [80]) { .cutOff($0, byteCount: size) },
     ])
     func damageIsNamed(damage: Damage) throws {
         var bytes = SampleImage().bytes
@@ -106,7 +106,7 @@ import Testing
     @Test func anyDamageEnds() throws {
         let good = SampleImage().bytes
         var generator = SeededGenerator(seed: 0x1d3a)
-        for round in 0..<2000 {
+        for round in 0..<500 {
             var bytes = good
             if round % 4 == 0 {
                 bytes.removeLast(Int.random(in: 1...good.count, using: &generator))
