@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import RunRecord
+import Subprocess
 import Testing
+import Verification
 
 @testable import qemu_harness
 
