@@ -70,6 +70,7 @@ struct BootStep: RunStep {
             throw HarnessError.infrastructure("the guest is up and did not introduce itself")
         }
         context.information.guest.kernelRelease = kernel.release
+        context.information.guest.symbolSources = kernel.symbolSources.mapValues { "\($0)" }
         context.information.guest.mmu = hello.verdictMMU.rawValue
         context.information.guest.pageByteCount = kernel.layout.pageByteCount
         context.information.guest.vmemmapPageByteCount =
@@ -145,7 +146,7 @@ struct VerifyStep: RunStep {
         ).snapshot()
         try context.record.write(snapshot, step: result.number)
         try result.judge(snapshot, since: context.lastEntries)
-        context.altmap = snapshot.history.map { $0.steps.contains(where: \.hasAltmap) ? "seen" : "none" }
+        context.altmap = snapshot.showsAltmap.map { $0 ? "seen" : "none" }
         context.lastEntries = snapshot.accountEntries
         context.peakEntryCount = snapshot.peakEntryCount
         for finding in result.allFindings {
