@@ -94,10 +94,13 @@ struct RunCommand: AsyncParsableCommand {
     func run() async throws {
         let environment = ProcessInfo.processInfo.environment
         let plugs = (plug.isEmpty ? [ByteCount(1 << 30)] : plug).map(\.value)
+        let kernelFile = try GuestImages.kernel(named: kernel, environment: environment)
         let guest = try GuestConfiguration(
             cpu: cpu, cpuCount: vcpus, bootMemoryByteCount: memory.value, plugs: plugs,
-            kernel: GuestImages.kernel(named: kernel, environment: environment),
-            initramfs: GuestImages.initramfs(environment: environment, executable: GuestImages.executable),
+            kernel: kernelFile,
+            initramfs: GuestImages.initramfs(
+                GuestImages.byteOrder(ofKernel: kernelFile), environment: environment,
+                executable: GuestImages.executable),
             append: append)
         let connection = try ConnectionTarget(option: connect, environment: environment)
         for (index, number) in unplug.enumerated() {
