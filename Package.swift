@@ -84,7 +84,7 @@ let package = Package(
         .target(
             name: "TestSupport",
             dependencies: [
-                "GuestMemory", .product(name: "Subprocess", package: "swift-subprocess"),
+                "GuestMemory", "VmemmapPopulate", .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Tests/TestSupport",
@@ -116,7 +116,7 @@ let package = Package(
         .testTarget(
             name: "RunRecordTests",
             dependencies: [
-                "qemu-harness", "RunRecord", "TestSupport", "Verification",
+                "qemu-harness", "RunRecord", "TestSupport", "Verification", "VmemmapPopulate",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

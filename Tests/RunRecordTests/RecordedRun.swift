@@ -12,7 +12,7 @@ struct RecordedRun {
     let url: URL
 
     /// The names of the records in Fixtures.
-    static let names = ["run-6.1-power8", "run-6.1-power9"]
+    static let names = ["run-6.1-power8", "run-6.1-power9", "run-6.1-power8-unplug"]
 
     static func fixture(_ name: String) throws -> URL {
         try #require(Bundle.module.url(forResource: "Fixtures", withExtension: nil)).appending(path: name)

@@ -17,7 +17,7 @@ import Testing
         #expect(ending.status == .exited(0))
         #expect(ending.errors == "")
         #expect(try JSONDecoder().decode(RunResults.self, from: Data(ending.output.utf8)) == recorded)
-        #expect(recorded.steps.compactMap(\.verdict).count == 2)
+        #expect(recorded.steps.compactMap(\.verdict).count >= 2)
     }
 
     @Test func printsWhatRunPrints() async throws {

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Testing
+
+/// What holds of the sources as text.
+@Suite struct SourceRulesTests {
+    private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+
+    /// The lines of all sources that are no comments, with their places.
+    private static func lines() throws -> [(place: String, text: String)] {
+        let sources = root.appending(path: "Sources")
+        let files = try #require(FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil))
+        return try files.compactMap { $0 as? URL }.filter { ["swift", "c", "h"].contains($0.pathExtension) }.flatMap {
+            file in
+            try String(contentsOf: file, encoding: .utf8).split(separator: "\n", omittingEmptySubsequences: false)
+                .enumerated().map { ("\(file.lastPathComponent):\($0.offset + 1)", String($0.element)) }
+        }.filter { !$0.1.drop { $0 == " " }.hasPrefix("//") }
+    }
+
+    /// Distributions backport: what a kernel does follows from what it shows, and from no version number.
+    @Test func noKernelVersionIsCompared() throws {
+        let comparisons: [Regex<AnyRegexOutput>] = try [
+            // A release that is ordered, or taken apart.
+            #"(?i)(release|version)\w*\)?\s*(<|<=|>|>=)\s"#,
+            #"(?i)(release|version)\w*\)?[.](hasPrefix|hasSuffix|starts|contains|split|components|compare|range|first|match)"#,
+            #"(?i)(release|osrelease)\w*\)?\s*(==|!=)\s*"[0-9]"#,
+            #"(?i)linux_version|kernel_version"#,
+        ].map { try Regex($0) }
+        let lines = try Self.lines()
+        #expect(lines.count > 5000)
+        for (place, text) in lines {
+            for comparison in comparisons where text.contains(comparison) {
+                Issue.record("\(place) compares a version: \(text)")
+            }
+        }
+    }
+}
