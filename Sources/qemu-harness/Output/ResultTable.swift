@@ -32,8 +32,9 @@ struct ResultTable {
             let page = guest.pageByteCount
         else { return [] }
         let vmemmap = guest.vmemmapPageByteCount.map { ", \(ByteCount($0).text) vmemmap pages" } ?? ""
+        let order = guest.isBigEndian == true ? ", big-endian" : ""
         return [
-            "Linux \(release), \(guest.cpu), \(mmu) MMU, \(ByteCount(page).text) pages\(vmemmap)",
+            "Linux \(release)\(order), \(guest.cpu), \(mmu) MMU, \(ByteCount(page).text) pages\(vmemmap)",
             "events from \(guest.eventSource ?? "nowhere")",
         ]
     }
