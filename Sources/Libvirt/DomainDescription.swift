@@ -43,6 +43,10 @@ public struct DomainDescription: Equatable, Sendable {
     public var maximumMemoryByteCount: UInt64
     /// How many DIMMs can be plugged.
     public var slotCount: Int
+    /// How many NUMA nodes share the boot memory equally; with one, nothing is said of nodes.
+    public var numaNodeCount: Int = 1
+    /// The largest page that the hashed page table may hold, in bytes; QEMU chooses if nil.
+    public var hptPageByteCount: UInt64?
     /// The kernel that QEMU loads.
     public var kernel: FilePath
     /// The initial RAM file system that QEMU loads.
@@ -104,10 +108,11 @@ public struct DomainDescription: Equatable, Sendable {
                 ),
                 element("vcpu", text: "\(cpuCount)"),
                 operatingSystem(),
+                element("features", children: features()),
                 element(
                     "cpu",
                     ["mode": "custom", "match": "exact", "check": "none"],
-                    children: [element("model", text: cpuModel.rawValue)]
+                    children: [element("model", text: cpuModel.rawValue)] + numa()
                 ),
                 element("on_poweroff", text: "destroy"),
                 element("on_reboot", text: "destroy"),
@@ -138,6 +143,25 @@ public struct DomainDescription: Equatable, Sendable {
         if let initialRAMDisk { children.append(try element("initrd", text: initialRAMDisk.string)) }
         children.append(try element("cmdline", text: commandLine))
         return try element("os", children: children)
+    }
+
+    private func features() throws(DomainXMLError) -> [XMLElement] {
+        guard let hptPageByteCount else { return [] }
+        let size = try element("maxpagesize", ["unit": "KiB"], text: "\(hptPageByteCount >> 10)")
+        return [try element("hpt", children: [size])]
+    }
+
+    /// The nodes; CPUs go to them in turn, and a node may have none.
+    private func numa() throws(DomainXMLError) -> [XMLElement] {
+        guard numaNodeCount > 1 else { return [] }
+        let cells = try (0..<numaNodeCount).map { node throws(DomainXMLError) in
+            let cpus = stride(from: node, to: cpuCount, by: numaNodeCount).map { "\($0)" }.joined(separator: ",")
+            let memory = "\(bootMemoryByteCount / UInt64(numaNodeCount))"
+            return cpus.isEmpty
+                ? try element("cell", ["id": "\(node)", "memory": memory, "unit": "bytes"])
+                : try element("cell", ["id": "\(node)", "cpus": cpus, "memory": memory, "unit": "bytes"])
+        }
+        return [try element("numa", children: cells)]
     }
 
     private func devices() throws(DomainXMLError) -> [XMLElement] {

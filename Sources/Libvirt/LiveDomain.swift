@@ -22,6 +22,8 @@ public struct LiveDomain: Equatable, Sendable {
     public let name: String
     /// The memory that the guest booted with, in bytes.
     public let bootMemoryByteCount: UInt64
+    /// The boot memory of each NUMA node, in bytes; empty where the guest has none.
+    public let bootMemoryByNode: [UInt64]
     /// What is plugged in, by base address.
     public let dimms: [DIMM]
 
@@ -43,6 +45,10 @@ public struct LiveDomain: Equatable, Sendable {
         dimms = try devices.filter { $0.attributes["model"] == "dimm" }
             .map { memory throws(DomainXMLError) in try DIMM(memory) }
             .sorted { $0.base < $1.base }
+        let cells = domain.child("cpu")?.child("numa")?.children.filter { $0.name == "cell" } ?? []
+        bootMemoryByNode = try cells.map { cell throws(DomainXMLError) in
+            try memorySize(cell.attributes["memory"], unit: cell.attributes["unit"], "memory of a NUMA cell")
+        }
         // libvirt's <memory> counts what is plugged in, too.
         var bootMemory = try memorySize(domain.child("memory"), "<memory>")
         for dimm in dimms {
@@ -87,8 +93,12 @@ private func integer<Number: FixedWidthInteger>(_ text: String, _ place: String)
 
 /// A size in bytes; libvirt writes every memory size in KiB.
 private func memorySize(_ element: ParsedElement?, _ place: String) throws(DomainXMLError) -> UInt64 {
-    let count: UInt64 = try integer(text(element?.text, place), place)
-    let unit = try text(element?.attributes["unit"], "unit of \(place)")
+    try memorySize(element?.text, unit: element?.attributes["unit"], place)
+}
+
+private func memorySize(_ size: String?, unit: String?, _ place: String) throws(DomainXMLError) -> UInt64 {
+    let count: UInt64 = try integer(text(size, place), place)
+    let unit = try text(unit, "unit of \(place)")
     guard unit == "KiB" else { throw .badValue(place: "unit of \(place)", value: unit) }
     let (byteCount, overflow) = count.multipliedReportingOverflow(by: 1024)
     guard !overflow else { throw .badValue(place: place, value: "\(count)") }

@@ -5,8 +5,8 @@ public import SystemPackage
 
 /// The files that hold a running guest's memory.
 public struct MemoryFiles: Equatable, Sendable {
-    /// The file of the memory that the guest booted with.
-    public let boot: FilePath
+    /// The files of the memory that the guest booted with: one, or one for each NUMA node.
+    public let boot: [FilePath]
     /// The file of each DIMM, by the DIMM's alias.
     public let dimms: [String: FilePath]
 }
@@ -31,13 +31,19 @@ extension Domain {
     /// - Returns: The file of boot memory and that of each DIMM in `live`.
     /// - Throws: `LibvirtError` if the domain is gone, `MonitorAnswerError` if QEMU does not name a file.
     public func memoryFiles(of live: LiveDomain) async throws -> MemoryFiles {
-        let boot = try await property("mem-path", of: property("memory-backend", of: "/machine"))
+        var boot: [FilePath] = []
+        if live.bootMemoryByNode.isEmpty {
+            boot.append(FilePath(try await property("mem-path", of: property("memory-backend", of: "/machine"))))
+        }
+        for node in live.bootMemoryByNode.indices {
+            boot.append(FilePath(try await property("mem-path", of: "/objects/ram-node\(node)")))
+        }
         var dimms: [String: FilePath] = [:]
         for dimm in live.dimms {
             // libvirt names the memory behind a device after the device.
             dimms[dimm.alias] = FilePath(try await property("mem-path", of: "/objects/mem\(dimm.alias)"))
         }
-        return MemoryFiles(boot: FilePath(boot), dimms: dimms)
+        return MemoryFiles(boot: boot, dimms: dimms)
     }
 
     /// A text property of an object inside QEMU.

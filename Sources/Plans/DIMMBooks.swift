@@ -14,7 +14,13 @@ public struct DIMMBooks {
     /// How many are plugged.
     public var pluggedCount: Int { plugged.count }
     /// Their bytes.
-    public var pluggedByteCount: UInt64 { plugged.reduce(0) { $0 + sizes[$1 - 1] } }
+    public var pluggedByteCount: UInt64 {
+        plugged.reduce(0) { sum, number in
+            // Sizes from a command line are not checked yet.
+            let (total, overflows) = sum.addingReportingOverflow(sizes[number - 1])
+            return overflows ? .max : total
+        }
+    }
 
     /// A DIMM's number, counted from 1; nil when there is none.
     public func number(of dimm: Plan.DIMM) -> Int? {

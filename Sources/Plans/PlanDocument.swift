@@ -10,13 +10,17 @@ enum PlanDocument {
 
     static func root(of text: String) throws(PlanProblem) -> Node {
         try checkText(text)
+        let parser: Parser
         let root: Node?
         do {
-            root = try Parser(yaml: text).singleRoot()
+            parser = try Parser(yaml: text)
+            root = try parser.singleRoot()
         } catch {
             throw problem(error)
         }
         guard let root else { throw PlanProblem(line: 1, column: 1, "the plan is empty") }
+        // Nodes know their anchors only as long as the parser lives.
+        defer { withExtendedLifetime(parser) {} }
         try check(root, depth: 1)
         return root
     }

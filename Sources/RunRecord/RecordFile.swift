@@ -10,6 +10,7 @@ enum RecordFile {
     static let results = "results.json"
     static let domain = "domain.xml"
     static let console = "console.log"
+    static let plan = "plan.yaml"
 
     /// What is read of run.json. It holds a few lines and a digest for each file.
     static let runByteLimit = 1 << 20
@@ -30,7 +31,7 @@ enum RecordFile {
 
     /// Whether a file belongs to a record and can be complete when the run ends.
     static func isDigested(_ name: String) -> Bool {
-        [results, RunDirectory.eventsName, domain, RunDirectory.logName, console].contains(name)
+        [results, RunDirectory.eventsName, domain, RunDirectory.logName, console, plan].contains(name)
             || step(ofSnapshot: name) != nil
     }
 

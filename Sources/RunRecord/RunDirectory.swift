@@ -84,6 +84,11 @@ public final class RunDirectory: Sendable {
         try write(Data(domainXML.utf8), as: RecordFile.domain)
     }
 
+    /// Writes the plan that the run follows, as it was resolved.
+    public func write(plan: String) throws {
+        try write(Data(plan.utf8), as: RecordFile.plan)
+    }
+
     /// Writes the snapshot that a step's verdict rests on.
     public func write(_ snapshot: Snapshot, step: Int) throws {
         try writeJSON(snapshot, as: RecordFile.snapshot(step: step))

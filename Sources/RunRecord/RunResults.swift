@@ -27,10 +27,16 @@ public struct RunResults: Codable, Equatable, Sendable {
         self.steps = steps
     }
 
-    /// What steps come to that were all taken.
+    /// What steps come to that were all taken. A finding that the step behind it expects makes none of them fail.
     public static func outcome(of steps: [StepResult]) -> Outcome {
-        if steps.contains(where: { !$0.allFindings.isEmpty }) { return .failed }
-        return steps.contains { $0.outcome == .skipped } ? .skipped : .passed
+        var outcome = Outcome.passed
+        for (index, step) in steps.enumerated() {
+            let expected = Set(
+                steps[(index + 1)...].prefix { $0.expectedFindings != nil }.flatMap { $0.expectedFindings ?? [] })
+            if step.allFindings.contains(where: { !expected.contains($0.name) }) { return .failed }
+            if step.outcome == .skipped { outcome = .skipped }
+        }
+        return outcome
     }
 }
 
@@ -55,6 +61,8 @@ public struct StepResult: Codable, Equatable, Sendable {
     public var note: String?
     /// What a step that is no verification found.
     public var findings: [Finding]?
+    /// The findings that this step expects of the one before it, by their names; nil when it is no expectation.
+    public var expectedFindings: [String]?
 
     /// Describes a step without a verdict.
     public init(number: Int, title: String, seconds: Double, outcome: Outcome) {

@@ -47,6 +47,25 @@ import Testing
         #expect(try domain.nodes(forXPath: "devices/shmem").isEmpty)
     }
 
+    @Test func sharesBootMemoryAmongNodes() throws {
+        #expect(try parsed(description.xml()).nodes(forXPath: "cpu/numa").isEmpty)
+        var description = description
+        description.numaNodeCount = 2
+        description.cpuCount = 3
+        let domain = try parsed(description.xml())
+        #expect(try value("cpu/numa/cell[@id='0'][@memory='536870912'][@unit='bytes']/@cpus", domain) == "0,2")
+        #expect(try value("cpu/numa/cell[@id='1'][@memory='536870912'][@unit='bytes']/@cpus", domain) == "1")
+        description.cpuCount = 1
+        #expect(try parsed(description.xml()).nodes(forXPath: "cpu/numa/cell[@id='1']/@cpus").isEmpty)
+    }
+
+    @Test func limitsThePagesOfTheHashTable() throws {
+        #expect(try parsed(description.xml()).nodes(forXPath: "features/hpt").isEmpty)
+        var description = description
+        description.hptPageByteCount = 16 << 20
+        #expect(try value("features/hpt/maxpagesize[@unit='KiB']", parsed(description.xml())) == "16384")
+    }
+
     @Test(arguments: ["a\nb", "a\u{1b}[0m", "a\tb", "a\u{0}b", "a\u{85}b", "a\u{FFFF}b"])
     func refusesControlCharacters(text: String) throws {
         var inCommandLine = description
@@ -83,9 +102,15 @@ import Testing
         #expect(try value("address[@type='dimm'][@slot='3']/@base", memory) == "0x40000000")
     }
 
+    @Test func belongsToANode() throws {
+        let memory = try parsed(MemoryDevice(alias: "ua-a", byteCount: 1, node: 1).xml())
+        #expect(try value("target/node", memory) == "1")
+    }
+
     @Test func leavesTheAddressToLibvirt() throws {
         let memory = try parsed(MemoryDevice(alias: "ua-a", byteCount: 1).xml())
         #expect(try memory.nodes(forXPath: "address").isEmpty)
+        #expect(try memory.nodes(forXPath: "target/node").isEmpty)
     }
 
     @Test func leavesTheBaseToQemu() throws {

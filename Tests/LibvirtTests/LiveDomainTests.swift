@@ -25,6 +25,18 @@ import Testing
         #expect(live.dimms.map(\.base) == [0x4000_0000, 0x1_0000_0000])
         #expect(live.dimms.map(\.slot) == [0, 5])
         #expect(live.dimms.map(\.node) == [nil, nil])
+        #expect(live.bootMemoryByNode == [])
+    }
+
+    @Test func readsNodes() throws {
+        try #require(recorded.contains("</cpu>"))
+        let cells = "<numa><cell id='0' memory='524288' unit='KiB'/><cell id='1' memory='524288' unit='KiB'/></numa>"
+        let live = try LiveDomain(xml: recorded.replacingOccurrences(of: "</cpu>", with: cells + "</cpu>"))
+        #expect(live.bootMemoryByNode == [512 << 20, 512 << 20])
+        let bad = cells.replacingOccurrences(of: "KiB", with: "GiB")
+        #expect(throws: DomainXMLError.badValue(place: "unit of memory of a NUMA cell", value: "GiB")) {
+            try LiveDomain(xml: recorded.replacingOccurrences(of: "</cpu>", with: bad + "</cpu>"))
+        }
     }
 
     @Test(arguments: [

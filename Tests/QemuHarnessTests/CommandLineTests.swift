@@ -52,7 +52,7 @@ import Testing
         (["--plug", "100MiB"], "--plug 100 MiB is no multiple of 256 MiB"),
         (["--memory", "1GB"], "1GB"), (["--cpu", "POWER7"], "no CPU model 'POWER7'"),
         (["--vcpus", "17"], "--vcpus 17 is outside 1 to 16"), (["--slowdown", "0"], "--slowdown 0.0 is outside"),
-        (["--append", "a\nb"], "--append holds the character U+000A"), (["nonsense"], "nonsense"),
+        (["--append", "a\nb"], "--append holds the character U+000A"), (["nonsense"], "no ready plan 'nonsense'"),
         (["prune", "--nonsense"], "--nonsense"),
     ])
     func aUsersErrorIs64(arguments: [String], message: String) throws {
@@ -106,12 +106,11 @@ import Testing
     }
 
     @Test(arguments: [
-        ([], "1 boot\n2 verify\n3 plug 1 GiB\n4 verify\n5 power off\n"),
+        ([], "- verify\n- plug: 1GiB\n- verify\n"),
         (
-            ["--plug", "256MiB", "--plug", "2GiB", "--append", "quiet"],
-            "1 boot\n2 verify\n3 plug 256 MiB\n4 verify\n5 plug 2 GiB\n6 verify\n7 power off\n"
+            ["--plug", "256MiB", "--plug", "2GiB", "--append", "quiet", "--unplug", "2"],
+            "- verify\n- plug: 256MiB\n- verify\n- plug: 2GiB\n- verify\n- unplug: 2\n- verify\n"
         ),
-        (["--keep"], "1 boot\n2 verify\n3 plug 1 GiB\n4 verify\n"),
     ])
     func aDryRunPrintsThePlanAndLeavesNothing(arguments: [String], steps: String) throws {
         let ending = try run(["--kernel", folder.path("vmlinux"), "--dry-run"] + arguments)
@@ -120,8 +119,30 @@ import Testing
         #expect(ending.output.contains("<domain "))
         #expect(ending.output.contains("<kernel>\(folder.path("vmlinux"))</kernel>"))
         #expect(ending.output.contains("<initrd>\(folder.path("agent/initramfs-ppc64le.cpio.gz"))</initrd>"))
-        #expect(ending.output.hasSuffix("</domain>\n\n" + steps))
+        #expect(ending.output.contains("</domain>\n\ndescription: As the command line says.\n"))
+        #expect(ending.output.hasSuffix("steps:\n" + steps))
         #expect(try left() == [])
+        // What it prints behind the domain is a plan, and the same one.
+        let plan = try #require(ending.output.range(of: "description:").map { ending.output[$0.lowerBound...] })
+        try folder.write(Array(plan.utf8), to: "plan.yaml")
+        let again = try run(["run", folder.path("plan.yaml"), "--dry-run"])
+        #expect(again.output == ending.output)
+        try FileManager.default.removeItem(atPath: folder.path("plan.yaml"))
+    }
+
+    @Test func plansAreListedAndValidated() throws {
+        let list = try run(["run", "--list"])
+        #expect(list.status == 0)
+        #expect(list.output.hasPrefix("4k-pages  "))
+        #expect(list.output.split(separator: "\n").count == 9)
+        let valid = try run(["plan", "validate", "first-light", "many-dimms"])
+        #expect(valid.status == 0)
+        #expect(valid.output == "first-light: valid\nmany-dimms: valid\n")
+        try folder.write(Array("description: d\nsteps: [verfy]\n".utf8), to: "work/bad.yaml")
+        let invalid = try run(["plan", "validate", "bad.yaml", "first-light"])
+        #expect(invalid.status == ExitStatus.usage)
+        #expect(invalid.output == "first-light: valid\n")
+        #expect(invalid.errors.contains("bad.yaml:2:9: no step 'verfy'; there are verify, reboot"))
     }
 
     /// What the program left where it ran and in its home.

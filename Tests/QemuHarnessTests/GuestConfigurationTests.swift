@@ -15,7 +15,7 @@ import Testing
         memory: UInt64 = gibibyte, plugs: [UInt64] = [gibibyte], cpuCount: Int = 1, append: String = ""
     ) throws -> GuestConfiguration {
         try GuestConfiguration(
-            cpu: .power9, cpuCount: cpuCount, bootMemoryByteCount: memory, plugs: plugs,
+            cpu: .power9, cpuCount: cpuCount, bootMemoryByteCount: memory, plugs: .init(plugs),
             kernel: URL(filePath: "/boot/vmlinux"), initramfs: URL(filePath: "/boot/initramfs"), append: append)
     }
 
@@ -74,6 +74,35 @@ import Testing
         let full = try Self.configuration(plugs: Array(repeating: 256 << 20, count: 32))
         #expect(full.slotCount == 32)
         #expect(full.maximumMemoryByteCount == 9 * Self.gibibyte)
+    }
+
+    private static func roomy(
+        highestEnd: UInt64? = nil, maximum: UInt64? = nil, slotCount: Int? = nil, nodes: Int = 1
+    ) throws -> GuestConfiguration {
+        var plugs = GuestConfiguration.Plugs([gibibyte])
+        plugs.highestEnd = highestEnd
+        return try GuestConfiguration(
+            cpu: .power9, cpuCount: 1, bootMemoryByteCount: 512 << 20, plugs: plugs,
+            kernel: URL(filePath: "/boot/vmlinux"), initramfs: URL(filePath: "/boot/initramfs"), append: "",
+            maximumMemoryByteCount: maximum, slotCount: slotCount, numaNodeCount: nodes)
+    }
+
+    @Test func makesRoomForDimmsThatHaveTheirPlace() throws {
+        // Plugged memory starts at 1 GiB, whatever the boot memory's end.
+        #expect(try Self.roomy(highestEnd: 4 << 30).maximumMemoryByteCount == 3584 << 20)
+        #expect(try Self.roomy(highestEnd: 2 << 30).maximumMemoryByteCount == 1536 << 20)
+        #expect(try Self.roomy(maximum: 8 << 30, slotCount: 4).maximumMemoryByteCount == 8 << 30)
+        #expect(try Self.roomy(maximum: 8 << 30, slotCount: 4).slotCount == 4)
+    }
+
+    @Test func refusesWhatHasNoRoom() {
+        #expect(throws: HarnessError.usage("a DIMM is to end at 1 GiB; plugged memory starts at 1 GiB")) {
+            try Self.roomy(highestEnd: 1 << 30)
+        }
+        let maximum = "the maximum of 1 GiB is less than boot memory and plugs need, which is 1536 MiB"
+        #expect(throws: HarnessError.usage(maximum)) { try Self.roomy(maximum: 1 << 30) }
+        let nodes = "memory of 512 MiB cannot be shared by 3 NUMA nodes in multiples of 256 MiB"
+        #expect(throws: HarnessError.usage(nodes)) { try Self.roomy(nodes: 3) }
     }
 
     @Test func describesTheDomain() throws {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Foundation
 import Libvirt
 import Plans
+import TestSupport
 import Testing
 
 @testable import qemu_harness
@@ -10,12 +12,13 @@ import Testing
 @Suite struct RunCommandTests {
     @Test func hasDefaults() throws {
         let command = try RunCommand.parse([])
-        #expect(command.cpu == .power8)
-        #expect(command.kernel == "6.1")
-        #expect(command.memory == ByteCount(1 << 30))
-        #expect(command.plug == [])
-        #expect(command.append == "")
-        #expect(command.vcpus == 1)
+        let plan = try command.resolvedPlan([:])
+        #expect(plan.guest.cpu == "POWER8")
+        #expect(plan.guest.kernel == "6.1")
+        #expect(plan.guest.memory == 1 << 30)
+        #expect(plan.guest.append == nil)
+        #expect(plan.guest.vcpus == 1)
+        #expect(plan.steps == [.verify, .plug(size: 1 << 30, node: nil, base: nil), .verify])
         #expect(command.runsDir == "runs")
         #expect(command.progress == .auto)
         #expect(command.slowdown == 1)
@@ -51,7 +54,7 @@ import Testing
         (["--slowdown", "inf"], "--slowdown inf is outside 0.1 to 1000"),
         (["--append", "a\nb"], "--append holds the character U+000A, which a kernel's command line cannot have"),
         (["--append", "\u{1b}[2J"], "--append holds the character U+001B"), (["--nonsense"], "--nonsense"),
-        (["plan.yaml"], "plan.yaml"),
+        (["plan.yaml", "other.yaml"], "other.yaml"),
     ])
     func refusesOtherArguments(arguments: [String], message: String) throws {
         let error = try #require(throws: (any Error).self) { try RunCommand.parse(arguments) }
@@ -68,6 +71,103 @@ import Testing
         for limit in [\Patience.boot, \.answer, \.plug, \.powerOff] {
             #expect(slow[keyPath: limit] == plain[keyPath: limit] * 2.5)
         }
+    }
+}
+
+/// A plan and options in one command line.
+@Suite struct PlanResolutionTests {
+    private let folder: TemporaryFolder
+
+    init() throws {
+        folder = try TemporaryFolder()
+        let plan = "description: d\nguest: {cpu: POWER9, kernel: mine, vcpus: 2, append: quiet}\nsteps: [verify]\n"
+        try folder.write(Array(plan.utf8), to: "all.yaml")
+        try folder.write(Array("description: d\nsteps: [verify]\n".utf8), to: "none.yaml")
+        try folder.write(Array("description: d\nsteps: [verfy]\n".utf8), to: "bad.yaml")
+        try folder.write([0x64, 0xff], to: "binary.yaml")
+        try folder.write(Array(repeating: 0x23, count: 1 << 20), to: "long.yaml")
+    }
+
+    private func resolved(_ arguments: [String]) throws -> Plan {
+        try RunCommand.parse(arguments).resolvedPlan([ReadyPlans.variable: folder.url.path])
+    }
+
+    @Test func optionsSayWhatThePlanLeavesOpen() throws {
+        let plan = try resolved(["none", "--cpu", "POWER10", "--kernel", "k", "--memory", "2GiB", "--append", "a b"])
+        #expect(plan.guest.cpu == "POWER10")
+        #expect(plan.guest.kernel == "k")
+        #expect(plan.guest.memory == 2 << 30)
+        #expect(plan.guest.vcpus == 1)
+        #expect(plan.guest.append == "a b")
+        #expect(plan.steps == [.verify])
+    }
+
+    @Test(arguments: [
+        ["--cpu", "POWER8"], ["--kernel", "k"], ["--vcpus", "1"], ["--append", "loud"],
+    ]) func anOptionThatThePlanSettlesIsRefused(arguments: [String]) {
+        let message = "\(arguments[0]) cannot go with a plan that settles it"
+        #expect(throws: HarnessError.usage(message)) { try resolved(["all"] + arguments) }
+        #expect(throws: Never.self) { try resolved(["none"] + arguments) }
+    }
+
+    @Test(arguments: [["--plug", "1GiB"], ["--unplug", "1"]]) func aPlanHasItsOwnPlugs(arguments: [String]) {
+        #expect(throws: HarnessError.usage("--plug and --unplug cannot go with a plan, which has its own")) {
+            try resolved(["none"] + arguments)
+        }
+    }
+
+    @Test func optionsBecomeAPlan() throws {
+        let plan = try resolved(["--plug", "1GiB", "--plug", "2GiB", "--unplug", "2", "--memory", "512MiB"])
+        #expect(plan.guest.memory == 512 << 20)
+        #expect(
+            plan.steps == [
+                .verify, .plug(size: 1 << 30, node: nil, base: nil), .verify,
+                .plug(size: 2 << 30, node: nil, base: nil), .verify, .unplug(.number(2)), .verify,
+            ])
+        #expect(try Plan(yaml: plan.yaml()) == plan)
+    }
+
+    @Test(arguments: [
+        ("bad", "bad.yaml:2:9: no step 'verfy'"), ("binary", "the plan is no UTF-8 text"),
+        ("long", "long.yaml:1:1: the plan has 65537 bytes"), ("nosuch", "no ready plan 'nosuch'; there are all, bad,"),
+        ("./nosuch.yaml", "cannot read the plan ./nosuch.yaml"), ("/dev/null/plan", "cannot read the plan"),
+    ])
+    func aPlanThatIsNoneIsAUsersError(name: String, message: String) throws {
+        let error = try #require(throws: HarnessError.self) { try resolved([name]) }
+        guard case .usage(let text) = error else {
+            Issue.record("\(error)")
+            return
+        }
+        #expect(text.contains(message))
+    }
+
+    @Test func stepsAreTakenAsOftenAsThePlanSays() throws {
+        let plan = try Plan(
+            yaml: """
+                description: d
+                steps:
+                  - repeat:
+                      times: 2
+                      steps: [{plug: 1GiB}, {repeat: {times: 2, steps: [verify]}}, {unplug: last}]
+                  - plug: {size: 512MiB, base: 4GiB}
+                  - unplug: 1
+                  - guest: {hold: last}
+                  - wait: 3s
+                """)
+        var resolved = plan
+        resolved.guest.cpu = "POWER8"
+        resolved.guest.memory = 512 << 20
+        let kernel = URL(filePath: "/boot/vmlinux")
+        let guest = try GuestConfiguration(resolved, kernel: kernel, initramfs: kernel)
+        // One slot: never more than one DIMM at once. Plugged memory starts at 1 GiB.
+        #expect(guest.slotCount == 1)
+        #expect(guest.maximumMemoryByteCount == 4 << 30)
+        #expect(
+            resolved.runSteps(guest, keepsGuest: false).map(\.title) == [
+                "boot", "plug 1 GiB", "verify", "verify", "unplug DIMM 1", "plug 1 GiB", "verify", "verify",
+                "unplug DIMM 2", "plug 512 MiB at 0x100000000", "unplug DIMM 1", "hold DIMM 3", "wait 3s", "power off",
+            ])
+        #expect(resolved.runSteps(guest, keepsGuest: true).last?.title == "wait 3s")
     }
 }
 

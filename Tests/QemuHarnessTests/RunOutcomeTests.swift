@@ -31,6 +31,27 @@ import Verification
         #expect(Runner.outcome(steps, failure: failure, wasInterrupted: wasInterrupted) == expected)
     }
 
+    private static func expectation(_ names: [String]) -> StepResult {
+        var step = step(.passed)
+        step.expectedFindings = names
+        return step
+    }
+
+    /// An expectation is about the step right before it, and about nothing else.
+    @Test(arguments: [
+        ([step(.failed, [finding]), expectation(["list-cycle"])], Outcome.passed),
+        ([step(.failed, [finding]), expectation([]), expectation(["list-cycle"])], .passed),
+        ([step(.failed, [finding]), expectation(["list-overlap"])], .failed),
+        ([step(.failed, [finding]), expectation([])], .failed),
+        ([step(.failed, [finding]), step(.passed), expectation(["list-cycle"])], .failed),
+        ([expectation(["list-cycle"]), step(.failed, [finding])], .failed),
+        ([step(.failed, [finding, Finding(.list, .order, "too")]), expectation(["list-cycle"])], .failed),
+        ([step(.failed, [finding]), expectation(["list-cycle"]), step(.skipped)], .skipped),
+    ])
+    func expectedFindingsDoNotFail(steps: [StepResult], outcome: Outcome) {
+        #expect(RunResults.outcome(of: steps) == outcome)
+    }
+
     @Test func cancellationIsAnInterruption() {
         #expect(Runner.outcome([], failure: CancellationError(), wasInterrupted: false) == .interrupted)
     }

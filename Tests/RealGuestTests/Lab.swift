@@ -2,6 +2,7 @@
 
 import Foundation
 import Libvirt
+import Plans
 import RunRecord
 import SystemPackage
 import Testing
@@ -41,7 +42,7 @@ enum Lab {
         let agent = try GuestImages.initramfs(
             GuestImages.byteOrder(ofKernel: kernel), environment: environment, executable: HarnessProcess.program)
         return try GuestConfiguration(
-            cpu: cpu, cpuCount: 1, bootMemoryByteCount: bootMemoryByteCount, plugs: plugs,
+            cpu: cpu, cpuCount: 1, bootMemoryByteCount: bootMemoryByteCount, plugs: .init(plugs),
             kernel: kernel,
             initramfs: initramfs.map { agent.deletingLastPathComponent().appending(path: $0) } ?? agent,
             append: append)
@@ -63,6 +64,7 @@ enum Lab {
         defer { try? FileManager.default.removeItem(at: parent) }
         let record = try RunDirectory(parent: parent, identifier: identifier, startedAt: Date())
         let runner = Runner(
+            plan: Plan(description: "Steps of a test.", steps: [.verify]),
             steps: [BootStep(configuration: configuration)] + steps, configuration: configuration,
             connection: .embedded, patience: patience, progress: Progress(style: .none), keepsGuest: false)
         let root = try root.get()

@@ -19,7 +19,10 @@ struct QemuHarness: AsyncParsableCommand {
             record is damaged; 4 nothing could be verified; 64 wrong use; 130 interrupted, 143 terminated.
             """,
         version: version,
-        subcommands: [RunCommand.self, DoctorCommand.self, PruneCommand.self, EmulateCommand.self, VerifyCommand.self],
+        subcommands: [
+            RunCommand.self, PlanCommand.self, DoctorCommand.self, PruneCommand.self, EmulateCommand.self,
+            VerifyCommand.self,
+        ],
         defaultSubcommand: RunCommand.self
     )
 

@@ -12,21 +12,36 @@ struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
         abstract: "Boot a guest, plug memory, and verify before and after.",
-        discussion: "Without options: 1 GiB at boot, 1 GiB plugged, on POWER8 (hash MMU)."
+        discussion: """
+            Without a plan: the options' own. Without options: 1 GiB at boot, 1 GiB plugged, on POWER8 (hash MMU).
+
+            An option that a plan settles cannot go with it: --plug and --unplug never, the others where the plan says \
+            something else.
+            """
     )
 
+    @Argument(
+        help: ArgumentHelp("A plan's file, or the name of a ready plan, as --list shows them.", valueName: "plan"))
+    var plan: String?
+
+    @Flag(help: "List the ready plans, and do nothing.")
+    var list = false
+
     @Option(
-        help: "CPU model: POWER8 has the hash MMU; POWER9 and POWER10 use radix unless told otherwise.",
+        help: ArgumentHelp(
+            "CPU model: POWER8 has the hash MMU; POWER9 and POWER10 use radix unless told otherwise. (default: POWER8)"
+        ),
         transform: Self.cpuModel)
-    var cpu: DomainDescription.CPUModel = .power8
+    var cpu: DomainDescription.CPUModel?
 
     @Option(
-        help: ArgumentHelp("Kernel: a vmlinux file, or a name that scripts/guest-kernel knows.", valueName: "path|name")
+        help: ArgumentHelp(
+            "Kernel: a vmlinux file, or a name that scripts/guest-kernel knows. (default: 6.1)", valueName: "path|name")
     )
-    var kernel = "6.1"
+    var kernel: String?
 
-    @Option(help: ArgumentHelp("Memory at boot, a multiple of 256MiB.", valueName: "size"))
-    var memory = ByteCount(1 << 30)
+    @Option(help: ArgumentHelp("Memory at boot, a multiple of 256MiB. (default: 1GiB)", valueName: "size"))
+    var memory: ByteCount?
 
     @Option(
         help: ArgumentHelp(
@@ -41,10 +56,10 @@ struct RunCommand: AsyncParsableCommand {
     var unplug: [Int] = []
 
     @Option(help: ArgumentHelp("Words to add to the kernel's command line.", valueName: "text"))
-    var append = ""
+    var append: String?
 
-    @Option(help: ArgumentHelp("Virtual CPUs.", valueName: "count"))
-    var vcpus = 1
+    @Option(help: ArgumentHelp("Virtual CPUs. (default: 1)", valueName: "count"))
+    var vcpus: Int?
 
     @Option(
         help: ArgumentHelp(
@@ -68,7 +83,7 @@ struct RunCommand: AsyncParsableCommand {
     @Flag(help: "Leave the guest running afterwards; 'qemu-harness prune --kept' ends it.")
     var keep = false
 
-    @Flag(help: "Print the domain's XML and the steps, and do nothing.")
+    @Flag(help: "Print the domain's XML and the plan as it would be run, and do nothing.")
     var dryRun = false
 
     private static func cpuModel(_ name: String) throws -> DomainDescription.CPUModel {
@@ -83,7 +98,7 @@ struct RunCommand: AsyncParsableCommand {
         guard slowdown.isFinite, 0.1...1000 ~= slowdown else {
             throw ValidationError("--slowdown \(slowdown) is outside 0.1 to 1000")
         }
-        if let control = append.unicodeScalars.first(where: { $0.properties.generalCategory == .control }) {
+        if let append, let control = append.unicodeScalars.first(where: { $0.properties.generalCategory == .control }) {
             let code = String(control.value, radix: 16, uppercase: true)
             throw ValidationError(
                 "--append holds the character U+\(String(repeating: "0", count: 4 - code.count))\(code), which a kernel's "
@@ -93,29 +108,22 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let environment = ProcessInfo.processInfo.environment
-        let plugs = (plug.isEmpty ? [ByteCount(1 << 30)] : plug).map(\.value)
+        if list { return try Self.listPlans(environment) }
+        let plan = try resolvedPlan(environment)
+        let kernel = plan.guest.kernel ?? Self.defaultKernel
         let kernelFile = try GuestImages.kernel(named: kernel, environment: environment)
         let guest = try GuestConfiguration(
-            cpu: cpu, cpuCount: vcpus, bootMemoryByteCount: memory.value, plugs: plugs,
-            kernel: kernelFile,
+            plan, kernel: kernelFile,
             initramfs: GuestImages.initramfs(
                 GuestImages.byteOrder(ofKernel: kernelFile), environment: environment,
-                executable: GuestImages.executable),
-            append: append)
+                executable: GuestImages.executable))
         let connection = try ConnectionTarget(option: connect, environment: environment)
-        for (index, number) in unplug.enumerated() {
-            guard 1...plugs.count ~= number, !unplug[..<index].contains(number) else {
-                throw HarnessError.usage(
-                    "--unplug \(number): there are DIMMs 1 to \(plugs.count), and each can be unplugged once")
-            }
-        }
-        let steps = steps(guest, plugs: plugs)
-        if dryRun { return try printPlan(guest, steps) }
-        try refuseWhatDoctorWouldFail(environment, neededByteCount: guest.sharedMemoryByteCount)
+        if dryRun { return try Self.show(guest, plan) }
+        try refuseWhatDoctorWouldFail(environment, kernel: kernel, neededByteCount: guest.sharedMemoryByteCount)
 
         let runner = Runner(
-            steps: steps, configuration: guest, connection: connection, patience: Patience(factor: slowdown),
-            progress: Progress(style: progress), keepsGuest: keep)
+            plan: plan, steps: plan.runSteps(guest, keepsGuest: keep), configuration: guest, connection: connection,
+            patience: Patience(factor: slowdown), progress: Progress(style: progress), keepsGuest: keep)
         let workplace = Workplace(runsDirectory: URL(filePath: runsDir), environment: environment)
         let commandLine = CommandLine.arguments
         let report = try await Interrupts.watching { interrupts in
@@ -139,7 +147,9 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     /// The fatal part of `doctor` that would otherwise show later, and with less to say.
-    private func refuseWhatDoctorWouldFail(_ environment: [String: String], neededByteCount: UInt64) throws {
+    private func refuseWhatDoctorWouldFail(
+        _ environment: [String: String], kernel: String, neededByteCount: UInt64
+    ) throws {
         let host = HostChecks(environment: environment, neededByteCount: neededByteCount)
         let guest = GuestChecks(
             environment: environment, executable: GuestImages.executable, kernelName: kernel)
@@ -150,19 +160,19 @@ struct RunCommand: AsyncParsableCommand {
         }
     }
 
-    private func printPlan(_ guest: GuestConfiguration, _ steps: [any RunStep]) throws {
+    private static func show(_ guest: GuestConfiguration, _ plan: Plan) throws {
         let domain = guest.domain(
             name: "qh-example", console: "/run/console.log", control: "/run/control.sock",
             sharedName: "qh-example.shared")
         print(try domain.xml())
-        for (index, step) in steps.enumerated() { print("\(index + 1) \(step.title)") }
+        print(try plan.yaml(), terminator: "")
     }
 
-    /// No plan: verify before and after each plug, then switch the guest off unless it is kept.
-    private func steps(_ guest: GuestConfiguration, plugs: [UInt64]) -> [any RunStep] {
-        var steps: [any RunStep] = [BootStep(configuration: guest), VerifyStep()]
-        for plug in plugs { steps += [PlugStep(byteCount: plug), VerifyStep()] as [any RunStep] }
-        for number in unplug { steps += [UnplugStep(number: number), VerifyStep()] as [any RunStep] }
-        return keep ? steps : steps + [PowerOffStep()]
+    private static func listPlans(_ environment: [String: String]) throws {
+        let folder = try ReadyPlans.folder(environment: environment, executable: GuestImages.executable)
+        for name in try ReadyPlans.names(in: folder) {
+            let plan = try ReadyPlans.plan(at: folder.appending(path: name + ".yaml"))
+            print(name.padding(toLength: 16, withPad: " ", startingAt: 0) + plan.description)
+        }
     }
 }

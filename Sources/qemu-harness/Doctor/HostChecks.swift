@@ -2,6 +2,7 @@
 
 import Foundation
 import Libvirt
+import Plans
 import SystemPackage
 
 /// What a run asks of the host, each requirement looked at by itself.
@@ -66,7 +67,7 @@ struct HostChecks {
     private func acceleration() -> Diagnosis {
         .ok(
             "acceleration",
-            "guests are emulated (TCG), on any host, with \(GuestConfiguration.slotLimit) DIMM slots; --slowdown stretches "
+            "guests are emulated (TCG), on any host, with \(PlanLimits.slots) DIMM slots; --slowdown stretches "
                 + "the time limits")
     }
 

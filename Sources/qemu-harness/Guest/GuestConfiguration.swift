@@ -17,50 +17,95 @@ struct GuestConfiguration {
     let kernel: URL
     let initramfs: URL
     let kernelCommandLine: String
+    /// How many NUMA nodes share the boot memory.
+    let numaNodeCount: Int
+    /// The largest page of the hashed page table; QEMU chooses if nil.
+    let hptPageByteCount: UInt64?
 
-    /// `SPAPR_MEMORY_BLOCK_SIZE` (include/hw/ppc/spapr.h): memory comes in LMBs of this size.
-    static let lmbByteCount: UInt64 = 256 << 20
-    /// `SPAPR_MAX_RAM_SLOTS` under emulation.
-    static let slotLimit = 32
-    /// What QEMU under emulation can map here without ado; a bound for the arithmetic, not a promise.
-    private static let memoryLimit: UInt64 = 8 << 40
+    static let lmbByteCount = PlanLimits.lmbByteCount
+    /// `SPAPR_DEVICE_MEM_ALIGN`: plugged memory starts at the first multiple of this behind the boot memory.
+    private static let deviceMemoryAlignment: UInt64 = 1 << 30
+
+    /// What DIMMs a machine has to have room for.
+    struct Plugs {
+        /// The size of each that is ever plugged.
+        var sizes: [UInt64]
+        /// The most bytes that are plugged at once.
+        var peakByteCount: UInt64
+        /// The most that are plugged at once.
+        var peakCount: Int
+        /// The end of the highest that has a place of its own.
+        var highestEnd: UInt64?
+
+        /// All of them at once.
+        init(_ sizes: [UInt64]) {
+            self.sizes = sizes
+            // What is too large is refused by itself.
+            peakByteCount = sizes.reduce(0) { min($0, PlanLimits.memory) + min($1, PlanLimits.memory) }
+            peakCount = sizes.count
+        }
+    }
 
     /// Checks the sizes and builds the kernel's command line.
     ///
     /// Throws a usage error that names the value and the limit.
     init(
-        cpu: DomainDescription.CPUModel, cpuCount: Int, bootMemoryByteCount: UInt64, plugs: [UInt64], kernel: URL,
-        initramfs: URL, append: String
+        cpu: DomainDescription.CPUModel, cpuCount: Int, bootMemoryByteCount: UInt64, plugs: Plugs, kernel: URL,
+        initramfs: URL, append: String, maximumMemoryByteCount: UInt64? = nil, slotCount: Int? = nil,
+        numaNodeCount: Int = 1, hptPageByteCount: UInt64? = nil
     ) throws {
         try Self.check("--memory", bootMemoryByteCount)
-        guard bootMemoryByteCount >= 2 * Self.lmbByteCount else {
+        guard bootMemoryByteCount >= PlanLimits.leastMemory else {
             throw HarnessError.usage(
                 "--memory \(ByteCount(bootMemoryByteCount).text) is less than 512 MiB, which the guest needs to boot")
         }
-        var total = bootMemoryByteCount
-        for plug in plugs {
-            try Self.check("--plug", plug)
-            total += plug
-            guard total <= Self.memoryLimit else {
-                throw HarnessError.usage(
-                    "boot memory and plugs add up to more than \(ByteCount(Self.memoryLimit).text), the limit here")
-            }
+        for plug in plugs.sizes { try Self.check("--plug", plug) }
+        var total = bootMemoryByteCount + plugs.peakByteCount
+        if let end = plugs.highestEnd {
+            total = try max(total, bootMemoryByteCount + Self.room(end, bootMemoryByteCount))
         }
-        guard plugs.count <= Self.slotLimit else {
+        guard total <= PlanLimits.memory else {
             throw HarnessError.usage(
-                "\(plugs.count) DIMMs are to be plugged; the machine has \(Self.slotLimit) slots under emulation")
+                "boot memory and plugs add up to more than \(ByteCount(PlanLimits.memory).text), the limit here")
         }
-        guard 1...16 ~= cpuCount else {
-            throw HarnessError.usage("--vcpus \(cpuCount) is outside 1 to 16")
+        if let maximumMemoryByteCount, maximumMemoryByteCount < total {
+            throw HarnessError.usage(
+                "the maximum of \(ByteCount(maximumMemoryByteCount).text) is less than boot memory and plugs need, which "
+                    + "is \(ByteCount(total).text)")
+        }
+        let slotLimit = slotCount ?? PlanLimits.slots
+        guard plugs.peakCount <= slotLimit else {
+            throw HarnessError.usage(
+                "\(plugs.peakCount) DIMMs are to be plugged; the machine has \(slotLimit) slots under emulation")
+        }
+        guard 1...PlanLimits.vcpus ~= cpuCount else {
+            throw HarnessError.usage("--vcpus \(cpuCount) is outside 1 to \(PlanLimits.vcpus)")
+        }
+        guard bootMemoryByteCount % (UInt64(numaNodeCount) * Self.lmbByteCount) == 0 else {
+            throw HarnessError.usage(
+                "memory of \(ByteCount(bootMemoryByteCount).text) cannot be shared by \(numaNodeCount) NUMA nodes in "
+                    + "multiples of 256 MiB")
         }
         self.cpu = cpu
         self.cpuCount = cpuCount
         self.bootMemoryByteCount = bootMemoryByteCount
-        maximumMemoryByteCount = total
-        slotCount = max(plugs.count, 1)
+        self.maximumMemoryByteCount = maximumMemoryByteCount ?? total
+        self.slotCount = slotCount ?? max(plugs.peakCount, 1)
+        self.numaNodeCount = numaNodeCount
+        self.hptPageByteCount = hptPageByteCount
         self.kernel = kernel
         self.initramfs = initramfs
         kernelCommandLine = [Self.ownCommandLine, append].filter { !$0.isEmpty }.joined(separator: " ")
+    }
+
+    /// How far plugged memory reaches that ends at an address; throws where it would begin inside the boot memory.
+    private static func room(_ end: UInt64, _ bootMemoryByteCount: UInt64) throws -> UInt64 {
+        let start = (bootMemoryByteCount + deviceMemoryAlignment - 1).alignedDown(to: deviceMemoryAlignment)
+        guard end > start else {
+            throw HarnessError.usage(
+                "a DIMM is to end at \(ByteCount(end).text); plugged memory starts at \(ByteCount(start).text)")
+        }
+        return end - start
     }
 
     /// What the agent's event source needs: pointers in the log as they are, the agent's markers unthrottled, and a log
@@ -68,14 +113,8 @@ struct GuestConfiguration {
     private static let ownCommandLine = "console=hvc0 no_hash_pointers printk.devkmsg=on log_buf_len=16M panic=-1"
 
     private static func check(_ option: String, _ byteCount: UInt64) throws {
-        guard byteCount > 0, byteCount % lmbByteCount == 0 else {
-            throw HarnessError.usage(
-                "\(option) \(ByteCount(byteCount).text) is no multiple of 256 MiB, the LMB of a pseries machine")
-        }
-        guard byteCount <= memoryLimit else {
-            throw HarnessError.usage(
-                "\(option) \(ByteCount(byteCount).text) is more than \(ByteCount(memoryLimit).text), the limit here")
-        }
+        guard let problem = PlanLimits.problem(withMemory: byteCount) else { return }
+        throw HarnessError.usage("\(option) \(problem)")
     }
 
     /// The size of the region that host and guest share.
@@ -97,6 +136,8 @@ struct GuestConfiguration {
             controlSocket: control,
             sharedMemory: .init(name: sharedName, byteCount: sharedRegionByteCount))
         description.cpuCount = cpuCount
+        description.numaNodeCount = numaNodeCount
+        description.hptPageByteCount = hptPageByteCount
         return description
     }
 }

@@ -4,6 +4,7 @@ import AgentProtocol
 import GuestMemory
 import Libvirt
 import MemoryBackends
+import Plans
 import RunRecord
 import SystemPackage
 import Verification
@@ -32,7 +33,19 @@ extension GuestMachine {
             return GuestRAM.Region(
                 name: name, base: PhysicalAddress(base), file: try MappedFile(path, byteCount: byteCount))
         }
-        var regions = [try region("boot", base: 0, byteCount: live.bootMemoryByteCount, path: files.boot)]
+        var regions: [GuestRAM.Region] = []
+        let nodes = live.bootMemoryByNode.isEmpty ? [live.bootMemoryByteCount] : live.bootMemoryByNode
+        var base: UInt64 = 0
+        for (node, (byteCount, path)) in zip(nodes, files.boot).enumerated() {
+            let name = nodes.count == 1 ? "boot" : "boot-node\(node)"
+            regions.append(try region(name, base: base, byteCount: byteCount, path: path))
+            base += byteCount
+        }
+        guard base == live.bootMemoryByteCount else {
+            throw HarnessError.infrastructure(
+                "the NUMA nodes have \(ByteCount(base).text) of boot memory, the domain has "
+                    + ByteCount(live.bootMemoryByteCount).text)
+        }
         for dimm in live.dimms {
             guard let path = files.dimms[dimm.alias] else {
                 throw HarnessError.infrastructure("qemu names no file for the memory of \(dimm.alias)")
@@ -132,11 +145,21 @@ extension GuestMachine {
     }
 
     /// Plugs a DIMM through libvirt and waits until the guest has settled every LMB of it.
-    func plug(byteCount: UInt64) async throws -> PlugResult {
+    ///
+    /// The machine chooses the base address where none is given.
+    func plug(byteCount: UInt64, node: Int? = nil, base: UInt64? = nil) async throws -> PlugResult {
         dimmCount += 1
         let alias = "ua-dimm\(dimmCount)"
         let failuresBefore = lmbs.failedAddCount
-        try await domain.attachDevice(xml: try MemoryDevice(alias: alias, byteCount: byteCount).xml())
+        // Where there are nodes, a DIMM belongs to one.
+        let node = configuration.numaNodeCount > 1 ? node ?? 0 : nil
+        var device = MemoryDevice(alias: alias, byteCount: byteCount, node: node)
+        if let base {
+            let taken = Set(try LiveDomain(xml: try await domain.liveXML()).dimms.map(\.slot))
+            let slot = (0..<configuration.slotCount).first { !taken.contains($0) } ?? configuration.slotCount
+            device.address = MemoryDevice.Address(slot: slot, base: base)
+        }
+        try await domain.attachDevice(xml: try device.xml())
         try await refreshMemory()
         guard let region = memory.regions.first(where: { $0.name == alias }) else {
             throw HarnessError.infrastructure("libvirt took the DIMM \(alias) and does not list it")

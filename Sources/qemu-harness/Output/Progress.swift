@@ -40,7 +40,8 @@ struct Progress: Sendable {
     }
 
     private func label(_ step: StepResult) -> String {
-        "\(step.number) \(step.title)".padding(toLength: 20, withPad: " ", startingAt: 0)
+        let label = "\(step.number) \(step.title)"
+        return label.padding(toLength: max(20, label.count), withPad: " ", startingAt: 0)
     }
 
     private func summary(_ step: StepResult, _ information: RunInformation) -> String {

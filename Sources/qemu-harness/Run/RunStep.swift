@@ -32,6 +32,14 @@ struct RunContext {
     /// The most entries that the list ever had.
     var peakEntryCount = 0
 
+    /// What the newest step came to that is no expectation.
+    var previous: StepResult?
+    /// What the newest unplug came to.
+    var unplugResult: UnplugResult?
+    /// Whether memory that was plugged before the newest verification holds its own memory map (`memmap_on_memory`):
+    /// `seen` or `none`, nil when nothing tells.
+    var altmap: String?
+
     /// A kernel begins anew: nothing that its predecessor's list has been through holds for its own.
     mutating func forgetKernel() {
         peakEntryCount = 0
@@ -76,11 +84,18 @@ struct BootStep: RunStep {
 /// Plugs a DIMM.
 struct PlugStep: RunStep {
     let byteCount: UInt64
+    /// The NUMA node that it belongs to; the first if nil.
+    var node: Int?
+    /// Where it goes; the machine chooses if nil.
+    var base: UInt64?
 
-    var title: String { "plug \(ByteCount(byteCount).text)" }
+    var title: String {
+        "plug \(ByteCount(byteCount).text)" + (node.map { " into node \($0)" } ?? "")
+            + (base.map { " at \($0.hexadecimal)" } ?? "")
+    }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let plug = try await context.runningMachine().plug(byteCount: byteCount)
+        let plug = try await context.runningMachine().plug(byteCount: byteCount, node: node, base: base)
         try context.record.append(
             "plug.settled",
             [
@@ -109,6 +124,7 @@ struct UnplugStep: RunStep {
         let alias = "ua-dimm\(number)"
         let outcome = try await context.runningMachine().unplug(alias: alias)
         try context.record.append("unplug.settled", ["alias": alias, "result": outcome.rawValue])
+        context.unplugResult = outcome
         switch outcome {
         case .removed: result.note = "removed"
         case .refused: result.note = "the guest refused, and has its memory again"
@@ -130,6 +146,7 @@ struct VerifyStep: RunStep {
         ).snapshot()
         try context.record.write(snapshot, step: result.number)
         try result.judge(snapshot, since: context.lastEntries)
+        context.altmap = snapshot.history.map { $0.steps.contains(where: \.hasAltmap) ? "seen" : "none" }
         context.lastEntries = snapshot.kernelList.entries
         context.peakEntryCount = snapshot.peakEntryCount
         for finding in result.allFindings {

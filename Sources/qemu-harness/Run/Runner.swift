@@ -2,12 +2,15 @@
 
 import Foundation
 import Libvirt
+import Plans
 import RunRecord
 import SystemPackage
 import Verification
 
 /// Takes the steps of a run, and leaves a complete record and nothing else behind, whichever way it ends.
 struct Runner {
+    /// What the steps were made from.
+    let plan: Plan
     let steps: [any RunStep]
     let configuration: GuestConfiguration
     let connection: ConnectionTarget
@@ -40,6 +43,7 @@ struct Runner {
                 maximumMemoryByteCount: configuration.maximumMemoryByteCount,
                 kernelCommandLine: configuration.kernelCommandLine))
         try record.write(information)
+        try record.write(plan: plan.yaml())
 
         var results: [StepResult] = []
         var failure: (any Error)?
@@ -85,6 +89,7 @@ struct Runner {
             }
             result.seconds = start.duration(to: .now).inSeconds
             results.append(result)
+            if result.expectedFindings == nil { context.previous = result }
             progress.end(result, information: context.information)
             try note(result, in: context.record)
         }

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Yams
+
+extension Plan {
+    /// The plan as YAML, which ``init(yaml:)`` reads as the same plan.
+    public func yaml() throws -> String {
+        var fields: [(String, Node)] = [("description", .text(description))]
+        let guest = guest.fields
+        if !guest.isEmpty { fields.append(("guest", .fields(guest))) }
+        fields.append(("steps", .sequence(.init(steps.map(\.node)))))
+        return try Yams.serialize(node: .fields(fields), indent: 2, width: 120, sortKeys: false)
+    }
+}
+
+extension Plan.Guest {
+    fileprivate var fields: [(String, Node)] {
+        [
+            ("cpu", cpu.map(Node.text)), ("kernel", kernel.map(Node.text)), ("memory", memory.map(Node.size)),
+            ("maximum-memory", maximumMemory.map(Node.size)), ("slots", slots.map(Node.number)),
+            ("vcpus", vcpus.map(Node.number)), ("numa-nodes", numaNodes.map(Node.number)),
+            ("hpt-page-size", hptPageSize.map(Node.size)), ("append", append.map(Node.text)),
+        ].present
+    }
+}
+
+extension Plan.Step {
+    fileprivate var node: Node {
+        switch self {
+        case .verify: .text("verify")
+        case .reboot: .text("reboot")
+        case .plug(let size, nil, nil): .fields([("plug", .size(size))])
+        case .plug(let size, let node, let base):
+            .fields([
+                (
+                    "plug",
+                    .fields(
+                        [("size", .size(size)), ("node", node.map(Node.number)), ("base", base.map(Node.size))].present)
+                )
+            ])
+        case .unplug(let dimm): .fields([("unplug", dimm.node)])
+        case .wait(.settled): .fields([("wait", .text("settled"))])
+        case .wait(.seconds(let seconds)): .fields([("wait", .text("\(seconds)s"))])
+        case .guest(let action): .fields([("guest", action.node)])
+        case .expect(let expectation): .fields([("expect", .fields(expectation.fields))])
+        case .repeat(let times, let steps):
+            .fields([
+                (
+                    "repeat",
+                    .fields([("times", .number(times)), ("steps", .sequence(.init(steps.map(\.node))))])
+                )
+            ])
+        }
+    }
+}
+
+extension Plan.DIMM {
+    fileprivate var node: Node {
+        switch self {
+        case .number(let number): .number(number)
+        case .last: .text("last")
+        }
+    }
+}
+
+extension Plan.Action {
+    fileprivate var node: Node {
+        switch self {
+        case .online(let index): .fields([("online", .number(Int(clamping: index)))])
+        case .offline(let index): .fields([("offline", .number(Int(clamping: index)))])
+        case .dlpar(let line): .fields([("dlpar", .text(line))])
+        case .read(let path, let contains):
+            .fields([("read", .text(path)), ("contains", contains.map(Node.text))].present)
+        case .hold(let dimm): .fields([("hold", dimm.node)])
+        case .release: .text("release")
+        }
+    }
+}
+
+extension Plan.Expectation {
+    fileprivate var fields: [(String, Node)] {
+        [
+            ("findings", findings.map { .sequence(.init($0.map(Node.text))) }), ("entries", entries.map(Node.number)),
+            ("observed", observed.map(Node.number)), ("sections", sections.map(Node.number)),
+            ("covered", covered.map(Node.number)), ("mmu", mmu.map(Node.text)),
+            ("page-size", pageSize.map(Node.size)), ("vmemmap-page-size", vmemmapPageSize.map(Node.size)),
+            ("unplug", unplug.map(Node.text)), ("altmap", altmap.map(Node.text)),
+        ].present
+    }
+}
+
+extension Node {
+    /// A text, in quotes where it would read as something else.
+    fileprivate static func text(_ text: String) -> Node {
+        let plain = Node(text)
+        let isPlain = plain.tag == Tag(.str)
+        return .scalar(.init(text, Tag(.str), isPlain ? .any : .doubleQuoted))
+    }
+
+    fileprivate static func number(_ number: Int) -> Node { .scalar(.init("\(number)", Tag(.int))) }
+
+    fileprivate static func size(_ byteCount: UInt64) -> Node { .text(ByteCount(byteCount).written) }
+
+    fileprivate static func fields(_ fields: [(String, Node)]) -> Node {
+        .mapping(.init(fields.map { (Node.text($0.0), $0.1) }))
+    }
+}
+
+extension [(String, Node?)] {
+    /// The fields that are there.
+    fileprivate var present: [(String, Node)] {
+        compactMap { field in field.1.map { (field.0, $0) } }
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Plans
+
+extension Plan {
+    /// The steps of a run, those of `repeat` as often as they are taken: the guest is booted first, and switched off
+    /// last unless it is kept.
+    func runSteps(_ guest: GuestConfiguration, keepsGuest: Bool) -> [any RunStep] {
+        var books = DIMMBooks()
+        let steps = [BootStep(configuration: guest)] + Self.runSteps(steps, books: &books)
+        return keepsGuest ? steps : steps + [PowerOffStep()]
+    }
+
+    private static func runSteps(_ steps: [Step], books: inout DIMMBooks) -> [any RunStep] {
+        var taken: [any RunStep] = []
+        for step in steps {
+            switch step {
+            case .verify: taken.append(VerifyStep())
+            case .plug(let size, let node, let base):
+                books.plug(size)
+                taken.append(PlugStep(byteCount: size, node: node, base: base))
+            case .unplug(let dimm):
+                // The reader has seen to it that there is one.
+                let number = books.number(of: dimm) ?? books.count
+                books.unplug(dimm)
+                taken.append(UnplugStep(number: number))
+            case .wait(.settled): taken.append(SettleStep())
+            case .wait(.seconds(let seconds)): taken.append(PauseStep(seconds: seconds))
+            case .guest(let action): taken.append(GuestStep(action, books: books))
+            case .reboot: taken.append(RebootStep())
+            case .expect(let expectation): taken.append(ExpectStep(expectation: expectation))
+            case .repeat(let times, let steps):
+                for _ in 0..<times { taken += runSteps(steps, books: &books) }
+            }
+        }
+        return taken
+    }
+
+    /// What the machine has to have room for, should every unplug succeed.
+    var plugs: GuestConfiguration.Plugs {
+        var books = DIMMBooks()
+        var plugs = GuestConfiguration.Plugs([])
+        func go(_ steps: [Step]) {
+            for step in steps {
+                switch step {
+                case .plug(let size, _, let base):
+                    books.plug(size)
+                    plugs.sizes.append(size)
+                    plugs.peakByteCount = max(plugs.peakByteCount, books.pluggedByteCount)
+                    plugs.peakCount = max(plugs.peakCount, books.pluggedCount)
+                    if let base { plugs.highestEnd = max(plugs.highestEnd ?? 0, base + size) }
+                case .unplug(let dimm): books.unplug(dimm)
+                case .repeat(let times, let steps): for _ in 0..<times { go(steps) }
+                default: break
+                }
+            }
+        }
+        go(steps)
+        return plugs
+    }
+}
+
+extension GuestStep {
+    /// The step of a plan's action.
+    init(_ action: Plan.Action, books: DIMMBooks) {
+        switch action {
+        case .online(let index): self.init(.block(index: index, isOnline: true))
+        case .offline(let index): self.init(.block(index: index, isOnline: false))
+        case .dlpar(let line): self.init(.dlpar(line))
+        case .read(let path, let contains): self.init(.read(path: path, expected: contains ?? ""))
+        case .hold(let dimm): self.init(.hold(dimm: books.number(of: dimm) ?? books.count))
+        case .release: self.init(.action(.release))
+        }
+    }
+}

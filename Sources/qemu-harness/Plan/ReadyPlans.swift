@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Plans
+
+/// Plans in files: those that come with the program, and anybody's.
+enum ReadyPlans {
+    /// The environment variable that names the folder with the ready plans.
+    static let variable = "QEMU_HARNESS_PLANS_DIR"
+
+    /// The folder with the ready plans: where the environment says, or `plans` in a folder above the program.
+    static func folder(environment: [String: String], executable: URL) throws -> URL {
+        if let folder = environment[variable] { return URL(filePath: folder) }
+        var folder = executable.resolvingSymlinksInPath().deletingLastPathComponent()
+        while folder.path != "/" {
+            let plans = folder.appending(path: "plans")
+            if FileManager.default.fileExists(atPath: plans.appending(path: "first-light.yaml").path) { return plans }
+            folder.deleteLastPathComponent()
+        }
+        throw HarnessError.infrastructure(
+            "no ready plans: there is no folder 'plans' above the program, and \(variable) names none")
+    }
+
+    /// The names of the ready plans.
+    static func names(in folder: URL) throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".yaml") }
+            .map { String($0.dropLast(".yaml".count)) }.sorted()
+    }
+
+    /// The plan that a command line names: a file, or the name of a ready plan.
+    static func plan(named text: String, environment: [String: String], executable: URL) throws -> Plan {
+        if text.contains("/") || text.contains(".") { return try plan(at: URL(filePath: text)) }
+        let folder = try folder(environment: environment, executable: executable)
+        let names = try names(in: folder)
+        guard names.contains(text) else {
+            throw HarnessError.usage(
+                "no ready plan '\(text)'; there are \(names.joined(separator: ", ")), and files by their path")
+        }
+        return try plan(at: folder.appending(path: text + ".yaml"))
+    }
+
+    /// Reads a plan's file. Throws a usage error that names file, line and column.
+    static func plan(at file: URL) throws -> Plan {
+        let name = file.relativePath
+        let data: Data
+        do {
+            let handle = try FileHandle(forReadingFrom: file)
+            defer { try? handle.close() }
+            // One byte more than a plan may have is enough to refuse it.
+            data = try handle.read(upToCount: PlanLimits.textByteCount + 1) ?? Data()
+        } catch {
+            throw HarnessError.usage("cannot read the plan \(name): \(error.localizedDescription)")
+        }
+        guard let text = String(validating: data, as: UTF8.self) else {
+            throw HarnessError.usage("\(name): the plan is no UTF-8 text")
+        }
+        do throws(PlanProblem) {
+            return try Plan(yaml: text)
+        } catch {
+            throw HarnessError.usage("\(name):\(error)")
+        }
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Plans
+import RunRecord
+import Verification
+
+/// Holds the step before against what a plan expects of it.
+///
+/// A finding that is expected does not make the run fail; one that is expected and not there does.
+struct ExpectStep: RunStep {
+    let expectation: Plan.Expectation
+
+    var title: String { "expect " + expectation.texts.joined(separator: ", ") }
+
+    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        result.expectedFindings = expectation.findings ?? []
+        let unmet = expectation.unmet(by: context)
+        guard !unmet.isEmpty else { return }
+        result.findings = unmet.map { Finding(.plan, .unmet, $0) }
+        result.outcome = .failed
+    }
+}
+
+extension Plan.Expectation {
+    /// Each expectation as a person reads it.
+    fileprivate var texts: [String] {
+        var texts = findings ?? []
+        for (name, count) in [
+            ("entries", entries), ("observed", observed), ("sections", sections), ("covered", covered),
+        ] {
+            if let count { texts.append("\(name) \(count)") }
+        }
+        for (name, size) in [("page size", pageSize), ("vmemmap page size", vmemmapPageSize)] {
+            if let size { texts.append("\(name) \(ByteCount(size).text)") }
+        }
+        for (name, word) in [("mmu", mmu), ("unplug", unplug), ("altmap", altmap)] {
+            if let word { texts.append("\(name) \(word)") }
+        }
+        return texts
+    }
+
+    /// What is not as it is expected, in words.
+    func unmet(by context: RunContext) -> [String] {
+        let previous = context.previous
+        let found = Set(previous?.allFindings.map(\.name) ?? [])
+        var unmet = (findings ?? []).filter { !found.contains($0) }.map {
+            "\($0) was expected; \(found.isEmpty ? "nothing was found" : found.sorted().joined(separator: ", "))"
+        }
+        func compare<Value: Equatable>(_ name: String, _ expected: Value?, _ actual: Value?, _ text: (Value) -> String)
+        {
+            guard let expected, expected != actual else { return }
+            let found = actual.map { "it is \(text($0))" } ?? "nothing tells it"
+            unmet.append("\(name) was expected to be \(text(expected)); \(found)")
+        }
+        let verdict = previous?.verdict
+        compare("the number of entries", entries, verdict?.entryCount) { "\($0)" }
+        compare("the number of observed entries", observed, verdict.map { $0.provenance[.observed] ?? 0 }) { "\($0)" }
+        compare("the number of sections", sections, verdict?.sectionCount) { "\($0)" }
+        compare("the number of covered sections", covered, verdict?.coveredSectionCount) { "\($0)" }
+        let guest = context.information.guest
+        compare("the MMU", mmu, guest.mmu) { $0 }
+        compare("the page size", pageSize, guest.pageByteCount) { ByteCount($0).text }
+        compare("the vmemmap page size", vmemmapPageSize, guest.vmemmapPageByteCount) { ByteCount($0).text }
+        compare("the unplug", unplug, context.unplugResult?.rawValue) { $0 }
+        compare("an altmap", altmap, context.altmap) { $0 }
+        return unmet
+    }
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import RunRecord
+
+/// Lets the guest run for a time.
+struct PauseStep: RunStep {
+    let seconds: Int
+
+    var title: String { "wait \(seconds)s" }
+
+    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        let machine = try context.runningMachine()
+        _ = try await waitUntil(within: .seconds(seconds)) { () async throws -> Bool? in
+            try await machine.checkAlive()
+            return nil
+        }
+    }
+}
+
+/// Waits until every unplug that the guest was silent about has been done or refused.
+struct SettleStep: RunStep {
+    var title: String { "wait settled" }
+
+    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        let machine = try context.runningMachine()
+        var notes: [String] = []
+        for alias in await machine.pendingUnplugs.filter({ $0.value == .silent }).keys.sorted() {
+            let outcome = try await machine.unplug(alias: alias)
+            try context.record.append("unplug.settled", ["alias": alias, "result": outcome.rawValue])
+            context.unplugResult = outcome
+            notes.append("\(alias) \(outcome.rawValue)")
+            guard outcome != .silent else {
+                throw HarnessError.infrastructure(
+                    "the unplug of \(alias) has not settled within \(context.patience.plug)")
+            }
+        }
+        if !notes.isEmpty { result.note = notes.joined(separator: ", ") }
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import RunRecord
+import Subprocess
+import Testing
+import Verification
+
+extension RealGuest {
+    /// The plans that come with the program, each in a real guest.
+    @Suite struct ReadyPlans {
+        @Test(arguments: ["first-light", "unplug-replug", "numa", "refused-unplug"])
+        func passes(plan: String) async throws {
+            try await Self.expectToPass(plan)
+        }
+
+        /// With the long tests: these take more slots, or a kernel of 4 KiB pages and thousands of entries.
+        @Test(
+            .enabled(
+                if: ProcessInfo.processInfo.environment["QEMU_HARNESS_ALL_TESTS"] != nil, "run by scripts/test --all"),
+            arguments: ["many-dimms", "disable-radix", "hash-16m", "4k-pages", "altmap"])
+        func passesToo(plan: String) async throws {
+            try await Self.expectToPass(plan)
+        }
+
+        /// What a plan expects, and what it does not, decides what the run comes to; the record says the same again.
+        @Test func expectationsDecide() async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            func run(_ steps: String) async throws -> (code: Int32?, results: RunResults) {
+                let file = harness.runsDirectory.appending(path: "plan.yaml")
+                try "description: A test's.\nguest: {memory: 512MiB}\nsteps:\n\(steps)\n".write(
+                    to: file, atomically: true, encoding: .utf8)
+                let ending = try await harness.run([file.path, "--slowdown", "4"])
+                guard case .exited(let code) = ending.status else { return (nil, try harness.results()) }
+                let verification = try await HarnessProcess.start(["verify", harness.record.path])
+                #expect(verification.status == .exited(code), "\(verification.output)")
+                return (code, try harness.results())
+            }
+            let met = try await run("- guest: {offline: 0}\n- expect: {findings: [guest-refused]}\n- verify")
+            #expect(met.code == 0)
+            #expect(met.results.outcome == .passed)
+            let missing = try await run("- verify\n- expect: {findings: [list-cycle], sections: 32, entries: 1}")
+            #expect(missing.code == 1)
+            #expect(missing.results.steps.flatMap(\.allFindings).map(\.name) == ["plan-unmet", "plan-unmet"])
+            let surplus = try await run("- guest: {offline: 0}\n- verify\n- expect: {sections: 32}")
+            #expect(surplus.code == 1)
+        }
+
+        private static func expectToPass(_ plan: String) async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let ending = try await harness.run([plan, "--slowdown", "4"])
+            #expect(ending.status == .exited(0), "\(ending.errors)\(ending.output)")
+            #expect(try harness.results().outcome == .passed)
+            // The resolved plan is part of the record, and a plan like any other.
+            let file = harness.record.appending(path: "plan.yaml").path
+            #expect(try harness.information().digests?["plan.yaml"] != nil)
+            #expect(try await HarnessProcess.start(["plan", "validate", file]).status == .exited(0))
+            #expect(try await HarnessProcess.start(["verify", harness.record.path]).status == .exited(0))
+            #expect(try harness.leftovers() == [])
+        }
+    }
+}
