@@ -28,14 +28,18 @@ public struct MemoryBlock: Equatable, Sendable {
     }
 }
 
-/// The guest's own account: the kernel's list as read inside the guest, and its memory blocks.
+/// The guest's own account: the kernel's list as read inside the guest, or its page tables where it keeps no list, and its
+/// memory blocks.
 ///
 /// It goes through the report area of the shared region, under an odd generation:
 ///
 ///     0     head of the list      8     list entries      16    how the walk ended
 ///     24    memory blocks         32    block size        40    address where the walk stopped
+///     48    which account         56    what is wrong with the page tables first: the reason,
+///     64    the entry's address   72    the address that it is for                  80    the entry's word
 ///     4 KiB one word a block: index << 8 | state
 ///     …     32 bytes an entry: node address, list, phys, virt_addr
+///           or, with page tables: entry address, size in bytes, phys, virt_addr
 public struct GuestReport: Equatable, Sendable {
     /// One node of the kernel's list.
     public struct Entry: Equatable, Sendable {
@@ -55,6 +59,26 @@ public struct GuestReport: Equatable, Sendable {
             self.phys = phys
             self.virtAddr = virtAddr
         }
+    }
+
+    /// The page tables, walked in the guest.
+    public struct Tables: Equatable, Sendable {
+        /// What they map, ascending.
+        public var leaves: [RadixWalk.Leaf]
+        /// The first thing that is wrong with them.
+        public var fault: RadixWalk.Fault?
+
+        /// Describes page tables.
+        public init(leaves: [RadixWalk.Leaf], fault: RadixWalk.Fault?) {
+            self.leaves = leaves
+            self.fault = fault
+        }
+    }
+
+    /// Which of the kernel's books the report holds.
+    private enum Account: UInt64 {
+        case list = 1
+        case pageTables = 2
     }
 
     /// How the walk in the guest ended.
@@ -77,6 +101,8 @@ public struct GuestReport: Equatable, Sendable {
     public var head: UInt64
     /// The nodes, newest first.
     public var entries: [Entry]
+    /// The page tables over the memory map where they are the account, which leaves ``entries`` empty; else nil.
+    public var tables: Tables?
     /// How the walk ended.
     public var end: End
     /// Where it ended, 0 for NULL.
@@ -88,10 +114,12 @@ public struct GuestReport: Equatable, Sendable {
 
     /// Makes a report.
     public init(
-        head: UInt64, entries: [Entry], end: End, endAddress: UInt64, blockByteCount: UInt64, blocks: [MemoryBlock]
+        head: UInt64, entries: [Entry], tables: Tables? = nil, end: End, endAddress: UInt64, blockByteCount: UInt64,
+        blocks: [MemoryBlock]
     ) {
         self.head = head
         self.entries = entries
+        self.tables = tables
         self.end = end
         self.endAddress = endAddress
         self.blockByteCount = blockByteCount
@@ -108,6 +136,10 @@ public struct GuestReport: Equatable, Sendable {
         case end(UInt64)
         /// A block's state is none.
         case blockState(UInt64)
+        /// None of the kernel's books.
+        case account(UInt64)
+        /// No known fault of page tables.
+        case fault(UInt64)
         /// The region ended.
         case memory(MemoryAccessError)
     }
@@ -116,30 +148,44 @@ public struct GuestReport: Equatable, Sendable {
     public func write(to region: SharedRegion) throws(MemoryAccessError) {
         let layout = region.layout
         let base = SharedRegionLayout.reportOffset
-        let entries = entries.prefix(Int(layout.reportEntryCapacity))
+        let records = records
+        let kept = records.prefix(Int(layout.reportEntryCapacity))
         let blocks = blocks.prefix(Int(SharedRegionLayout.reportBlockCapacity))
-        let isTruncated = entries.count < self.entries.count || blocks.count < self.blocks.count
+        let isTruncated = kept.count < records.count || blocks.count < self.blocks.count
         try region.beginChange()
         try region.store(head, at: base)
-        try region.store(UInt64(entries.count), at: base + 8)
+        try region.store(UInt64(kept.count), at: base + 8)
         try region.store((isTruncated ? .truncated : end).rawValue, at: base + 16)
         try region.store(UInt64(blocks.count), at: base + 24)
         try region.store(blockByteCount, at: base + 32)
         try region.store(endAddress, at: base + 40)
+        try region.store((tables == nil ? Account.list : .pageTables).rawValue, at: base + 48)
+        try region.store(tables?.fault?.reason.encoded.code ?? 0, at: base + 56)
+        try region.store(tables?.fault?.entryAddress.rawValue ?? 0, at: base + 64)
+        try region.store(tables?.fault?.virtAddr ?? 0, at: base + 72)
+        try region.store(tables?.fault?.reason.encoded.word ?? 0, at: base + 80)
         var offset = layout.reportBlocksOffset
         for block in blocks {
             try region.store(block.index << 8 | block.state.rawValue, at: offset)
             offset += 8
         }
         offset = layout.reportEntriesOffset
-        for entry in entries {
-            try region.store(entry.node, at: offset)
-            try region.store(entry.list, at: offset + 8)
-            try region.store(entry.phys, at: offset + 16)
-            try region.store(entry.virtAddr, at: offset + 24)
+        for record in kept {
+            try region.store(record.node, at: offset)
+            try region.store(record.list, at: offset + 8)
+            try region.store(record.phys, at: offset + 16)
+            try region.store(record.virtAddr, at: offset + 24)
             offset += SharedRegionLayout.reportEntryByteCount
         }
         try region.endChange()
+    }
+
+    /// What the account's records are in the area: a leaf's size stands in the place of a node's link.
+    private var records: [Entry] {
+        guard let tables else { return entries }
+        return tables.leaves.map {
+            Entry(node: $0.entryAddress.rawValue, list: $0.byteCount, phys: $0.phys, virtAddr: $0.virtAddr)
+        }
     }
 
     /// Reads the report in a region, checking every count and number before it is used.
@@ -159,9 +205,15 @@ public struct GuestReport: Equatable, Sendable {
         let blockCount = try word(base + 24)
         blockByteCount = try word(base + 32)
         endAddress = try word(base + 40)
+        let accountValue = try word(base + 48)
+        let faultCode = try word(base + 56)
+        let faultEntry = try word(base + 64)
+        let faultVirtAddr = try word(base + 72)
+        let faultWord = try word(base + 80)
 
         guard let end = End(rawValue: endValue) else { throw .end(endValue) }
         self.end = end
+        guard let account = Account(rawValue: accountValue) else { throw .account(accountValue) }
         guard entryCount <= layout.reportEntryCapacity else {
             throw .entryCount(entryCount, limit: layout.reportEntryCapacity)
         }
@@ -174,13 +226,54 @@ public struct GuestReport: Equatable, Sendable {
             guard let state = MemoryBlock.State(rawValue: packed & 0xff) else { throw .blockState(packed & 0xff) }
             blocks.append(MemoryBlock(index: packed >> 8, state: state))
         }
-        entries = []
+        var records: [Entry] = []
         for index in 0..<entryCount {
             let offset = layout.reportEntriesOffset + index * SharedRegionLayout.reportEntryByteCount
-            entries.append(
+            records.append(
                 Entry(
                     node: try word(offset), list: try word(offset + 8), phys: try word(offset + 16),
                     virtAddr: try word(offset + 24)))
+        }
+        guard account == .pageTables else {
+            entries = records
+            return
+        }
+        entries = []
+        var fault: RadixWalk.Fault?
+        if faultCode != 0 {
+            guard let reason = RadixWalk.Reason(code: faultCode, word: faultWord) else { throw .fault(faultCode) }
+            fault = RadixWalk.Fault(
+                entryAddress: PhysicalAddress(faultEntry), virtAddr: faultVirtAddr, reason: reason)
+        }
+        tables = Tables(
+            leaves: records.map {
+                RadixWalk.Leaf(
+                    entryAddress: PhysicalAddress($0.node), virtAddr: $0.virtAddr, phys: $0.phys, byteCount: $0.list)
+            }, fault: fault)
+    }
+}
+
+extension RadixWalk.Reason {
+    /// The reason's number in a report, and the entry's word.
+    fileprivate var encoded: (code: UInt64, word: UInt64) {
+        switch self {
+        case .unreadable: (1, 0)
+        case .tableSize(let word): (2, word)
+        case .tableAlignment(let word): (3, word)
+        case .leafInRoot(let word): (4, word)
+        case .tableBelowLastLevel(let word): (5, word)
+        }
+    }
+
+    /// Reads a number and a word; nil when the number is none.
+    fileprivate init?(code: UInt64, word: UInt64) {
+        switch code {
+        case 1: self = .unreadable
+        case 2: self = .tableSize(word: word)
+        case 3: self = .tableAlignment(word: word)
+        case 4: self = .leafInRoot(word: word)
+        case 5: self = .tableBelowLastLevel(word: word)
+        default: return nil
         }
     }
 }

@@ -37,6 +37,9 @@ public struct EntryOrigin: Equatable, Sendable {
         self.init(provenance, byteShift: byteShift, eventSequence: word >> 16)
     }
 
+    /// The block's bytes, 0 where the origin does not say them.
+    public var byteCount: UInt64 { byteShift == 0 ? 0 : 1 << byteShift }
+
     /// The word.
     public var word: UInt64 {
         eventSequence << 16 | (byteShift & 0x3f) << 8 | provenance.rawValue

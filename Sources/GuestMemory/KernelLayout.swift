@@ -105,4 +105,21 @@ public struct KernelLayout: Equatable, Sendable {
         let shift = UInt64(try kernel.halfWord(at: definition + pageSizeShiftOffset, order: order))
         return 12...34 ~= shift ? shift : nil
     }
+
+    /// Walks the kernel's own page tables over the memory map. Only for kernels that use the radix MMU.
+    ///
+    /// - Parameters:
+    ///   - vmemmapBase: the effective address of page frame 0's `struct page`.
+    ///   - endAddress: the end of the physical addresses that can hold memory.
+    ///   - memory: the guest's physical memory.
+    /// - Returns: what they map, nil when the kernel does not say where they are.
+    public func memoryMapTables(
+        vmemmapBase: UInt64, endAddress: PhysicalAddress, in memory: borrowing some PhysicalMemory
+    ) -> RadixWalk? {
+        guard let root = pageTableRootAddress.flatMap(LinearMap.physical) else { return nil }
+        let byteCount = endAddress.rawValue / pageByteCount * structPageByteCount
+        let (end, overflows) = vmemmapBase.addingReportingOverflow(byteCount)
+        return RadixWalk(
+            root: root, range: vmemmapBase..<(overflows ? .max : end), pageByteCount: pageByteCount, in: memory)
+    }
 }

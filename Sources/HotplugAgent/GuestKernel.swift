@@ -109,6 +109,21 @@ struct GuestKernel {
         }
     }
 
+    /// Walks the kernel's page tables over the memory map through a fresh /proc/kcore; nil when they cannot be had.
+    func memoryMapTables(system: some AgentSystem) -> RadixWalk? {
+        guard let kcore = Kcore(system: system) else { return nil }
+        // Where no memory is nothing is mapped, and the walk passes over it by the GiB.
+        return layout.memoryMapTables(
+            vmemmapBase: vmemmapBase, endAddress: PhysicalAddress(Self.memoryLimit), in: kcore)
+    }
+
+    /// How the kernel keeps book, from what it shows, and from whether its list was ever seen to have entries.
+    func rules(hasHadEntries: Bool) -> PopulateRules {
+        PopulateRules(
+            isRadix: mmu == .radix, vmemmapPageShift: vmemmapPageShift == 0 ? nil : vmemmapPageShift,
+            hasHadEntries: hasHadEntries)
+    }
+
     /// The memory map's arithmetic, nil when the kernel does not tell what it takes.
     var geometry: MemoryMapGeometry? {
         guard vmemmapBase != 0, vmemmapPageShift != 0 else { return nil }

@@ -6,7 +6,7 @@ import GuestMemory
 ///
 /// Freshly opened, because the file's program headers are made anew after a memory hot-plug. Reads go through a buffer
 /// of 64 KiB, since list nodes stand side by side; the buffer lives as long as this object, which is one walk.
-final class Kcore<System: AgentSystem>: WordMemory {
+final class Kcore<System: AgentSystem>: WordMemory, PhysicalMemory {
     private struct Segment {
         let virtualAddress: UInt64
         let byteCount: UInt64
@@ -55,6 +55,12 @@ final class Kcore<System: AgentSystem>: WordMemory {
             try fill(at: address)
         }
         return Self.field(buffer, Int(address - bufferAddress), 8)
+    }
+
+    /// The linear map's word for a physical address.
+    func storedWord(at address: PhysicalAddress) throws(MemoryAccessError) -> UInt64 {
+        guard address.rawValue < LinearMap.byteCount else { throw .unmapped(address.rawValue) }
+        return try word(at: LinearMap.base + address.rawValue)
     }
 
     /// `byteCount` bytes at an effective address, or nil when not all of them are there.

@@ -8,6 +8,8 @@ import VmemmapPopulate
 final class MirrorKeeper<System: AgentSystem> {
     private let system: System
     private let kernel: GuestKernel
+    /// How the kernel keeps book.
+    let rules: PopulateRules
     private(set) var mirror: Mirror
     /// The kernel's log, which tells of LMBs on every kernel, and of populates where it has dynamic debug.
     private var log: KernelLog<System>?
@@ -38,6 +40,7 @@ final class MirrorKeeper<System: AgentSystem> {
         self.system = system
         self.kernel = kernel
         mirror = Mirror(region: region)
+        rules = kernel.rules(hasHadEntries: kernel.mmu == .radix && kernel.keepsList(system: system))
         log = KernelLog(system: system)
         var trials: [SourceTrial] = []
         do throws(TraceSource<System>.Refused) {

@@ -86,8 +86,10 @@ final class Session<System: AgentSystem> {
             if request.has(verb: "report") {
                 guard let report = report() else { return Self.refusal(request, "kcore") }
                 try report.write(to: keeper.mirror.region)
-                return reply.with("entries", UInt64(report.entries.count)).with("blocks", UInt64(report.blocks.count))
-                    .with("generation", try keeper.mirror.region.header(.generation))
+                return reply.with("entries", UInt64(report.tables?.leaves.count ?? report.entries.count)).with(
+                    "blocks", UInt64(report.blocks.count)
+                )
+                .with("generation", try keeper.mirror.region.header(.generation))
             }
             return Self.refusal(request, "unknown-verb")
         } catch {
@@ -108,9 +110,14 @@ final class Session<System: AgentSystem> {
         try region.setHeader(.eventSource, keeper.eventSource.rawValue)
     }
 
-    /// The kernel's list and the memory blocks as the guest sees them now.
+    /// The kernel's account and the memory blocks as the guest sees them now.
     private func report() -> GuestReport? {
         guard let walk = kernel.listSnapshot(system: system) else { return nil }
+        var tables: GuestReport.Tables?
+        if keeper.rules == .radixTables {
+            guard let walk = kernel.memoryMapTables(system: system) else { return nil }
+            tables = GuestReport.Tables(leaves: walk.leaves, fault: walk.faults.first)
+        }
         let (end, endAddress): (GuestReport.End, UInt64) =
             switch walk.end {
             case .terminated: (.terminated, 0)
@@ -125,7 +132,7 @@ final class Session<System: AgentSystem> {
                 GuestReport.Entry(
                     node: $0.address, list: $0.backing.list, phys: $0.backing.phys, virtAddr: $0.backing.virtAddr)
             },
-            end: end, endAddress: endAddress,
+            tables: tables, end: end, endAddress: endAddress,
             blockByteCount: MemoryBlocks.byteCount(system: system), blocks: MemoryBlocks.all(system: system))
     }
 }

@@ -133,10 +133,10 @@ public struct RecordVerification: Sendable {
         StepResult(number: number, title: "verify", seconds: 0, outcome: .skipped)
     }
 
-    /// A step with the verdict on its snapshot, and the kernel's list then; nil when there is no verdict.
+    /// A step with the verdict on its snapshot, and the kernel's account then; nil when there is no verdict.
     private mutating func judged(
-        _ file: URL, as step: StepResult, since lastEntries: [ListEntry]
-    ) -> (step: StepResult, entries: [ListEntry])? {
+        _ file: URL, as step: StepResult, since lastEntries: [BackedWindow]
+    ) -> (step: StepResult, entries: [BackedWindow])? {
         collect { () throws(RecordProblem) in
             let snapshot: Snapshot = try RecordFile.document(at: file)
             var step = step
@@ -145,7 +145,7 @@ public struct RecordVerification: Sendable {
             } catch {
                 throw RecordProblem(file, "cannot be judged: \(error)")
             }
-            return (step, snapshot.kernelList.entries)
+            return (step, snapshot.accountEntries)
         }
     }
 
@@ -154,7 +154,7 @@ public struct RecordVerification: Sendable {
         let steps = recorded?.steps ?? snapshots.map(Self.verification)
         var remaining = Set(snapshots)
         // Nil behind a snapshot that cannot be judged: what is new then is not known.
-        var lastEntries: [ListEntry]? = []
+        var lastEntries: [BackedWindow]? = []
         for step in steps {
             guard remaining.remove(step.number) != nil || step.verdict != nil else {
                 results.steps.append(step)

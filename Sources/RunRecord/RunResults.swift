@@ -52,11 +52,11 @@ public struct StepResult: Codable, Equatable, Sendable {
     public var outcome: Outcome
     /// A verification's verdict.
     public var verdict: Verdict?
-    /// The entries that the kernel's list has and did not have at the verification before, newest first; all of them
-    /// at the first one.
-    public var newEntries: [ListEntry]?
+    /// The entries that the kernel's account has and did not have at the verification before, newest first on a list and
+    /// ascending in page tables; all of them at the first one.
+    public var newEntries: [BackedWindow]?
     /// The entries that it had then and has no more.
-    public var goneEntries: [ListEntry]?
+    public var goneEntries: [BackedWindow]?
     /// What came of a step that can come out in more than one right way.
     public var note: String?
     /// What a step that is no verification found.
@@ -72,18 +72,18 @@ public struct StepResult: Codable, Equatable, Sendable {
         self.outcome = outcome
     }
 
-    /// Takes the verdict on a snapshot, what follows from it, and how the kernel's list has changed since `lastEntries`.
-    public mutating func judge(_ snapshot: Snapshot, since lastEntries: [ListEntry]) throws(SnapshotProblem) {
+    /// Takes the verdict on a snapshot, what follows from it, and how the kernel's account has changed since `lastEntries`.
+    public mutating func judge(_ snapshot: Snapshot, since lastEntries: [BackedWindow]) throws(SnapshotProblem) {
         let verdict = try Verifier.verdict(on: snapshot)
         self.verdict = verdict
         outcome = verdict.hasPassed ? .passed : verdict.findings.isEmpty ? .skipped : .failed
-        newEntries = Self.entries(snapshot.kernelList.entries, missingIn: lastEntries)
-        goneEntries = Self.entries(lastEntries, missingIn: snapshot.kernelList.entries)
+        newEntries = Self.entries(snapshot.accountEntries, missingIn: lastEntries)
+        goneEntries = Self.entries(lastEntries, missingIn: snapshot.accountEntries)
     }
 
-    private static func entries(_ entries: [ListEntry], missingIn others: [ListEntry]) -> [ListEntry] {
-        let known = Set(others.map { [$0.virtAddr, $0.phys] })
-        return entries.filter { !known.contains([$0.virtAddr, $0.phys]) }
+    private static func entries(_ entries: [BackedWindow], missingIn others: [BackedWindow]) -> [BackedWindow] {
+        let known = Set(others.map { [$0.virtAddr, $0.phys, $0.byteCount] })
+        return entries.filter { !known.contains([$0.virtAddr, $0.phys, $0.byteCount]) }
     }
 
     /// Everything that the step found.

@@ -6,6 +6,8 @@ public struct Finding: Codable, Equatable, Sendable {
     public enum Subject: String, Codable, Sendable, CaseIterable {
         /// The kernel's list in guest RAM.
         case list
+        /// A radix kernel's page tables in guest RAM.
+        case pageTables = "page-tables"
         /// The mirror in the shared region.
         case mirror
         /// The guest's report.
@@ -56,6 +58,14 @@ public struct Finding: Codable, Equatable, Sendable {
         case staleEntry = "stale-entry"
         /// A kernel of this kind has a list, and it is empty.
         case empty
+        /// A page table entry leads to a table of a size that no table has there.
+        case tableSize = "table-size"
+        /// A page table entry leads to a table that is not aligned to its size.
+        case misalignedTable = "misaligned-table"
+        /// A page table entry is of a kind that has no place at its level.
+        case wrongLevel = "wrong-level"
+        /// It holds another of the kernel's books than the one that the kernel keeps.
+        case otherAccount = "other-account"
         /// A header word is not what it must be.
         case header
         /// The report area holds no report.
@@ -66,7 +76,9 @@ public struct Finding: Codable, Equatable, Sendable {
         case extraEntry = "extra-entry"
         /// The same window with another block.
         case wrongPhysical = "wrong-phys"
-        /// The same entry in another node, or with another link; or another head.
+        /// The same window with another size.
+        case wrongSize = "wrong-size"
+        /// The same entry in another node, or with another link; or another head. With page tables: in another entry.
         case otherNode = "other-node"
         /// The same entries in another order.
         case order

@@ -5,17 +5,13 @@ public import VmemmapPopulate
 
 extension Snapshot {
     /// How this kernel keeps book, from what it shows.
-    ///
-    /// A radix kernel that keeps no list leaves `mmu_vmemmap_psize` at its first value, 4 KiB; one that keeps a list sets
-    /// it. Where a 4K kernel has both, the list says: once it had an entry, it is kept.
     public var rules: PopulateRules {
-        guard kernel.mmu == .radix else { return .hash }
-        let isPageSizeSet = kernel.vmemmapPageShift.map { $0 != 12 } ?? false
-        return isPageSizeSet || peakEntryCount > 0 ? .radixList : .radixTables
+        PopulateRules(
+            isRadix: kernel.mmu == .radix, vmemmapPageShift: kernel.vmemmapPageShift, hasHadEntries: peakEntryCount > 0)
     }
 }
 
-/// The kernel's list against what the emulator makes of the guest's history.
+/// The kernel's account against what the emulator makes of the guest's history.
 struct ModelChecks {
     /// What there is to compare.
     enum Prediction {
@@ -30,6 +26,8 @@ struct ModelChecks {
     let prediction: Prediction
     /// How many entries are where the model has them.
     private(set) var agreeingCount = 0
+    /// How many entries there are of which the model cannot say whether they are as they must be.
+    private(set) var unsaidCount = 0
     private(set) var findings: [Finding] = []
 
     /// The most windows that are predicted: 1 TiB of the densest memory map. A snapshot can ask for any number.
@@ -38,12 +36,16 @@ struct ModelChecks {
     init(snapshot: Snapshot) {
         prediction = Self.prediction(for: snapshot)
         switch prediction {
-        case .none: break
+        case .none: unsaidCount = snapshot.history == nil ? 0 : snapshot.accountEntries.count
         case .impossible(let reason):
             findings = [
                 Finding(.model, .history, "the guest's own events tell of a history that no kernel can have: \(reason)")
             ]
-        case .model(let model): compare(model.entries, snapshot)
+        case .model(let model):
+            switch snapshot.account {
+            case .list: compare(model.entries, snapshot)
+            case .pageTables: compare(model.leaves, snapshot.accountEntries)
+            }
         }
     }
 
@@ -56,6 +58,9 @@ struct ModelChecks {
             return .none("no rules are known for sections of \(UInt64(1) << kernel.sectionSizeBits) bytes")
         }
         let rules = snapshot.rules
+        guard rules != .radixTables || snapshot.pageTables != nil else {
+            return .none("the kernel's page tables were not read")
+        }
         guard rules == .radixTables || kernel.vmemmapPageShift != nil else {
             return .none("the kernel's vmemmap page size cannot be read")
         }
@@ -160,6 +165,39 @@ struct ModelChecks {
                     .model, .otherNode,
                     "virt \(entry.virtAddr.hexadecimal) is in node \(entry.node.hexadecimal), and its history puts it at "
                         + "offset \(place.offset.hexadecimal)\(expectedPage)"))
+        }
+    }
+
+    /// Where the kernel wants a block of 2 MiB and its page allocator has none, base pages stand in for it: which of the
+    /// two it was depends on what nobody sees here, so those pages are no finding and no agreement.
+    private mutating func compare(_ predicted: [ListModel.Leaf], _ actual: [BackedWindow]) {
+        let block = EmulatedLayout.pmdByteCount
+        let wanted = Set(predicted)
+        let found = Set(actual.map { ListModel.Leaf(virtAddr: $0.virtAddr, byteCount: $0.byteCount) })
+        let blocksWithPages = Set(found.filter { $0.byteCount < block }.map { $0.virtAddr.alignedDown(to: block) })
+        for entry in actual {
+            let leaf = ListModel.Leaf(virtAddr: entry.virtAddr, byteCount: entry.byteCount)
+            if wanted.contains(leaf) {
+                agreeingCount += 1
+            } else if entry.byteCount < block,
+                wanted.contains(ListModel.Leaf(virtAddr: entry.virtAddr.alignedDown(to: block), byteCount: block))
+            {
+                unsaidCount += 1
+            } else {
+                findings.append(
+                    Finding(
+                        .model, .missingEntry,
+                        "virt \(entry.virtAddr.hexadecimal) → phys \(entry.phys.hexadecimal), \(entry.byteCount) bytes, is in "
+                            + "the kernel's page tables, and nothing in the guest's history puts it there"))
+            }
+        }
+        for leaf in predicted where !found.contains(leaf) {
+            if leaf.byteCount == block, blocksWithPages.contains(leaf.virtAddr) { continue }
+            findings.append(
+                Finding(
+                    .model, .extraEntry,
+                    "virt \(leaf.virtAddr.hexadecimal), \(leaf.byteCount) bytes, belongs in the kernel's page tables by the "
+                        + "guest's history, and is not there"))
         }
     }
 }

@@ -20,6 +20,9 @@ public struct Snapshot: Codable, Equatable, Sendable {
     public var sections: [PresentSection]
     /// Witness 2: the kernel's list, walked by the host in guest RAM.
     public var kernelList: WalkedList
+    /// Witness 2 on radix: the kernel's page tables over the memory map, walked by the host in guest RAM; nil on hash, and
+    /// where the kernel does not say where they are.
+    public var pageTables: WalkedTables?
     /// The most entries that the kernel's list ever had in this run, this moment included.
     public var peakEntryCount: Int
     /// Witness 1: the mirror, read in the shared region.
@@ -36,7 +39,8 @@ public struct Snapshot: Codable, Equatable, Sendable {
     /// Puts a snapshot together.
     public init(
         kernel: KernelFacts, memory: [MemoryRange], sections: [PresentSection], kernelList: WalkedList,
-        peakEntryCount: Int, mirror: MirrorSnapshot?, report: ReportSnapshot?, reportProblem: String? = nil,
+        pageTables: WalkedTables? = nil, peakEntryCount: Int, mirror: MirrorSnapshot?, report: ReportSnapshot?,
+        reportProblem: String? = nil,
         translations: [Translation], history: HotplugHistory? = nil
     ) {
         schema = Self.currentSchema
@@ -44,6 +48,7 @@ public struct Snapshot: Codable, Equatable, Sendable {
         self.memory = memory
         self.sections = sections
         self.kernelList = kernelList
+        self.pageTables = pageTables
         self.peakEntryCount = peakEntryCount
         self.mirror = mirror
         self.report = report
@@ -257,6 +262,9 @@ public struct MirrorSnapshot: Codable, Equatable, Sendable {
     public var list: WalkedList
     /// How each entry came, in the list's order; nil where the origin word says nothing known.
     public var provenance: [EntryProvenance?]
+    /// The bytes of each entry, in the list's order, where entries say them: one for each leaf, where the kernel keeps page
+    /// tables and no list. 0 where the entry says none.
+    public var leafByteCounts: [UInt64]?
     /// How many events the agent lost in all.
     public var lossCount: UInt64
     /// How often the mirror was rebuilt from a snapshot.
@@ -264,11 +272,13 @@ public struct MirrorSnapshot: Codable, Equatable, Sendable {
 
     /// Makes a snapshot of the mirror.
     public init(
-        header: [HeaderWord], list: WalkedList, provenance: [EntryProvenance?], lossCount: UInt64, healCount: UInt64
+        header: [HeaderWord], list: WalkedList, provenance: [EntryProvenance?], leafByteCounts: [UInt64]? = nil,
+        lossCount: UInt64, healCount: UInt64
     ) {
         self.header = header
         self.list = list
         self.provenance = provenance
+        self.leafByteCounts = leafByteCounts
         self.lossCount = lossCount
         self.healCount = healCount
     }
@@ -302,14 +312,17 @@ public struct ReportSnapshot: Codable, Equatable, Sendable {
 
     /// The kernel's list, walked in the guest.
     public var list: WalkedList
+    /// The kernel's page tables, walked in the guest, where it keeps no list: they are the report then.
+    public var pageTables: WalkedTables?
     /// The size of a memory block in bytes.
     public var blockByteCount: UInt64
     /// The memory blocks, ascending.
     public var blocks: [Block]
 
     /// Makes a report.
-    public init(list: WalkedList, blockByteCount: UInt64, blocks: [Block]) {
+    public init(list: WalkedList, pageTables: WalkedTables? = nil, blockByteCount: UInt64, blocks: [Block]) {
         self.list = list
+        self.pageTables = pageTables
         self.blockByteCount = blockByteCount
         self.blocks = blocks
     }

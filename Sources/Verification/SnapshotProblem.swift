@@ -55,6 +55,7 @@ extension Snapshot {
             try checkEnd("memory[\(index)]", memory.base, memory.byteCount)
         }
         try checkHistory()
+        try checkPageTables()
         let sectionLimit = LinearMap.byteCount >> sectionBits
         for (index, section) in sections.enumerated() {
             try check("sections[\(index)]", section.number, section.number < sectionLimit, "below \(sectionLimit)")
@@ -84,6 +85,28 @@ extension Snapshot {
         }
         for (index, step) in history.steps.enumerated() {
             try checkEnd("history.steps[\(index)]", step.base, step.byteCount)
+        }
+    }
+
+    /// A walk gives windows where tables can have them, of the sizes that entries have, ascending.
+    private func checkPageTables() throws(SnapshotProblem) {
+        guard let tables = pageTables else { return }
+        var end = RadixWalk.mappableRange.lowerBound
+        for (index, window) in tables.windows.enumerated() {
+            guard [kernel.pageByteCount, 2 << 20, 1 << 30].contains(window.byteCount) else {
+                throw SnapshotProblem(
+                    field: "pageTables.windows[\(index)]", value: "has \(window.byteCount) bytes",
+                    limit: "a base page, 2 MiB or 1 GiB")
+            }
+            guard window.virtAddr % window.byteCount == 0, window.virtAddr >= end,
+                window.virtAddr < RadixWalk.mappableRange.upperBound
+            else {
+                throw SnapshotProblem(
+                    field: "pageTables.windows[\(index)]", value: "is at \(window.virtAddr.hexadecimal)",
+                    limit: "a multiple of its size from \(end.hexadecimal) to "
+                        + RadixWalk.mappableRange.upperBound.hexadecimal)
+            }
+            end = window.virtAddr + window.byteCount
         }
     }
 

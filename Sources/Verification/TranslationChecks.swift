@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The kernel's list against what the MMU translates.
+/// The kernel's account against what the MMU translates.
 struct TranslationChecks {
     /// Entries of which every question was answered, and rightly.
     private(set) var agreeingCount = 0
@@ -13,7 +13,7 @@ struct TranslationChecks {
     private static let segmentShift: UInt64 = 40
 
     /// Judges the answers for each entry's first and last 4 KiB.
-    init(snapshot: Snapshot, windowByteCount: UInt64) {
+    init(snapshot: Snapshot) {
         let answers = Dictionary(
             snapshot.translations.map { ($0.virtAddr, $0.answer) }, uniquingKeysWith: { first, _ in first })
         // On hash the question goes through the CPU's SLB, from which a segment may have been evicted: "unmapped" means
@@ -21,10 +21,11 @@ struct TranslationChecks {
         var translatedSegments: Set<UInt64> = []
         for case (let virtAddr, .physical) in answers { translatedSegments.insert(virtAddr >> Self.segmentShift) }
 
-        for entry in snapshot.kernelList.entries {
+        let place = snapshot.account.place
+        for entry in snapshot.accountEntries {
             var hasUnsaid = false
             var hasFault = false
-            for offset in Self.probedOffsets(windowByteCount: windowByteCount) {
+            for offset in Self.probedOffsets(windowByteCount: entry.byteCount) {
                 let virtAddr = entry.virtAddr &+ offset
                 let expected = entry.phys &+ offset
                 switch answers[virtAddr] {
@@ -34,7 +35,7 @@ struct TranslationChecks {
                     findings.append(
                         Finding(
                             .mmu, .contradiction,
-                            "virt \(virtAddr.hexadecimal) has phys \(expected.hexadecimal) on the kernel's list, and the "
+                            "virt \(virtAddr.hexadecimal) has phys \(expected.hexadecimal) \(place), and the "
                                 + "MMU translates it to \(actual.hexadecimal)"))
                 case .unmapped
                 where snapshot.kernel.mmu == .radix
@@ -43,7 +44,7 @@ struct TranslationChecks {
                     findings.append(
                         Finding(
                             .mmu, .unmapped,
-                            "virt \(virtAddr.hexadecimal) has phys \(expected.hexadecimal) on the kernel's list, and the "
+                            "virt \(virtAddr.hexadecimal) has phys \(expected.hexadecimal) \(place), and the "
                                 + "MMU does not translate it"))
                 case .unmapped, .cannotSay, nil:
                     hasUnsaid = true

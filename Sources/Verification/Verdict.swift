@@ -6,7 +6,9 @@ public struct Verdict: Codable, Equatable, Sendable {
     public var findings: [Finding]
     /// Which witnesses spoke, and what each statement rests on.
     public var witnesses: [WitnessStatement]
-    /// How many entries the kernel's list has.
+    /// Which of the kernel's books the verdict rests on.
+    public var account: KernelAccount
+    /// How many entries that account has.
     public var entryCount: Int
     /// The mirror's entries by the way they came.
     public var provenance: [EntryProvenance: Int]
@@ -18,8 +20,8 @@ public struct Verdict: Codable, Equatable, Sendable {
     /// Whether there was something to verify and all of it was right.
     public var hasPassed: Bool { findings.isEmpty && isConclusive }
 
-    /// Whether the list was there to be verified at all.
-    public var isConclusive: Bool { witnesses.contains { $0.witness == .kernelList && $0.standing == .agrees } }
+    /// Whether the kernel's own account was there to be verified at all: a list that is empty with reason is none.
+    public var isConclusive: Bool { witnesses.contains { $0.witness == account.witness && $0.standing == .agrees } }
 }
 
 /// Where a statement about the list comes from.
@@ -28,6 +30,8 @@ public enum Witness: String, Codable, Sendable, CaseIterable {
     case mirror
     /// The kernel's list, walked by the host in guest RAM.
     case kernelList = "kernel-list"
+    /// A radix kernel's page tables over its memory map, walked by the host in guest RAM.
+    case pageTables = "page-tables"
     /// The guest's report, read through /proc/kcore.
     case report
     /// QEMU's gva2gpa.
@@ -54,7 +58,7 @@ public struct WitnessStatement: Codable, Equatable, Sendable {
     public var witness: Witness
     /// How it stands.
     public var standing: Standing
-    /// How many of its statements agree with the kernel's list.
+    /// How many of its statements agree with the kernel's account.
     public var agreeingCount: Int
     /// How many could not be made.
     public var unsaidCount: Int

@@ -4,7 +4,7 @@ import VmemmapPopulate
 
 /// Judges a snapshot.
 public enum Verifier {
-    /// Holds the witnesses against each other, and the kernel's list against what is true of a good one.
+    /// Holds the witnesses against each other, and the kernel's account against what is true of a good one.
     ///
     /// Throws when the snapshot holds constants that no kernel has; whatever else stands in it, there is a verdict.
     public static func verdict(on snapshot: Snapshot) throws(SnapshotProblem) -> Verdict {
@@ -12,33 +12,22 @@ public enum Verifier {
         var findings = SectionChecks(snapshot: snapshot).findings()
         var witnesses: [WitnessStatement] = []
         var coveredSectionCount = 0
-
-        let list = judgeKernelList(snapshot)
-        findings += list.findings
-        witnesses.append(list.statement)
-        coveredSectionCount = list.coveredSectionCount
-
-        let mirror = judgeMirror(snapshot)
-        findings += mirror.findings
-        witnesses.append(mirror.statement)
-
-        let report = judgeReport(snapshot)
-        findings += report.findings
-        witnesses.append(report.statement)
-
-        let mmu = judgeTranslations(snapshot)
-        findings += mmu.findings
-        witnesses.append(mmu.statement)
-
-        let model = judgeModel(snapshot)
-        findings += model.findings
-        witnesses.append(model.statement)
+        for judgement in [
+            judgeKernelList(snapshot), judgePageTables(snapshot), judgeMirror(snapshot), judgeReport(snapshot),
+            judgeTranslations(snapshot), judgeModel(snapshot),
+        ] {
+            guard let judgement else { continue }
+            findings += judgement.findings
+            witnesses.append(judgement.statement)
+            coveredSectionCount += judgement.coveredSectionCount
+        }
 
         var provenance: [EntryProvenance: Int] = [:]
         for case let origin? in snapshot.mirror?.provenance ?? [] { provenance[origin, default: 0] += 1 }
         return Verdict(
-            findings: findings, witnesses: witnesses, entryCount: snapshot.kernelList.entries.count,
-            provenance: provenance, sectionCount: snapshot.sections.count, coveredSectionCount: coveredSectionCount)
+            findings: findings, witnesses: witnesses, account: snapshot.account,
+            entryCount: snapshot.accountEntries.count, provenance: provenance, sectionCount: snapshot.sections.count,
+            coveredSectionCount: coveredSectionCount)
     }
 
     /// Where the MMU is to be asked about an entry: offsets into its window, in bytes.
@@ -49,6 +38,7 @@ public enum Verifier {
     private struct Judgement {
         var findings: [Finding]
         var statement: WitnessStatement
+        /// How many sections the kernel's account covers, from the one judgement of that account.
         var coveredSectionCount = 0
     }
 
@@ -59,10 +49,10 @@ public enum Verifier {
                 witness: .kernelList, standing: standing, agreeingCount: list.entries.count, unsaidCount: 0,
                 detail: detail)
         }
-        if list.entries.isEmpty, list.end == .terminated, snapshot.rules == .radixTables {
+        if list.entries.isEmpty, list.end == .terminated, snapshot.account == .pageTables {
             return Judgement(
                 findings: [],
-                statement: statement(.cannotSay, "the list is empty: this kernel keeps its vmemmap in page tables only")
+                statement: statement(.cannotSay, "the list is empty: this kernel keeps its account in page tables only")
             )
         }
         var findings = ListChecks(subject: .list, list: list, kernel: snapshot.kernel).findings()
@@ -85,7 +75,45 @@ public enum Verifier {
                 findings.isEmpty ? .agrees : .contradicts,
                 "links, alignment, overlap, staleness; struct pages of \(coverage.coveredCount) of "
                     + "\(snapshot.sections.count) sections, read in guest RAM"),
-            coveredSectionCount: coverage.coveredCount)
+            coveredSectionCount: snapshot.account == .list ? coverage.coveredCount : 0)
+    }
+
+    /// Nil where there is nothing to be had: a hash kernel's translations are in its hashed page table.
+    private static func judgePageTables(_ snapshot: Snapshot) -> Judgement? {
+        guard let tables = snapshot.pageTables else {
+            guard snapshot.kernel.mmu == .radix else { return nil }
+            return Judgement(
+                findings: [], statement: absent(.pageTables, "the kernel does not say where its page tables are"))
+        }
+        let checks = PageTableChecks(snapshot: snapshot, tables: tables)
+        func judgement(
+            _ findings: [Finding], agreeing: Int, covered: Int = 0, _ detail: String
+        ) -> Judgement {
+            let all = checks.faults() + findings
+            return Judgement(
+                findings: all,
+                statement: WitnessStatement(
+                    witness: .pageTables, standing: all.isEmpty ? .agrees : .contradicts, agreeingCount: agreeing,
+                    unsaidCount: 0, detail: detail), coveredSectionCount: covered)
+        }
+        switch snapshot.account {
+        case .list:
+            guard snapshot.kernel.geometry != nil else {
+                return Judgement(
+                    findings: checks.faults(),
+                    statement: absent(.pageTables, "without a vmemmap page size the list has nothing to compare"))
+            }
+            let (agreeingCount, findings) = checks.againstList()
+            return judgement(
+                findings, agreeing: agreeingCount,
+                "the kernel's other book, walked in guest RAM: what the list has is mapped so, and nothing else is")
+        case .pageTables:
+            let (coveredCount, findings) = checks.asAccount()
+            return judgement(
+                findings, agreeing: tables.windows.count, covered: coveredCount,
+                "the kernel's own account, since it keeps no list: alignment, overlap, staleness; struct pages of "
+                    + "\(coveredCount) of \(snapshot.sections.count) sections, walked in guest RAM")
+        }
     }
 
     private static func judgeMirror(_ snapshot: Snapshot) -> Judgement {
@@ -100,14 +128,16 @@ public enum Verifier {
                     + expected.value.hexadecimal)
         }
         findings += ListChecks(subject: .mirror, list: mirror.list, kernel: snapshot.kernel).findings()
-        for (entry, origin) in zip(mirror.list.entries, mirror.provenance) where origin == nil {
+        for (index, entry) in mirror.list.entries.enumerated() where !hasKnownOrigin(mirror, index, snapshot.account) {
             findings.append(
                 Finding(
                     .mirror, .origin,
                     "the origin of virt \(entry.virtAddr.hexadecimal) at \(entry.node.hexadecimal) is "
                         + "none that the agent writes"))
         }
-        let comparison = Comparison(kernel: snapshot.kernelList, other: mirror.list, subject: .mirror)
+        let comparison = Comparison(
+            kernel: snapshot.accountEntries, in: snapshot.account, other: snapshot.windows(of: mirror), subject: .mirror
+        )
         findings += comparison.findings
         let observedCount = mirror.provenance.count { $0 == .observed }
         return Judgement(
@@ -116,8 +146,17 @@ public enum Verifier {
                 witness: .mirror, standing: findings.isEmpty ? .agrees : .contradicts,
                 agreeingCount: comparison.agreeingCount, unsaidCount: 0,
                 detail:
-                    "\(observedCount) entries observed as they were made; the others were read from the kernel's list"
-            ))
+                    "\(observedCount) entries observed as they were made; the others were read from the kernel's "
+                    + (snapshot.account == .list ? "list" : "page tables")))
+    }
+
+    /// Whether an entry says how it came, and its size exactly where entries do.
+    private static func hasKnownOrigin(_ mirror: MirrorSnapshot, _ index: Int, _ account: KernelAccount) -> Bool {
+        guard index < mirror.provenance.count else { return true }
+        guard mirror.provenance[index] != nil else { return false }
+        let byteCounts = mirror.leafByteCounts ?? []
+        let saysSize = index < byteCounts.count && byteCounts[index] != 0
+        return saysSize == (account == .pageTables)
     }
 
     private static func judgeReport(_ snapshot: Snapshot) -> Judgement {
@@ -130,15 +169,49 @@ public enum Verifier {
         guard let report = snapshot.report else {
             return Judgement(findings: [], statement: absent(.report, "no report"))
         }
-        let checks = ListChecks(subject: .report, list: report.list, kernel: snapshot.kernel).findings()
-        let comparison = Comparison(kernel: snapshot.kernelList, other: report.list, subject: .report)
-        let findings = checks + comparison.findings + otherNodes(report.list, than: snapshot.kernelList)
+        var findings = ListChecks(subject: .report, list: report.list, kernel: snapshot.kernel).findings()
+        let comparison: Comparison
+        switch (snapshot.account, report.pageTables) {
+        case (.list, nil):
+            comparison = Comparison(
+                kernel: snapshot.accountEntries, in: .list, other: snapshot.windows(of: report.list), subject: .report)
+            findings += comparison.findings + otherNodes(report.list, than: snapshot.kernelList)
+        case (.pageTables, let tables?):
+            findings += PageTableChecks(snapshot: snapshot, tables: tables).faults(subject: .report)
+            comparison = Comparison(
+                kernel: snapshot.accountEntries, in: .pageTables, other: tables.windows, subject: .report)
+            findings += comparison.findings + otherEntries(tables.windows, than: snapshot.accountEntries)
+        case (let account, _):
+            let finding = Finding(
+                .report, .otherAccount,
+                "the report holds the kernel's \(account == .list ? "page tables" : "list"), and the kernel's account is "
+                    + account.place)
+            return Judgement(
+                findings: findings + [finding],
+                statement: WitnessStatement(
+                    witness: .report, standing: .contradicts, agreeingCount: 0, unsaidCount: 0, detail: finding.message)
+            )
+        }
         return Judgement(
             findings: findings,
             statement: WitnessStatement(
                 witness: .report, standing: findings.isEmpty ? .agrees : .contradicts,
                 agreeingCount: comparison.agreeingCount, unsaidCount: 0,
-                detail: "the same list read through /proc/kcore: what the host sees is what the guest sees"))
+                detail:
+                    "the same \(snapshot.account == .list ? "list" : "page tables") read through /proc/kcore: what the "
+                    + "host sees is what the guest sees"))
+    }
+
+    /// Where the report has a window in another page table entry: it was read from the same words.
+    private static func otherEntries(_ report: [BackedWindow], than kernel: [BackedWindow]) -> [Finding] {
+        let reported = Dictionary(report.map { ($0.virtAddr, $0.place) }, uniquingKeysWith: { first, _ in first })
+        return kernel.compactMap { window in
+            guard let place = reported[window.virtAddr], place != window.place else { return nil }
+            return Finding(
+                .report, .otherNode,
+                "virt \(window.virtAddr.hexadecimal) is in the page table entry at \(place.hexadecimal) in the report, and "
+                    + "in the one at \(window.place.hexadecimal) in guest RAM")
+        }
     }
 
     /// Where the report has an entry of the kernel's list in another place: it was read from the same words.
@@ -167,10 +240,10 @@ public enum Verifier {
     }
 
     private static func judgeTranslations(_ snapshot: Snapshot) -> Judgement {
-        guard let geometry = snapshot.kernel.geometry, !snapshot.translations.isEmpty else {
+        guard snapshot.account == .pageTables || snapshot.kernel.geometry != nil, !snapshot.translations.isEmpty else {
             return Judgement(findings: [], statement: absent(.mmu, "not asked"))
         }
-        let checks = TranslationChecks(snapshot: snapshot, windowByteCount: geometry.vmemmapPageByteCount)
+        let checks = TranslationChecks(snapshot: snapshot)
         let standing: WitnessStatement.Standing =
             if !checks.findings.isEmpty {
                 .contradicts
@@ -190,24 +263,25 @@ public enum Verifier {
 
     private static func judgeModel(_ snapshot: Snapshot) -> Judgement {
         let checks = ModelChecks(snapshot: snapshot)
-        func statement(_ standing: WitnessStatement.Standing, _ detail: String, unsaid: Int = 0) -> WitnessStatement {
+        func statement(_ standing: WitnessStatement.Standing, _ detail: String) -> WitnessStatement {
             WitnessStatement(
-                witness: .model, standing: standing, agreeingCount: checks.agreeingCount, unsaidCount: unsaid,
-                detail: detail)
+                witness: .model, standing: standing, agreeingCount: checks.agreeingCount,
+                unsaidCount: checks.unsaidCount, detail: detail)
         }
         switch checks.prediction {
         case .none(let reason):
-            let isAbsent = snapshot.history == nil
-            return Judgement(
-                findings: [],
-                statement: statement(
-                    isAbsent ? .absent : .cannotSay, reason, unsaid: isAbsent ? 0 : snapshot.kernelList.entries.count))
+            return Judgement(findings: [], statement: statement(snapshot.history == nil ? .absent : .cannotSay, reason))
         case .impossible, .model:
+            let detail =
+                switch snapshot.account {
+                case .list: "which windows, their order, and each node's place"
+                case .pageTables: "which windows, and whether a block or base pages back them"
+                }
             return Judgement(
                 findings: checks.findings,
                 statement: statement(
                     checks.findings.isEmpty ? .agrees : .contradicts,
-                    "the emulator run over the guest's history: which windows, their order, and each node's place"))
+                    "the emulator run over the guest's history: \(detail)"))
         }
     }
 

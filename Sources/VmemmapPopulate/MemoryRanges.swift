@@ -30,7 +30,8 @@ public struct MemoryRanges: Equatable, Sendable {
     /// Whether all of these addresses are in the set.
     public func contains(_ addresses: Range<UInt64>) -> Bool {
         guard !addresses.isEmpty else { return true }
-        return ranges.contains { $0.lowerBound <= addresses.lowerBound && addresses.upperBound <= $0.upperBound }
+        let index = firstIndex(endingAtOrBehind: addresses.upperBound)
+        return index < ranges.count && ranges[index].lowerBound <= addresses.lowerBound
     }
 
     /// Adds addresses.

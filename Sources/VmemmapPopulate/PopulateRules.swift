@@ -25,4 +25,22 @@ public enum PopulateRules: CaseIterable, Sendable {
     case radixList
     /// Radix since 368a0590d954 (6.6): no list. The kernel's page tables are the only record.
     case radixTables
+
+    /// How a running kernel keeps book, from what it shows.
+    ///
+    /// A radix kernel that keeps no list leaves `mmu_vmemmap_psize` at its first value, 4 KiB; one that keeps a list sets
+    /// it. Where a 4K kernel has both, the list says: once it had an entry, it is kept.
+    ///
+    /// - Parameters:
+    ///   - isRadix: whether the kernel uses the radix MMU.
+    ///   - vmemmapPageShift: log2 of `mmu_psize_defs[mmu_vmemmap_psize]`, nil when the kernel's value is none.
+    ///   - hasHadEntries: whether its list has entries, or was ever seen to have any.
+    public init(isRadix: Bool, vmemmapPageShift: UInt64?, hasHadEntries: Bool) {
+        guard isRadix else {
+            self = .hash
+            return
+        }
+        let isPageSizeSet = vmemmapPageShift.map { $0 != 12 } ?? false
+        self = isPageSizeSet || hasHadEntries ? .radixList : .radixTables
+    }
 }

@@ -34,6 +34,59 @@ struct GuestReportTests {
         }
     }
 
+    static let faults: [RadixWalk.Fault?] =
+        [nil]
+        + [
+            .unreadable, .tableSize(word: 1), .tableAlignment(word: 2), .leafInRoot(word: 3),
+            .tableBelowLastLevel(word: 4),
+        ]
+        .map {
+            RadixWalk.Fault(entryAddress: PhysicalAddress(0x3fee_0008), virtAddr: 0xc00c_0000_0020_0000, reason: $0)
+        }
+
+    @Test(arguments: faults) func pageTables(fault: RadixWalk.Fault?) throws {
+        try withRegion { region, _ in
+            var report = sampleReport(entries: 0)
+            report.head = 0
+            report.tables = GuestReport.Tables(
+                leaves: (0..<5).map {
+                    RadixWalk.Leaf(
+                        entryAddress: PhysicalAddress(0x3fee_0000 + $0 * 8), virtAddr: 0xc00c_0000_0000_0000 + $0 << 21,
+                        phys: 0x3600_0000 + $0 << 21, byteCount: 2 << 20)
+                }, fault: fault)
+            try report.write(to: region)
+            #expect(try GuestReport(from: region) == report)
+            // A list over page tables.
+            try sampleReport().write(to: region)
+            #expect(try GuestReport(from: region) == sampleReport())
+        }
+    }
+
+    @Test func pageTablesThatDoNotFit() throws {
+        try withRegion(regionByteCount: 2 << 20) { region, _ in
+            let capacity = Int(region.layout.reportEntryCapacity)
+            var report = sampleReport(entries: 0)
+            let leaf = RadixWalk.Leaf(entryAddress: PhysicalAddress(8), virtAddr: 1, phys: 2, byteCount: 3)
+            report.tables = GuestReport.Tables(leaves: Array(repeating: leaf, count: capacity + 1), fault: nil)
+            try report.write(to: region)
+            let read = try GuestReport(from: region)
+            #expect(read.end == .truncated)
+            #expect(read.tables?.leaves.count == capacity)
+        }
+    }
+
+    @Test(arguments: [(48, 0), (48, 3), (48, .max), (56, 6), (56, .max)] as [(UInt64, UInt64)])
+    func damagedPageTables(offset: UInt64, value: UInt64) throws {
+        try withRegion { region, _ in
+            var report = sampleReport(entries: 0)
+            report.tables = GuestReport.Tables(leaves: [], fault: Self.faults[1])
+            try report.write(to: region)
+            try region.store(value, at: SharedRegionLayout.reportOffset + offset)
+            let problem = offset == 48 ? GuestReport.Problem.account(value) : .fault(value)
+            #expect(throws: problem) { try GuestReport(from: region) }
+        }
+    }
+
     @Test(arguments: GuestReport.End.allCases)
     func everyEnd(end: GuestReport.End) throws {
         try withRegion { region, _ in
@@ -139,6 +192,7 @@ struct GuestReportTests {
                 try sampleReport(entries: 0, blocks: 2).write(to: region)
             }
             try region.store(1, at: SharedRegionLayout.reportOffset + 16)
+            try region.store(1, at: SharedRegionLayout.reportOffset + 48)
             try region.store(2, at: SharedRegionLayout.reportOffset + 24)
             #expect(throws: GuestReport.Problem.memory(.unmapped(layout.reportBlocksOffset + 8))) {
                 try GuestReport(from: region)

@@ -23,13 +23,13 @@ import Testing
         return information
     }
 
-    private static func entry(_ index: UInt64) -> ListEntry {
-        ListEntry(
-            node: 0xc000_0000_0200_0000 + index * 24, list: 0, phys: 0x2000_0000 + index << 16,
-            virtAddr: 0xc00c_0000_0000_0000 + index << 16)
+    private static func entry(_ index: UInt64) -> BackedWindow {
+        BackedWindow(
+            place: 0xc000_0000_0200_0000 + index * 24, virtAddr: 0xc00c_0000_0000_0000 + index << 16,
+            phys: 0x2000_0000 + index << 16, byteCount: 65536)
     }
 
-    private static func verify(_ number: Int, entryCount: Int, new: [ListEntry], findings: [Finding]) -> StepResult {
+    private static func verify(_ number: Int, entryCount: Int, new: [BackedWindow], findings: [Finding]) -> StepResult {
         var step = StepResult(
             number: number, title: "verify", seconds: 0.125, outcome: findings.isEmpty ? .passed : .failed)
         step.newEntries = new
@@ -42,7 +42,7 @@ import Testing
                 WitnessStatement(
                     witness: .mmu, standing: .cannotSay, agreeingCount: 0, unsaidCount: 2, detail: "gva2gpa"),
             ],
-            entryCount: entryCount, provenance: [:], sectionCount: 128, coveredSectionCount: 128)
+            account: .list, entryCount: entryCount, provenance: [:], sectionCount: 128, coveredSectionCount: 128)
         return step
     }
 

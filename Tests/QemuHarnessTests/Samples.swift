@@ -68,7 +68,7 @@ struct RegionStore: NodeStore {
 
     func publish(_ state: VmemmapListState, newNode: UInt64?) throws(MemoryAccessError) {
         if let newNode, let slot = region.layout.slot(ofNodeAt: newNode) {
-            try region.store(7 << 8 | provenance.rawValue, at: region.layout.originsOffset + slot * 8)
+            try region.store(EntryOrigin(provenance, eventSequence: 7).word, at: region.layout.originsOffset + slot * 8)
         }
         try region.setHeader(.nodePagesUsed, pagesUsed)
         try region.setHeader(.nodesLeft, state.nodesLeft)

@@ -2,6 +2,7 @@
 
 import Foundation
 import Glibc
+import GuestMemory
 import RunRecord
 import Subprocess
 import SystemPackage

@@ -30,7 +30,7 @@ import Verification
                     + "recorded is passed with 0 findings and 32 entries, the snapshot gives failed with ",
             ],
             output: "step 4: mirror-wrong-phys: virt 0xc00c0000001f0000 "
-        ) { try $0.edit("snapshot-4.json", "\"phys\" : \"0x2420000\"", "\"phys\" : \"0x2430000\"") },
+        ) { try $0.editNewestBlock(in: "snapshot-4.json") },
         Damage(
             testDescription: "a snapshot was edited, and its digest with it",
             errors: [
@@ -38,7 +38,7 @@ import Verification
             ],
             output: "mmu-contradiction"
         ) {
-            try $0.edit("snapshot-4.json", "\"phys\" : \"0x2420000\"", "\"phys\" : \"0x2430000\"")
+            try $0.editNewestBlock(in: "snapshot-4.json")
             try await $0.coverUp("snapshot-4.json")
         },
         Damage(

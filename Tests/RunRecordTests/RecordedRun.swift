@@ -5,6 +5,7 @@ import Subprocess
 import SystemPackage
 import TestSupport
 import Testing
+import Verification
 
 /// A copy of a recorded run, which a test may damage.
 struct RecordedRun {
@@ -23,6 +24,13 @@ struct RecordedRun {
         struct Named: Decodable { let run: String }
         return try JSONDecoder().decode(Named.self, from: Data(contentsOf: fixture(name).appending(path: "run.json")))
             .run
+    }
+
+    /// Edits the block of the newest entry on the kernel's list, where it is said first.
+    func editNewestBlock(in name: String) throws {
+        let snapshot = try JSONDecoder().decode(Snapshot.self, from: Data(contentsOf: file(name)))
+        let phys = try #require(snapshot.kernelList.entries.first).phys
+        try edit(name, "\"phys\" : \"\(phys.hexadecimal)\"", "\"phys\" : \"\((phys + 65536).hexadecimal)\"")
     }
 
     init(_ name: String = names[0]) throws {

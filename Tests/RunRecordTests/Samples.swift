@@ -25,7 +25,9 @@ enum Samples {
         var boot = StepResult(number: 1, title: "boot", seconds: 3.25, outcome: .passed)
         boot.findings = [Finding(.plug, .refused, "one LMB")]
         var verify = StepResult(number: 2, title: "verify", seconds: 0.5, outcome: .failed)
-        verify.newEntries = [entry]
+        verify.newEntries = [
+            BackedWindow(place: entry.node, virtAddr: entry.virtAddr, phys: entry.phys, byteCount: 65536)
+        ]
         verify.goneEntries = []
         verify.verdict = Verdict(
             findings: [Finding(.list, .cycle, "back to 0x0")],
@@ -33,7 +35,8 @@ enum Samples {
                 WitnessStatement(
                     witness: .kernelList, standing: .contradicts, agreeingCount: 1, unsaidCount: 0, detail: "links")
             ],
-            entryCount: 1, provenance: [.observed: 1, .healed: 2], sectionCount: 64, coveredSectionCount: 60)
+            account: .list, entryCount: 1, provenance: [.observed: 1, .healed: 2], sectionCount: 64,
+            coveredSectionCount: 60)
         return RunResults(run: "20231114T221320Z-abc", outcome: .failed, error: nil, steps: [boot, verify])
     }
 

@@ -26,12 +26,42 @@ enum GoodSnapshot {
         snapshot(mmu: .radix, vmemmapPageShift: 21, plugged: 4 * gibibyte)
     }
 
-    /// The same guest on 6.6 or later: nothing is on the list.
+    /// The same guest on 6.6 or later: nothing is on the list, and nobody looked into the page tables.
     static func emptyRadix() -> Snapshot {
         var snapshot = radix()
         snapshot.kernel.vmemmapPageShift = 12
         snapshot.peakEntryCount = 0
+        snapshot.pageTables = nil
         snapshot.clearLists()
+        return snapshot
+    }
+
+    /// The same guest with its page tables, which mirror, report and MMU know as well: a block for the first 2 MiB, then a
+    /// table of base pages, then a block that reaches past the end of memory.
+    static func radixTables() -> Snapshot {
+        var snapshot = emptyRadix()
+        let base = snapshot.kernel.vmemmapBase
+        let block: UInt64 = 2 << 20
+        let entries: UInt64 = 0x3fee_0000
+        let pages = (0..<32).map { index in
+            BackedWindow(
+                place: entries + 0x1000 + index * 8, virtAddr: base + block + index << 16,
+                phys: firstBlock + 4 * block + index << 17, byteCount: 65536)
+        }
+        let tables = WalkedTables(
+            windows: [BackedWindow(place: entries, virtAddr: base, phys: firstBlock, byteCount: block)] + pages + [
+                BackedWindow(
+                    place: entries + 16, virtAddr: base + 2 * block, phys: firstBlock + block, byteCount: block)
+            ], faults: [])
+        snapshot.pageTables = tables
+        snapshot.report?.pageTables = tables
+        let nodes = tables.windows.enumerated().map { index, window in
+            ListEntry(node: mirrorPage + UInt64(index) * 24, list: 0, phys: window.phys, virtAddr: window.virtAddr)
+        }
+        snapshot.mirror?.list.entries = nodes.reversed()
+        snapshot.mirror?.provenance = nodes.map { _ in .observed }
+        snapshot.mirror?.leafByteCounts = tables.windows.map(\.byteCount).reversed()
+        snapshot.translateAll()
         return snapshot
     }
 
@@ -76,6 +106,14 @@ enum GoodSnapshot {
             translations: [],
             history: HotplugHistory(bootMemory: [MemoryRange(name: "boot", base: 0, byteCount: gibibyte)]))
         snapshot.history?.note(.added, gibibyte..<end)
+        if mmu == .radix {
+            let windows = snapshot.kernelList.entries.reversed().enumerated().map { index, entry in
+                BackedWindow(
+                    place: 0x3fee_0000 + UInt64(index) * 8, virtAddr: entry.virtAddr, phys: entry.phys,
+                    byteCount: windowByteCount)
+            }
+            snapshot.pageTables = WalkedTables(windows: windows, faults: [])
+        }
         snapshot.translateAll()
         return snapshot
     }
@@ -86,6 +124,7 @@ extension Snapshot {
     /// so it is not asked.
     mutating func changeList(_ change: (inout WalkedList) -> Void) {
         history = nil
+        if account == .list { pageTables = nil }
         change(&kernelList)
         if var mirror {
             change(&mirror.list)
@@ -104,11 +143,10 @@ extension Snapshot {
         changeList { $0 = WalkedList(head: 0, entries: [], end: .terminated, endLink: 0) }
     }
 
-    /// Has the MMU translate as the kernel's list says.
+    /// Has the MMU translate as the kernel's account says.
     mutating func translateAll() {
-        let offsets = Verifier.probedOffsets(windowByteCount: kernel.geometry?.vmemmapPageByteCount ?? 0)
-        translations = kernelList.entries.flatMap { entry in
-            offsets.map {
+        translations = accountEntries.flatMap { entry in
+            Verifier.probedOffsets(windowByteCount: entry.byteCount).map {
                 Translation(virtAddr: entry.virtAddr &+ $0, answer: .physical(entry.phys &+ $0))
             }
         }

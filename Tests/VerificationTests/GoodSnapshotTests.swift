@@ -13,7 +13,9 @@ import Verification
         #expect(verdict.sectionCount == sectionCount)
         #expect(verdict.coveredSectionCount == sectionCount)
         #expect(verdict.provenance == [.observed: entryCount / 2, .seeded: entryCount - entryCount / 2])
-        #expect(verdict.witnesses.map(\.witness) == [.kernelList, .mirror, .report, .mmu, .model])
+        #expect(verdict.account == .list)
+        let tables: [Witness] = snapshot.kernel.mmu == .radix ? [.pageTables] : []
+        #expect(verdict.witnesses.map(\.witness) == [.kernelList] + tables + [.mirror, .report, .mmu, .model])
         for statement in verdict.witnesses {
             #expect(statement.standing == .agrees)
             #expect(statement.agreeingCount == entryCount)
@@ -33,9 +35,26 @@ import Verification
         #expect(verdict.provenance == [:])
     }
 
-    @Test func anEmptyListOnRadixSaysNothing() throws {
-        let verdict = try Verifier.verdict(on: GoodSnapshot.emptyRadix())
+    /// Page tables are the account where there is no list, and the verdict says so.
+    @Test func passesOnPageTables() throws {
+        let verdict = try Verifier.verdict(on: GoodSnapshot.radixTables())
         #expect(verdict.findings == [])
+        #expect(verdict.hasPassed)
+        #expect(verdict.account == .pageTables)
+        #expect(verdict.entryCount == 34)
+        #expect(verdict.coveredSectionCount == 320)
+        #expect(
+            verdict.witnesses.prefix(5).map(\.standing) == [.cannotSay, .agrees, .agrees, .agrees, .agrees])
+        #expect(verdict.witnesses.prefix(5).map(\.agreeingCount) == [0, 34, 34, 34, 34])
+    }
+
+    /// Neither an empty list nor the agreement of all others makes up for page tables that nobody read.
+    @Test func anEmptyListOnRadixSaysNothing() throws {
+        var snapshot = GoodSnapshot.emptyRadix()
+        snapshot.report = nil
+        let verdict = try Verifier.verdict(on: snapshot)
+        #expect(verdict.findings == [])
+        #expect(verdict.account == .pageTables)
         #expect(!verdict.isConclusive)
         #expect(!verdict.hasPassed)
         #expect(verdict.coveredSectionCount == 0)

@@ -66,7 +66,8 @@ import Verification
         },
         Change(
             "empty in the kernel only",
-            ["list-empty"] + holes(320) + Array(repeating: "mirror-extra-entry", count: 3)
+            ["list-empty"] + holes(320) + Array(repeating: "page-tables-extra-entry", count: 3)
+                + Array(repeating: "mirror-extra-entry", count: 3)
                 + Array(repeating: "report-extra-entry", count: 3) + ["report-other-node"]
                 + Array(repeating: "model-extra-entry", count: 3),
             of: GoodSnapshot.radix

@@ -73,6 +73,34 @@ private let gibibyte: UInt64 = 1 << 30
         #expect(statement.agreeingCount == 32)
     }
 
+    /// Without a list the model says which leaves the page tables have. In this guest base pages stand where a block could.
+    @Test func leavesOfPageTables() throws {
+        var snapshot = GoodSnapshot.radixTables()
+        snapshot.history = HotplugHistory(bootMemory: [MemoryRange(name: "boot", base: 0, byteCount: gibibyte)])
+        snapshot.history?.note(.added, gibibyte..<5 * gibibyte)
+        func model(_ change: (inout Snapshot) -> Void) throws -> (names: [String], statement: WitnessStatement) {
+            var changed = snapshot
+            change(&changed)
+            let verdict = try Verifier.verdict(on: changed)
+            let statement = try #require(verdict.witnesses.first { $0.witness == .model })
+            return (verdict.findings.map(\.name).filter { $0.hasPrefix("model-") }, statement)
+        }
+        let good = try model { _ in }
+        #expect(good.names == [])
+        #expect(good.statement.standing == .agrees)
+        #expect(good.statement.agreeingCount == 2)
+        #expect(good.statement.unsaidCount == 32)
+        #expect(try model { $0.pageTables?.windows.removeLast() }.names == ["model-extra-entry"])
+        #expect(
+            try model { $0.pageTables?.windows.removeFirst(33) }.names
+                == .init(repeating: "model-extra-entry", count: 2))
+        let more = try model {
+            $0.history = HotplugHistory(bootMemory: [.init(name: "boot", base: 0, byteCount: gibibyte)])
+        }
+        #expect(more.names == .init(repeating: "model-missing-entry", count: 33))
+        #expect(more.statement.standing == .contradicts)
+    }
+
     /// Whatever keeps the model from predicting is said, and is no finding.
     static let obstacles: [Change] = [
         Change("events were lost", []) { $0.history?.noteGap("the agent lost 3 events") },

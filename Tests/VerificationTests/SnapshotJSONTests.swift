@@ -9,7 +9,7 @@ import Verification
         try JSONDecoder().decode(Value.self, from: JSONEncoder().encode(value))
     }
 
-    @Test(arguments: [GoodSnapshot.hash(), GoodSnapshot.radix(), GoodSnapshot.emptyRadix()])
+    @Test(arguments: [GoodSnapshot.hash(), GoodSnapshot.radix(), GoodSnapshot.emptyRadix(), GoodSnapshot.radixTables()])
     func snapshotsComeBack(snapshot: Snapshot) throws {
         #expect(try roundTrip(snapshot) == snapshot)
     }

@@ -27,8 +27,8 @@ struct RunContext {
     var information: RunInformation
     /// The guest, once it was started.
     var machine: GuestMachine?
-    /// The entries of the kernel's list at the last verification.
-    var lastEntries: [ListEntry] = []
+    /// The entries of the kernel's account at the last verification.
+    var lastEntries: [BackedWindow] = []
     /// The most entries that the list ever had.
     var peakEntryCount = 0
 
@@ -147,7 +147,7 @@ struct VerifyStep: RunStep {
         try context.record.write(snapshot, step: result.number)
         try result.judge(snapshot, since: context.lastEntries)
         context.altmap = snapshot.history.map { $0.steps.contains(where: \.hasAltmap) ? "seen" : "none" }
-        context.lastEntries = snapshot.kernelList.entries
+        context.lastEntries = snapshot.accountEntries
         context.peakEntryCount = snapshot.peakEntryCount
         for finding in result.allFindings {
             try context.record.append("finding", ["name": finding.name, "message": finding.message])

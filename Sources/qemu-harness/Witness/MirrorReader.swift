@@ -22,24 +22,18 @@ struct MirrorReader {
         let head = try region.header(.head)
         let walk = ListWalk(
             head: head, in: region, pageByteCount: layout.pageByteCount, limit: Int(layout.nodeCapacity))
-        var provenance: [EntryProvenance?] = []
-        for node in walk.nodes {
-            provenance.append(try origin(ofNodeAt: node.address))
-        }
+        let origins = try walk.nodes.map { try origin(ofNodeAt: $0.address) }
+        let hasSizes = origins.contains { $0.map { $0.byteShift != 0 } ?? false }
         return MirrorSnapshot(
-            header: try header(nodeCount: UInt64(walk.nodes.count)), list: WalkedList(walk), provenance: provenance,
+            header: try header(nodeCount: UInt64(walk.nodes.count)), list: WalkedList(walk),
+            provenance: origins.map { $0?.provenance.entryProvenance },
+            leafByteCounts: hasSizes ? origins.map { $0?.byteCount ?? 0 } : nil,
             lossCount: try region.header(.lossCount), healCount: try region.header(.healCount))
     }
 
-    private func origin(ofNodeAt offset: UInt64) throws -> EntryProvenance? {
+    private func origin(ofNodeAt offset: UInt64) throws -> EntryOrigin? {
         guard let slot = region.layout.slot(ofNodeAt: offset) else { return nil }
-        let word = try region.word(at: region.layout.originsOffset + slot * 8)
-        switch EntryOrigin(word: word)?.provenance {
-        case .seeded: return .seeded
-        case .observed: return .observed
-        case .healed: return .healed
-        case nil: return nil
-        }
+        return EntryOrigin(word: try region.word(at: region.layout.originsOffset + slot * 8))
     }
 
     private func header(nodeCount: UInt64) throws -> [MirrorSnapshot.HeaderWord] {
@@ -98,6 +92,17 @@ struct MirrorReader {
             return MirrorSnapshot.HeaderWord(
                 field: "release[\(index)]", value: ByteOrder.little.value(ofStored: stored),
                 expected: .init(value: expected, source: "VMCOREINFO"))
+        }
+    }
+}
+
+extension Provenance {
+    /// The same in a snapshot.
+    fileprivate var entryProvenance: EntryProvenance {
+        switch self {
+        case .seeded: .seeded
+        case .observed: .observed
+        case .healed: .healed
         }
     }
 }

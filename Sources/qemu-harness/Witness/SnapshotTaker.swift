@@ -21,11 +21,11 @@ struct SnapshotTaker {
     /// How often the guest is let run for a moment until its CPU can be asked.
     private static let probeAttemptLimit = 20
 
-    /// Syncs, has the guest report, pauses it, and compares: the kernel's list must be the one from before the sync.
+    /// Syncs, has the guest report, pauses it, and compares: the kernel's books must be the ones from before the sync.
     func snapshot() async throws -> Snapshot {
         for _ in 0..<Self.attemptLimit {
             let memory = await machine.memory
-            let before = try walk(memory)
+            let before = try await books(memory)
             let sync = try await machine.ask("sync")
             try await machine.drainEvents()
             _ = try await machine.ask("report")
@@ -40,10 +40,21 @@ struct SnapshotTaker {
             }
         }
         throw HarnessError.infrastructure(
-            "the kernel's list changed under each of \(Self.attemptLimit) attempts to compare it at rest")
+            "the kernel's account changed under each of \(Self.attemptLimit) attempts to compare it at rest")
     }
 
-    private func walk(_ memory: GuestRAM) throws -> ListWalk {
+    /// What the host reads in guest RAM, and what has to be the same before the sync and in the pause.
+    private struct Books: Equatable {
+        let sections: [MemorySection]
+        let list: ListWalk
+        /// Nil on hash, and where the kernel does not say where its page tables are.
+        let tables: RadixWalk?
+
+        /// Where the memory map starts, 0 when there is no section.
+        var vmemmapBase: UInt64 { sections.first?.vmemmapBase ?? 0 }
+    }
+
+    private func books(_ memory: GuestRAM) async throws -> Books {
         let kernelMemory = KernelMemory(memory, order: kernel.order)
         let head: UInt64
         do {
@@ -54,43 +65,59 @@ struct SnapshotTaker {
         }
         // The densest list there is has 4096 entries a GiB (4 KiB pages with 4 KiB vmemmap pages).
         let limit = Int(memory.endAddress.rawValue >> 18) + 1
-        return ListWalk(head: head, in: kernelMemory, pageByteCount: kernel.layout.pageByteCount, limit: limit)
-    }
-
-    /// Nil when the list is not the one from before.
-    private func takePaused(
-        _ memory: GuestRAM, unchangedFrom before: ListWalk, sync: ControlLine
-    ) async throws -> Snapshot? {
-        let list = try walk(memory)
-        guard list == before else { return nil }
-        let kernelMemory = KernelMemory(memory, order: kernel.order)
+        let memoryEnd = await machine.memoryEnd
         let sections: [MemorySection]
-        let shift: UInt64?
         do {
             sections = try SectionTable.presentSections(
-                layout: kernel.layout, in: kernelMemory, endAddress: await machine.memoryEnd)
-            shift = try kernel.layout.vmemmapPageShift(in: kernelMemory, order: kernel.order)
+                layout: kernel.layout, in: kernelMemory, endAddress: memoryEnd)
         } catch {
             throw HarnessError.infrastructure(
                 "the kernel's section table leads outside guest memory, to \(error.address.hexadecimal)")
         }
+        var tables: RadixWalk?
+        if hello.mmu == .radix, let base = sections.first?.vmemmapBase {
+            tables = kernel.layout.memoryMapTables(vmemmapBase: base, endAddress: memoryEnd, in: memory)
+        }
+        return Books(
+            sections: sections,
+            list: ListWalk(
+                head: head, in: kernelMemory, pageByteCount: kernel.layout.pageByteCount, limit: limit),
+            tables: tables)
+    }
+
+    /// Nil when the kernel's books are not the ones from before.
+    private func takePaused(
+        _ memory: GuestRAM, unchangedFrom before: Books, sync: ControlLine
+    ) async throws -> Snapshot? {
+        let books = try await books(memory)
+        guard books == before else { return nil }
+        let shift: UInt64?
+        do {
+            shift = try kernel.layout.vmemmapPageShift(
+                in: KernelMemory(memory, order: kernel.order), order: kernel.order)
+        } catch {
+            throw HarnessError.infrastructure(
+                "the kernel's page sizes at \(error.address.hexadecimal) are not in guest memory")
+        }
         let facts = KernelFacts(
             release: kernel.release, isBigEndian: kernel.order == .big, pageByteCount: kernel.layout.pageByteCount,
             sectionSizeBits: kernel.layout.sectionSizeBits, structPageByteCount: kernel.layout.structPageByteCount,
-            vmemmapPageShift: shift, vmemmapBase: sections.first?.vmemmapBase ?? 0, mmu: hello.verdictMMU)
+            vmemmapPageShift: shift, vmemmapBase: books.vmemmapBase, mmu: hello.verdictMMU)
         let mirror = try MirrorReader(
             region: region, hello: hello, sync: sync, release: kernel.release, vmemmapBase: facts.vmemmapBase
         ).snapshot()
         let (report, reportProblem) = Self.report(in: region)
-        return Snapshot(
+        var snapshot = Snapshot(
             kernel: facts,
             memory: await machine.usableMemory,
-            sections: sections.map {
+            sections: books.sections.map {
                 PresentSection(number: $0.number, vmemmapBase: $0.vmemmapBase, isOnline: $0.isOnline)
             },
-            kernelList: WalkedList(list), peakEntryCount: max(peakEntryCount, list.nodes.count), mirror: mirror,
-            report: report, reportProblem: reportProblem,
-            translations: try await translations(list, facts: facts), history: await machine.history)
+            kernelList: WalkedList(books.list), pageTables: books.tables.map(WalkedTables.init),
+            peakEntryCount: max(peakEntryCount, books.list.nodes.count), mirror: mirror, report: report,
+            reportProblem: reportProblem, translations: [], history: await machine.history)
+        snapshot.translations = try await translations(of: snapshot.accountEntries)
+        return snapshot
     }
 
     /// The guest's report, or why the region holds none.
@@ -103,10 +130,10 @@ struct SnapshotTaker {
     }
 
     /// Asks the MMU about each block, after letting the guest run on until its CPU is in a state to say.
-    private func translations(_ list: ListWalk, facts: KernelFacts) async throws -> [Translation] {
-        guard let geometry = facts.geometry else { return [] }
-        let offsets = Verifier.probedOffsets(windowByteCount: geometry.vmemmapPageByteCount)
-        let virtAddrs = list.nodes.flatMap { node in offsets.map { node.backing.virtAddr &+ $0 } }
+    private func translations(of entries: [BackedWindow]) async throws -> [Translation] {
+        let virtAddrs = entries.filter { $0.byteCount > 0 }.flatMap { entry in
+            Verifier.probedOffsets(windowByteCount: entry.byteCount).map { entry.virtAddr &+ $0 }
+        }
         let probe = MMUProbe(domain: machine.domain)
         var obstacle = try await probe.obstacle()
         for _ in 0..<Self.probeAttemptLimit where obstacle != nil {
@@ -141,6 +168,7 @@ extension ReportSnapshot {
                     ListEntry(node: $0.node, list: $0.list, phys: $0.phys, virtAddr: $0.virtAddr)
                 },
                 end: end, endLink: report.endAddress),
+            pageTables: report.tables.map { WalkedTables(leaves: $0.leaves, faults: [$0.fault].compactMap { $0 }) },
             blockByteCount: report.blockByteCount,
             blocks: report.blocks.sorted { $0.index < $1.index }.map { Block(index: $0.index, state: $0.state.text) })
     }

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import VmemmapPopulate
+
+/// In which of its books a kernel keeps what backs its memory map. It is the kernel's own account, which every other
+/// witness is held against.
+public enum KernelAccount: String, Codable, Sendable {
+    /// `vmemmap_list`.
+    case list
+    /// The page tables alone: radix kernels since 6.6.
+    case pageTables = "page-tables"
+
+    /// The witness that reads it in guest RAM.
+    public var witness: Witness {
+        switch self {
+        case .list: .kernelList
+        case .pageTables: .pageTables
+        }
+    }
+
+    /// Where something stands that stands in it, as a finding says it.
+    var place: String {
+        switch self {
+        case .list: "on the kernel's list"
+        case .pageTables: "in the kernel's page tables"
+        }
+    }
+}
+
+/// A window of the memory map and the block behind it, in whichever book it stands.
+public struct BackedWindow: Codable, Equatable, Hashable, Sendable {
+    /// Where it stands: a node's address (in the mirror a region offset), or a page table entry's physical address.
+    @Hex public var place: UInt64
+    /// The window's effective address.
+    @Hex public var virtAddr: UInt64
+    /// The block's physical address.
+    @Hex public var phys: UInt64
+    /// The bytes of both, 0 where they cannot be told.
+    public var byteCount: UInt64
+
+    /// Makes a window.
+    public init(place: UInt64, virtAddr: UInt64, phys: UInt64, byteCount: UInt64) {
+        self.place = place
+        self.virtAddr = virtAddr
+        self.phys = phys
+        self.byteCount = byteCount
+    }
+}
+
+extension Snapshot {
+    /// Which book the kernel keeps, from what it shows.
+    public var account: KernelAccount { rules == .radixTables ? .pageTables : .list }
+
+    /// The kernel's own account, as the host read it in guest RAM: a list newest first, page tables ascending.
+    public var accountEntries: [BackedWindow] {
+        switch account {
+        case .list: windows(of: kernelList)
+        case .pageTables: pageTables?.windows ?? []
+        }
+    }
+
+    /// A list's entries, each with the one size that a kernel with a list has.
+    func windows(of list: WalkedList) -> [BackedWindow] {
+        let byteCount = kernel.geometry?.vmemmapPageByteCount ?? 0
+        return list.entries.map {
+            BackedWindow(place: $0.node, virtAddr: $0.virtAddr, phys: $0.phys, byteCount: byteCount)
+        }
+    }
+
+    /// The mirror's entries: where the kernel keeps no list, each says its own size.
+    func windows(of mirror: MirrorSnapshot) -> [BackedWindow] {
+        var windows = windows(of: mirror.list)
+        if account == .pageTables {
+            let byteCounts = mirror.leafByteCounts ?? []
+            for index in windows.indices {
+                windows[index].byteCount = index < byteCounts.count ? byteCounts[index] : 0
+            }
+        }
+        return windows
+    }
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import VmemmapPopulate
+
+/// What is true of a radix kernel's page tables over its memory map.
+struct PageTableChecks {
+    let snapshot: Snapshot
+    let tables: WalkedTables
+
+    private var windows: [BackedWindow] { tables.windows }
+
+    /// Entries that lead nowhere.
+    func faults(subject: Finding.Subject = .pageTables) -> [Finding] {
+        tables.faults.map { fault in
+            let entry = "the page table entry at \(fault.entry.hexadecimal) for virt \(fault.virtAddr.hexadecimal)"
+            let word = fault.word.map { " (it is \($0.wrappedValue.hexadecimal))" } ?? ""
+            return switch fault.reason {
+            case .unreadable: Finding(subject, .linkOutsideMemory, "\(entry) stands where no memory is")
+            case .tableSize:
+                Finding(subject, .tableSize, "\(entry) leads to a table of a size that none has there\(word)")
+            case .tableAlignment:
+                Finding(subject, .misalignedTable, "\(entry) leads to a table that is not aligned\(word)")
+            case .wrongLevel:
+                Finding(subject, .wrongLevel, "\(entry) is of a kind that has no place at its level\(word)")
+            }
+        }
+    }
+
+    // MARK: - Beside a list
+
+    /// The kernel's list and its page tables are two books of one thing: what the one has is mapped so in the other, and
+    /// nothing else is.
+    func againstList() -> (agreeingCount: Int, findings: [Finding]) {
+        let listed = snapshot.windows(of: snapshot.kernelList).sorted { $0.virtAddr < $1.virtAddr }
+        var findings: [Finding] = []
+        var mapped = MemoryRanges()
+        var contradicted: Set<UInt64> = []
+        for window in windows {
+            mapped.insert(window.range)
+            guard let entry = Self.entry(in: listed, holding: window) else {
+                findings.append(
+                    Finding(
+                        .pageTables, .extraEntry,
+                        "virt \(window.virtAddr.hexadecimal) → phys \(window.phys.hexadecimal) (\(window.byteCount) "
+                            + "bytes) is in the kernel's page tables and not on its list"))
+                continue
+            }
+            guard window.phys != entry.phys &+ (window.virtAddr - entry.virtAddr),
+                contradicted.insert(entry.virtAddr).inserted
+            else { continue }
+            findings.append(
+                Finding(
+                    .pageTables, .wrongPhysical,
+                    "virt \(entry.virtAddr.hexadecimal) has phys \(entry.phys.hexadecimal) on the kernel's list, and its "
+                        + "page tables map virt \(window.virtAddr.hexadecimal) to \(window.phys.hexadecimal)"))
+        }
+        var agreeingCount = 0
+        for entry in listed {
+            let (end, overflows) = entry.virtAddr.addingReportingOverflow(entry.byteCount)
+            if overflows || !mapped.contains(entry.virtAddr..<end) {
+                findings.append(
+                    Finding(
+                        .pageTables, .missingEntry,
+                        "virt \(entry.virtAddr.hexadecimal) → phys \(entry.phys.hexadecimal) is on the kernel's list, and "
+                            + "its page tables do not map all of it"))
+            } else if !contradicted.contains(entry.virtAddr) {
+                agreeingCount += 1
+            }
+        }
+        return (agreeingCount, findings)
+    }
+
+    /// The listed window that a mapped one lies in.
+    private static func entry(in listed: [BackedWindow], holding window: BackedWindow) -> BackedWindow? {
+        var (low, high) = (0, listed.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if listed[middle].virtAddr <= window.virtAddr { low = middle + 1 } else { high = middle }
+        }
+        guard low > 0 else { return nil }
+        let entry = listed[low - 1]
+        let offset = window.virtAddr - entry.virtAddr
+        return offset < entry.byteCount && window.byteCount <= entry.byteCount - offset ? entry : nil
+    }
+
+    // MARK: - As the kernel's only account
+
+    /// What would be wrong of any account: places, overlaps and the memory map that has to be covered.
+    func asAccount() -> (coveredSectionCount: Int, findings: [Finding]) {
+        let coverage = coverage()
+        return (coverage.coveredCount, places() + overlaps() + coverage.findings)
+    }
+
+    /// Base pages as windows: no page of the memory map is smaller.
+    private var geometry: MemoryMapGeometry {
+        MemoryMapGeometry(
+            vmemmapBase: snapshot.kernel.vmemmapBase,
+            vmemmapPageShift: UInt64(snapshot.kernel.pageByteCount.trailingZeroBitCount),
+            pageByteCount: snapshot.kernel.pageByteCount, structPageByteCount: snapshot.kernel.structPageByteCount)
+    }
+
+    private func range(of section: PresentSection) -> Range<UInt64> {
+        section.number << snapshot.kernel.sectionSizeBits..<(section.number + 1) << snapshot.kernel.sectionSizeBits
+    }
+
+    /// Each window by itself: of a size that the kernel uses there, aligned, inside memory, and describing some.
+    private func places() -> [Finding] {
+        var present = MemoryRanges()
+        for section in snapshot.sections { present.insert(range(of: section)) }
+        let geometry = geometry
+        return windows.flatMap { window in
+            var findings: [Finding] = []
+            let virt = "virt \(window.virtAddr.hexadecimal) in the page table entry at \(window.place.hexadecimal)"
+            if window.byteCount > EmulatedLayout.pmdByteCount {
+                findings.append(
+                    Finding(
+                        .pageTables, .wrongLevel,
+                        "\(virt) is mapped with \(window.byteCount) bytes at once; the kernel maps its memory map with "
+                            + "\(EmulatedLayout.pmdByteCount) at most"))
+            }
+            if window.phys % window.byteCount != 0 {
+                findings.append(
+                    Finding(
+                        .pageTables, .misalignedPhysical,
+                        "phys \(window.phys.hexadecimal) of \(virt) is no multiple of \(window.byteCount.hexadecimal)"))
+            }
+            let (end, overflows) = window.phys.addingReportingOverflow(window.byteCount)
+            if overflows || !present.contains(window.phys..<end) {
+                findings.append(
+                    Finding(
+                        .pageTables, .physicalOutsideMemory,
+                        "phys \(window.phys.hexadecimal) of \(virt) lies outside present memory"))
+            }
+            guard let described = geometry.describedMemory(window.range) else {
+                findings.append(
+                    Finding(
+                        .pageTables, .virtualOutsideVmemmap,
+                        "\(virt) lies outside the memory map, which starts at \(geometry.vmemmapBase.hexadecimal)"))
+                return findings
+            }
+            if !present.intersects(described.lowerBound...described.upperBound - 1) {
+                findings.append(
+                    Finding(
+                        .pageTables, .staleEntry,
+                        "\(virt) describes \(described.lowerBound.hexadecimal) to \(described.upperBound.hexadecimal), "
+                            + "where no section is present"))
+            }
+            return findings
+        }
+    }
+
+    /// Two blocks share no memory.
+    private func overlaps() -> [Finding] {
+        var findings: [Finding] = []
+        var last: BackedWindow?
+        for window in windows.sorted(by: { $0.phys < $1.phys }) {
+            guard let lower = last, window.phys - lower.phys < lower.byteCount else {
+                last = window
+                continue
+            }
+            findings.append(
+                Finding(
+                    .pageTables, .overlap,
+                    "the blocks of virt \(lower.virtAddr.hexadecimal) (phys \(lower.phys.hexadecimal), "
+                        + "\(lower.byteCount) bytes) and virt \(window.virtAddr.hexadecimal) (phys "
+                        + "\(window.phys.hexadecimal)) share memory"))
+            // Whichever reaches further may share memory with the next as well.
+            if window.byteCount > lower.byteCount - (window.phys - lower.phys) { last = window }
+        }
+        return findings
+    }
+
+    /// The base pages of each present section's memory map that nothing backs. A section without such is covered.
+    private func coverage() -> (coveredCount: Int, findings: [Finding]) {
+        var mapped = MemoryRanges()
+        for window in windows { mapped.insert(window.range) }
+        let geometry = geometry
+        var findings: [Finding] = []
+        var coveredCount = 0
+        for section in snapshot.sections {
+            let memory = range(of: section)
+            let missing = geometry.windows(describing: memory).filter {
+                !mapped.intersects($0...($0 | (geometry.vmemmapPageByteCount - 1)))
+            }
+            guard let first = missing.first else {
+                coveredCount += 1
+                continue
+            }
+            findings.append(
+                Finding(
+                    .pageTables, .hole,
+                    "section \(section.number) (memory at \(memory.lowerBound.hexadecimal)) has no block behind its struct "
+                        + "pages at virt \(first.hexadecimal)"
+                        + (missing.count > 1 ? " and \(missing.count - 1) more" : "")))
+        }
+        return (coveredCount, findings)
+    }
+}
+
+extension BackedWindow {
+    /// Its effective addresses; a page table cannot map the last one of all.
+    var range: Range<UInt64> { virtAddr..<virtAddr + byteCount }
+}
+
+extension MemoryMapGeometry {
+    /// The memory that a range of the memory map describes, nil when none of it is below a whole `struct page`.
+    func describedMemory(_ range: Range<UInt64>) -> Range<UInt64>? {
+        guard let first = address(describedAt: max(range.lowerBound, vmemmapBase)),
+            let end = address(describedAt: range.upperBound), first < end
+        else { return nil }
+        return first.rawValue..<end.rawValue
+    }
+}
