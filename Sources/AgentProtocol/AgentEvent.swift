@@ -4,8 +4,9 @@ public import GuestMemory
 
 /// What the agent saw happen, as it goes through the ring.
 public enum AgentEvent: Equatable, Sendable {
-    /// `vmemmap_populate(start, end, node)` was called.
-    case populateCalled(start: UInt64, end: UInt64, node: UInt64)
+    /// `vmemmap_populate(start, end, node, altmap)` was called. The altmap's address is 0 when there is none, or when the
+    /// event source does not tell.
+    case populateCalled(start: UInt64, end: UInt64, node: UInt64, altmap: UInt64 = 0)
     /// The call allocated a block and the mirror has a node for it, at `mirrorNode` in the region.
     case blockMirrored(virtAddr: UInt64, byteCount: UInt64, phys: UInt64, mirrorNode: UInt64)
     /// The kernel said `Unable to create vmemmap mapping`, with its error as a positive number.
@@ -44,7 +45,7 @@ public enum AgentEvent: Equatable, Sendable {
     /// The event in the ring's words.
     public var encoded: (kind: UInt64, operands: [4 of UInt64]) {
         switch self {
-        case .populateCalled(let start, let end, let node): (1, [start, end, node, 0])
+        case .populateCalled(let start, let end, let node, let altmap): (1, [start, end, node, altmap])
         case .blockMirrored(let virtAddr, let byteCount, let phys, let mirrorNode):
             (2, [virtAddr, byteCount, phys, mirrorNode])
         case .mappingFailed(let errno): (3, [errno, 0, 0, 0])
@@ -66,7 +67,9 @@ public enum AgentEvent: Equatable, Sendable {
     public init?(_ record: RingRecord) {
         let operands = record.operands
         switch record.kind {
-        case 1: self = .populateCalled(start: operands[0], end: operands[1], node: operands[2])
+        case 1:
+            self = .populateCalled(
+                start: operands[0], end: operands[1], node: operands[2], altmap: operands[3])
         case 2:
             self = .blockMirrored(
                 virtAddr: operands[0], byteCount: operands[1], phys: operands[2], mirrorNode: operands[3])

@@ -58,7 +58,14 @@ public final class Agent<System: AgentSystem> {
         session?.drain()
         guard let channel else { return true }
         guard case .bytes(let input) = system.read(channel, byteCount: 4096) else { return true }
-        for line in assembler.append(input[...]) where !line.isEmpty {
+        let droppedLineCount = assembler.droppedLineCount
+        let lines = assembler.append(input[...])
+        if assembler.droppedLineCount > droppedLineCount {
+            say(
+                ControlLine(identifier: 0, verb: "trouble")
+                    .with("overlong-lines", UInt64(assembler.droppedLineCount - droppedLineCount)))
+        }
+        for line in lines where !line.isEmpty {
             guard let request = ControlLine(parsing: line[...]) else {
                 say(ControlLine(identifier: 0, verb: "trouble").with("unreadable-line", UInt64(line.count)))
                 continue

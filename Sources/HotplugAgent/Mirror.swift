@@ -76,6 +76,16 @@ struct Mirror: ~Copyable {
     private(set) var eventCount: UInt64 = 0
     /// What the last snapshot held, by virtual address, until ``endSeeding()``.
     private var seeded: [UInt64: UInt64] = [:]
+    /// What the kernel's page tables map, where it keeps no list.
+    private var tables: RadixTables?
+
+    /// What a node of the list is made of.
+    private struct Block {
+        let phys: UInt64
+        let virtAddr: UInt64
+        /// log2 of the size on a kernel without a list, else 0.
+        let byteShift: UInt64
+    }
 
     init(region: SharedRegion) {
         self.region = region
@@ -98,8 +108,9 @@ struct Mirror: ~Copyable {
     mutating func observe(
         virtAddr: UInt64, byteCount: UInt64, phys: UInt64, microseconds: UInt64
     ) throws(MemoryAccessError) {
-        let node = try add(
-            phys: phys, virtAddr: virtAddr, origin: EntryOrigin(.observed, eventSequence: eventCount + 1).word)
+        let byteShift = tables == nil ? 0 : UInt64(byteCount.trailingZeroBitCount)
+        let origin = EntryOrigin(.observed, byteShift: byteShift, eventSequence: eventCount + 1)
+        let node = try add(phys: phys, virtAddr: virtAddr, origin: origin.word)
         let event: AgentEvent =
             if let node {
                 .blockMirrored(virtAddr: virtAddr, byteCount: byteCount, phys: phys, mirrorNode: node)
@@ -139,6 +150,29 @@ struct Mirror: ~Copyable {
     mutating func rebuild(
         from nodes: [ListWalk.Node], valid: MemoryRanges, newcomers: Provenance, microseconds: UInt64
     ) throws(MemoryAccessError) -> UInt64 {
+        tables = nil
+        let blocks = nodes.reversed().map { Block(phys: $0.backing.phys, virtAddr: $0.backing.virtAddr, byteShift: 0) }
+        return try rebuild(from: blocks, valid: valid, newcomers: newcomers, microseconds: microseconds)
+    }
+
+    /// Rebuilds the list from a walk of the page tables of a kernel that keeps no list: a node for each leaf, ascending.
+    mutating func rebuild(
+        from leaves: [RadixWalk.Leaf], pageByteCount: UInt64, valid: MemoryRanges, newcomers: Provenance,
+        microseconds: UInt64
+    ) throws(MemoryAccessError) -> UInt64 {
+        let backings = leaves.map {
+            RadixTables.Backing(virtAddr: $0.virtAddr, byteCount: $0.byteCount, phys: $0.phys)
+        }
+        tables = RadixTables(backings, pageByteCount: pageByteCount)
+        return try rebuild(
+            from: backings.map {
+                Block(phys: $0.phys, virtAddr: $0.virtAddr, byteShift: UInt64($0.byteCount.trailingZeroBitCount))
+            }, valid: valid, newcomers: newcomers, microseconds: microseconds)
+    }
+
+    private mutating func rebuild(
+        from blocks: [Block], valid: MemoryRanges, newcomers: Provenance, microseconds: UInt64
+    ) throws(MemoryAccessError) -> UInt64 {
         var origins: [UInt64: (phys: UInt64, origin: UInt64)] = [:]
         for node in current() {
             guard let slot = region.layout.slot(ofNodeAt: node.address) else { continue }
@@ -151,22 +185,56 @@ struct Mirror: ~Copyable {
         list = VmemmapList(store: RegionNodeStore(region: region), isIndexed: true)
         list.store.valid = valid
         try list.store.publish(list.state, newNode: nil)
-        for node in nodes.reversed() {
-            let backing = node.backing
-            seeded[backing.virtAddr] = backing.phys
-            var origin = EntryOrigin(newcomers).word
-            if let known = origins[backing.virtAddr], known.phys == backing.phys {
+        for block in blocks {
+            seeded[block.virtAddr] = block.phys
+            var origin = EntryOrigin(newcomers, byteShift: block.byteShift).word
+            if let known = origins[block.virtAddr], known.phys == block.phys,
+                EntryOrigin(word: known.origin)?.byteShift == block.byteShift
+            {
                 origin = known.origin
             } else {
                 newCount += 1
             }
-            if try link(phys: backing.phys, virtAddr: backing.virtAddr, origin: origin) == nil {
-                try publish(.mirrorFull(virtAddr: backing.virtAddr, phys: backing.phys), microseconds: microseconds)
+            if try link(phys: block.phys, virtAddr: block.virtAddr, origin: origin) == nil {
+                try publish(.mirrorFull(virtAddr: block.virtAddr, phys: block.phys), microseconds: microseconds)
                 break
             }
         }
         try region.endChange()
         return newCount
+    }
+
+    // MARK: - Page tables
+
+    /// Mirrors a call of `radix__vmemmap_populate`, whose blocks come without the addresses that they back: the kernel's
+    /// own rule says them, run on the mirror with what the kernel was seen to get. False when that does not come out.
+    mutating func populateTables(
+        _ call: PopulateCall, geometry: MemoryMapGeometry, microseconds: UInt64
+    ) throws(MemoryAccessError) -> Bool {
+        guard tables != nil else { return false }
+        var kernel = ObservedRadix(valid: list.store.valid, call: call)
+        do throws(PopulateError) {
+            try tables?.populate(start: call.start, end: call.end, geometry: geometry, kernel: &kernel)
+        } catch {
+            kernel.noteFailure()
+        }
+        for backing in kernel.populated {
+            try observe(
+                virtAddr: backing.virtAddr, byteCount: backing.byteCount, phys: backing.phys, microseconds: microseconds
+            )
+        }
+        return kernel.isExplained
+    }
+
+    /// Mirrors a call of `vmemmap_free` on page tables: the kernel's own rule says what went. Publishes an event for each.
+    mutating func freeTables(
+        start: UInt64, end: UInt64, geometry: MemoryMapGeometry, microseconds: UInt64
+    ) throws(MemoryAccessError) {
+        var kernel = ObservedRadix(valid: list.store.valid, call: nil)
+        tables?.free(start: start, end: end, geometry: geometry, kernel: &kernel)
+        for backing in kernel.released {
+            _ = try remove(virtAddr: backing.virtAddr, microseconds: microseconds)
+        }
     }
 
     /// Whether the last snapshot held a block at exactly this place.

@@ -44,15 +44,16 @@ final class MirrorKeeper<System: AgentSystem> {
         log = KernelLog(system: system)
         var trials: [SourceTrial] = []
         do throws(TraceSource<System>.Refused) {
-            guard kernel.mmu != .radix || kernel.keepsList(system: system) else {
-                throw TraceSource<System>.Refused(refusals: [.init(bytes("vmemmap_list"))])
-            }
-            trace = try TraceSource(
-                system: system, probes: Probe.forList(mmu: kernel.mmu), bufferKibibytes: bufferKibibytes)
+            let probes = rules == .radixTables ? Probe.forTables : Probe.forList(mmu: kernel.mmu)
+            trace = try TraceSource(system: system, probes: probes, bufferKibibytes: bufferKibibytes)
             trials.append(SourceTrial(.kprobes))
         } catch {
             trials.append(SourceTrial(.kprobes, refusals: error.refusals))
-            let refusals = log?.enableDynamicDebug() ?? [.init(bytes("/dev/kmsg"))]
+            // Where there is no list the messages carry no addresses.
+            let refusals =
+                rules == .radixTables
+                ? [.init(bytes("block-addresses"))]
+                : log?.enableDynamicDebug() ?? [.init(bytes("/dev/kmsg"))]
             trials.append(SourceTrial(.dynamicDebug, refusals: refusals))
             if !refusals.isEmpty { trials.append(SourceTrial(.snapshots)) }
         }
@@ -149,8 +150,16 @@ final class MirrorKeeper<System: AgentSystem> {
         return nil
     }
 
-    /// Rebuilds the mirror from the kernel's list; nil when that cannot be read.
+    /// Rebuilds the mirror from the kernel's account; nil when that cannot be read.
     private func rebuild(newcomers: Provenance) throws(MemoryAccessError) -> UInt64? {
+        if rules == .radixTables {
+            guard let walk = kernel.memoryMapTables(system: system),
+                let valid = kernel.presentMemory(system: system)
+            else { return nil }
+            return try mirror.rebuild(
+                from: walk.leaves, pageByteCount: kernel.layout.pageByteCount, valid: valid, newcomers: newcomers,
+                microseconds: system.microseconds())
+        }
         guard let snapshot = kernel.listSnapshot(system: system),
             let valid = kernel.presentMemory(system: system)
         else { return nil }
@@ -184,7 +193,7 @@ final class MirrorKeeper<System: AgentSystem> {
 
     private func take(_ hit: ProbeHit) throws(MemoryAccessError) {
         switch hit.event {
-        case .populate, .allocated, .map, .populated:
+        case .populate, .allocate, .allocated, .map, .populated:
             switch assembler.take(hit.event, task: hit.task, microseconds: hit.microseconds) {
             case .pending: break
             case .populated(let call): try take(call, returnedAt: hit.microseconds)
@@ -194,6 +203,7 @@ final class MirrorKeeper<System: AgentSystem> {
         case .free(let start, let end):
             try mirror.publish(.freeCalled(start: start, end: end), microseconds: hit.microseconds)
             if let memory = memory(describedIn: start, end) { mirror.mark(memory, isValid: false) }
+            if rules == .radixTables { try freeFromTables(start, end, microseconds: hit.microseconds) }
         case .unmap(let virtAddr, _):
             let isKnown = try mirror.remove(virtAddr: virtAddr, microseconds: hit.microseconds)
             // The snapshot may hold what was populated there since.
@@ -207,18 +217,51 @@ final class MirrorKeeper<System: AgentSystem> {
 
     private func take(_ call: PopulateCall, returnedAt microseconds: UInt64) throws(MemoryAccessError) {
         try mirror.publish(
-            .populateCalled(start: call.start, end: call.end, node: call.node), microseconds: call.microseconds)
+            .populateCalled(start: call.start, end: call.end, node: call.node, altmap: call.altmap),
+            microseconds: call.microseconds)
         if let memory = memory(describedIn: call.start, call.end) { mirror.mark(memory, isValid: true) }
-        for mapping in call.mappings where !(isSeeding && mirror.isSeeded(mapping.virtAddr, phys: mapping.phys)) {
-            try mirror.observe(
-                virtAddr: mapping.virtAddr, byteCount: mapping.byteCount, phys: mapping.phys,
-                microseconds: mapping.microseconds)
-        }
-        for block in call.unusedBlocks {
-            try mirror.publish(
-                .blockUnused(phys: LinearMap.physical(block)?.rawValue ?? block), microseconds: microseconds)
+        if rules == .radixTables {
+            try populateTables(call, microseconds: microseconds)
+        } else {
+            for mapping in call.mappings where !(isSeeding && mirror.isSeeded(mapping.virtAddr, phys: mapping.phys)) {
+                try mirror.observe(
+                    virtAddr: mapping.virtAddr, byteCount: mapping.byteCount, phys: mapping.phys,
+                    microseconds: mapping.microseconds)
+            }
+            for block in call.unusedBlocks {
+                let phys = LinearMap.physical(block)?.rawValue ?? block
+                try mirror.publish(.blockUnused(phys: phys), microseconds: microseconds)
+            }
         }
         if call.errno != 0 { try mirror.publish(.populateFailed(errno: call.errno), microseconds: microseconds) }
+    }
+
+    private func populateTables(_ call: PopulateCall, microseconds: UInt64) throws(MemoryAccessError) {
+        // What does not come out may be in the snapshot already.
+        guard let geometry = tablesGeometry(call.start, call.end),
+            try mirror.populateTables(call, geometry: geometry, microseconds: microseconds)
+        else {
+            needsHealing = true
+            return
+        }
+    }
+
+    private func freeFromTables(_ start: UInt64, _ end: UInt64, microseconds: UInt64) throws(MemoryAccessError) {
+        // The snapshot may hold what was populated there since.
+        guard !isSeeding, let geometry = tablesGeometry(start, end) else {
+            needsHealing = true
+            return
+        }
+        try mirror.freeTables(start: start, end: end, geometry: geometry, microseconds: microseconds)
+    }
+
+    /// The memory map's arithmetic for a call of this range, nil when no section's memory map is there.
+    private func tablesGeometry(_ start: UInt64, _ end: UInt64) -> MemoryMapGeometry? {
+        guard let geometry = kernel.geometry, geometry.vmemmapBase <= start, start < end,
+            end - start <= kernel.layout.memoryMapBytesPerSection,
+            end - geometry.vmemmapBase <= LinearMap.byteCount
+        else { return nil }
+        return geometry
     }
 
     // MARK: - The kernel's log

@@ -14,13 +14,14 @@ struct Probe {
 
     /// What a hit means; the words that it carries are read in `ProbeEvent`.
     enum Kind: CaseIterable {
-        case populate, populated, allocated, map, unmap, free
+        case populate, populated, allocate, allocated, map, unmap, free
 
         /// The event's name.
         var name: StaticString {
             switch self {
             case .populate: "qh_populate"
             case .populated: "qh_populated"
+            case .allocate: "qh_allocate"
             case .allocated: "qh_allocated"
             case .map: "qh_map"
             case .unmap: "qh_unmap"
@@ -36,6 +37,7 @@ struct Probe {
             switch self {
             case .populate: "start=%gpr3:x64 end=%gpr4:x64 node=%gpr5:x64 altmap=%gpr6:x64"
             case .populated: "result=$retval:x64"
+            case .allocate: "bytes=%gpr3:x64 altmap=%gpr5:x64"
             case .allocated: "pointer=$retval:x64"
             case .map: "virt=%gpr3:x64 bytes=%gpr4:x64 phys=%gpr5:x64"
             case .unmap: "virt=%gpr3:x64 bytes=%gpr4:x64"
@@ -56,6 +58,18 @@ struct Probe {
                 kind: .map, function: isRadix ? "radix__vmemmap_create_mapping" : "hash__vmemmap_create_mapping"),
             Probe(
                 kind: .unmap, function: isRadix ? "radix__vmemmap_remove_mapping" : "hash__vmemmap_remove_mapping"),
+            Probe(kind: .free, function: "vmemmap_free"),
+        ]
+    }
+
+    /// The probes that say everything about a kernel that keeps page tables and no list: which sizes were asked for, and
+    /// what came, in the order in which the kernel's own rule puts it to use. What a free takes, the rule alone says.
+    static var forTables: [Probe] {
+        [
+            Probe(kind: .populate, function: "radix__vmemmap_populate"),
+            Probe(kind: .populated, function: "radix__vmemmap_populate"),
+            Probe(kind: .allocate, function: "vmemmap_alloc_block_buf"),
+            Probe(kind: .allocated, function: "vmemmap_alloc_block_buf"),
             Probe(kind: .free, function: "vmemmap_free"),
         ]
     }

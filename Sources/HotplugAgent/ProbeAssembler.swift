@@ -12,6 +12,16 @@ struct PopulateCall: Equatable {
         let microseconds: UInt64
     }
 
+    /// A request for a block.
+    struct Allocation: Equatable {
+        /// How much was asked for, 0 where that is not told: on a kernel with a list it is always a vmemmap page.
+        let byteCount: UInt64
+        /// The altmap that it was asked of, 0 for other memory.
+        let altmap: UInt64
+        /// The block's kernel address, 0 when there was none.
+        var pointer: UInt64 = 0
+    }
+
     /// When it was called.
     let microseconds: UInt64
     /// The effective address of the first `struct page`.
@@ -20,8 +30,10 @@ struct PopulateCall: Equatable {
     let end: UInt64
     /// The NUMA node.
     let node: UInt64
-    /// The kernel addresses of the blocks that it was given, in order; without those that failed.
-    fileprivate(set) var blocks: [UInt64] = []
+    /// The memory that carries its own memory map; 0 for none.
+    let altmap: UInt64
+    /// What it asked for, in order.
+    fileprivate(set) var allocations: [Allocation] = []
     /// The mappings that it made, in order.
     fileprivate(set) var mappings: [Mapping] = []
     /// What it returned: 0, or an error as a positive number.
@@ -31,7 +43,8 @@ struct PopulateCall: Equatable {
     var unusedBlocks: [UInt64] {
         // Nearly always each block is the next mapping's.
         var next = 0
-        return blocks.filter { block in
+        return allocations.map { $0.pointer }.filter { block in
+            guard block != 0 else { return false }
             guard next < mappings.count, LinearMap.physical(block)?.rawValue == mappings[next].phys else { return true }
             next += 1
             return false
@@ -51,7 +64,8 @@ struct ProbeAssembler {
         case unmatched
     }
 
-    private var calls: [(task: UInt64, call: PopulateCall)] = []
+    /// `request` is one that was not answered yet.
+    private var calls: [(task: UInt64, call: PopulateCall, request: PopulateCall.Allocation?)] = []
 
     /// Whether calls are under way.
     var hasOpenCalls: Bool { !calls.isEmpty }
@@ -64,19 +78,26 @@ struct ProbeAssembler {
     /// Takes a hit that is a part of a call.
     mutating func take(_ event: ProbeEvent, task: UInt64, microseconds: UInt64) -> Outcome {
         let index = calls.firstIndex { $0.task == task }
-        if case .populate(let start, let end, let node, _) = event {
-            let call = PopulateCall(microseconds: microseconds, start: start, end: end, node: node)
+        if case .populate(let start, let end, let node, let altmap) = event {
+            let call = PopulateCall(microseconds: microseconds, start: start, end: end, node: node, altmap: altmap)
             guard let index else {
-                calls.append((task, call))
+                calls.append((task, call, nil))
                 return .pending
             }
-            calls[index].call = call
+            calls[index] = (task, call, nil)
             return .unmatched
         }
         guard let index else { return .unmatched }
         switch event {
+        case .allocate(let byteCount, let altmap):
+            let isUnanswered = calls[index].request != nil
+            calls[index].request = PopulateCall.Allocation(byteCount: byteCount, altmap: altmap)
+            if isUnanswered { return .unmatched }
         case .allocated(let pointer):
-            if pointer != 0 { calls[index].call.blocks.append(pointer) }
+            var allocation = calls[index].request ?? PopulateCall.Allocation(byteCount: 0, altmap: 0)
+            allocation.pointer = pointer
+            calls[index].call.allocations.append(allocation)
+            calls[index].request = nil
         case .map(let virtAddr, let byteCount, let phys):
             calls[index].call.mappings.append(
                 .init(virtAddr: virtAddr, byteCount: byteCount, phys: phys, microseconds: microseconds))

@@ -44,6 +44,8 @@ enum ProbeEvent: Equatable {
     case populate(start: UInt64, end: UInt64, node: UInt64, altmap: UInt64)
     /// It returned 0, or an error as a positive number.
     case populated(errno: UInt64)
+    /// `vmemmap_alloc_block_buf(size, node, altmap)` was called.
+    case allocate(byteCount: UInt64, altmap: UInt64)
     /// `vmemmap_alloc_block_buf` returned a block's kernel address, or NULL.
     case allocated(pointer: UInt64)
     /// `hash__vmemmap_create_mapping(start, page_size, phys)`: the block is on the list.
@@ -88,6 +90,11 @@ enum ProbeEvent: Equatable {
         case .populated:
             guard let result = rest.takeWord(" result=0x") else { return nil }
             return .populated(errno: 0 &- result)
+        case .allocate:
+            guard let byteCount = rest.takeWord(" bytes=0x"), let altmap = rest.takeWord(" altmap=0x") else {
+                return nil
+            }
+            return .allocate(byteCount: byteCount, altmap: altmap)
         case .allocated:
             guard let pointer = rest.takeWord(" pointer=0x") else { return nil }
             return .allocated(pointer: pointer)

@@ -56,6 +56,9 @@ public struct EmulatedKernel: PopulateEnvironment {
     /// From here on blocks come from the page allocator, in whole pages.
     mutating func endBoot() { bootEnd = nextBlock }
 
+    /// The altmap of the call under way.
+    var altmap: Altmap?
+
     private var isBooting: Bool { bootEnd == .max }
 
     /// Whether fresh blocks may have been taken from a range, which then cannot go.
@@ -131,4 +134,42 @@ public struct EmulatedKernel: PopulateEnvironment {
 
     /// Nobody else looks at the list while it changes.
     public func publish(_ state: VmemmapListState, newNode: UInt64?) {}
+}
+
+/// Without an altmap an empty PMD entry gets a block even if the populate starts in its middle; with one only from its
+/// start, and only if the altmap's memory holds all that it describes. A base page that the altmap cannot give comes from
+/// other memory.
+extension EmulatedKernel: RadixEnvironment {
+    /// 2 MiB, or nil.
+    public mutating func allocateBlock(pmd: UInt64, from address: UInt64, geometry: MemoryMapGeometry) -> UInt64? {
+        let byteCount = EmulatedLayout.pmdByteCount
+        guard let map = altmap else { return allocateBlock(byteCount: byteCount, node: 0)?.rawValue }
+        guard address == pmd, !map.isCrossed(byWindow: pmd, byteCount: byteCount, geometry: geometry) else {
+            return nil
+        }
+        return altmap?.allocate(byteCount: byteCount)
+    }
+
+    /// A base page, or nil.
+    public mutating func allocatePage(for address: UInt64, geometry: MemoryMapGeometry) -> UInt64? {
+        let byteCount = geometry.pageByteCount
+        if let map = altmap, !map.isCrossed(byWindow: address, byteCount: byteCount, geometry: geometry),
+            let page = altmap?.allocate(byteCount: byteCount)
+        {
+            return page
+        }
+        return allocateBlock(byteCount: byteCount, node: 0)?.rawValue
+    }
+
+    /// Tables take no block, but may be made to fail.
+    public mutating func allocateTable() -> Bool { !requestFails() }
+
+    /// Gives a block or page back to the altmap that it came from, or to memory.
+    public mutating func release(_ backing: RadixTables.Backing) {
+        if let map = altmap, map.holds(backing.phys) {
+            altmap?.free(byteCount: backing.byteCount)
+        } else {
+            freeBlock(PhysicalAddress(backing.phys), byteCount: backing.byteCount)
+        }
+    }
 }

@@ -25,11 +25,7 @@ extension PopulateEnvironment {
     ///
     /// Asked of memory and not of the list: on hash there is nothing else to ask.
     func isPopulated(window: UInt64, byteCount: UInt64, geometry: MemoryMapGeometry) -> Bool {
-        // A window may begin below the vmemmap when the base is not aligned to it: nothing is described there.
-        guard let first = geometry.address(describedAt: max(window, geometry.vmemmapBase)),
-            let last = geometry.address(describedAt: window + (byteCount - 1))
-        else { return false }
-        return holdsValidMemory(first.rawValue...last.rawValue)
+        geometry.addresses(describedBy: window, byteCount: byteCount).map(holdsValidMemory) ?? false
     }
 }
 

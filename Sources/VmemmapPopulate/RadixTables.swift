@@ -2,14 +2,47 @@
 
 import GuestMemory
 
+/// The rest of the kernel, as `radix__vmemmap_populate` and `radix__vmemmap_free` see it.
+public protocol RadixEnvironment {
+    /// The physical address of 2 MiB for an empty PMD entry, or nil when base pages have to do. `pmd` is the address that
+    /// the entry maps, `address` the one in it that the populate has come to.
+    mutating func allocateBlock(pmd: UInt64, from address: UInt64, geometry: MemoryMapGeometry) -> UInt64?
+
+    /// The physical address of a base page for an effective address, or nil when there is none.
+    mutating func allocatePage(for address: UInt64, geometry: MemoryMapGeometry) -> UInt64?
+
+    /// Whether there is a page for a table.
+    mutating func allocateTable() -> Bool
+
+    /// Takes back what backed a window.
+    mutating func release(_ backing: RadixTables.Backing)
+
+    /// Whether any sub-section that these physical addresses touch is valid: `pfn_valid`.
+    func holdsValidMemory(_ addresses: ClosedRange<UInt64>) -> Bool
+}
+
 /// The memory map's part of `init_mm`'s page tables, which radix keeps instead of a list since 368a0590d954.
 ///
 /// A PMD entry (2 MiB of vmemmap) is empty, maps a block, or leads to a table of base pages. Which of the three it is
 /// depends on history: the first populate of an empty one gets a block if there is memory for it, and a PMD that has a
 /// table keeps to base pages until the table is empty again.
-struct RadixTables: Sendable {
+public struct RadixTables: Sendable {
     /// What backs a stretch of the memory map.
-    typealias Backing = (virtAddr: UInt64, byteCount: UInt64, phys: UInt64)
+    public struct Backing: Equatable, Sendable {
+        /// The first effective address, a multiple of `byteCount`.
+        public let virtAddr: UInt64
+        /// 2 MiB or a base page.
+        public let byteCount: UInt64
+        /// The physical address of what is there.
+        public let phys: UInt64
+
+        /// Describes a backing.
+        public init(virtAddr: UInt64, byteCount: UInt64, phys: UInt64) {
+            self.virtAddr = virtAddr
+            self.byteCount = byteCount
+            self.phys = phys
+        }
+    }
 
     /// The blocks, by the address that their PMD entry maps.
     private var blocks: [UInt64: UInt64] = [:]
@@ -18,14 +51,29 @@ struct RadixTables: Sendable {
     /// How many base pages each table holds, by the address of its PMD entry's part.
     private var pageCounts: [UInt64: Int] = [:]
 
+    /// Tables that map this. What is neither a block nor a base page is left out.
+    public init(_ backings: some Sequence<Backing>, pageByteCount: UInt64) {
+        for backing in backings {
+            if backing.byteCount == EmulatedLayout.pmdByteCount {
+                blocks[backing.virtAddr] = backing.phys
+            } else if backing.byteCount == pageByteCount {
+                pages[backing.virtAddr] = backing.phys
+                pageCounts[backing.virtAddr.alignedDown(to: EmulatedLayout.pmdByteCount), default: 0] += 1
+            }
+        }
+    }
+
+    /// Empty tables.
+    init() {}
+
     /// How many blocks and base pages there are.
     var count: (blocks: Int, pages: Int) { (blocks.count, pages.count) }
 
     /// All that backs the memory map, ascending by address.
-    func backing(pageByteCount: UInt64) -> [Backing] {
+    public func backings(pageByteCount: UInt64) -> [Backing] {
         let all =
-            blocks.map { ($0.key, EmulatedLayout.pmdByteCount, $0.value) as Backing }
-            + pages.map { ($0.key, pageByteCount, $0.value) as Backing }
+            blocks.map { Backing(virtAddr: $0.key, byteCount: EmulatedLayout.pmdByteCount, phys: $0.value) }
+            + pages.map { Backing(virtAddr: $0.key, byteCount: pageByteCount, phys: $0.value) }
         return all.sorted { $0.virtAddr < $1.virtAddr }
     }
 
@@ -36,8 +84,8 @@ struct RadixTables: Sendable {
     /// base pages; a base page that the altmap cannot give comes from other memory.
     ///
     /// - Throws: `outOfMemory` with everything before it left in place (`section_deactivate` undoes it).
-    mutating func populate(
-        start: UInt64, end: UInt64, geometry: MemoryMapGeometry, altmap: inout Altmap?, kernel: inout EmulatedKernel
+    public mutating func populate(
+        start: UInt64, end: UInt64, geometry: MemoryMapGeometry, kernel: inout some RadixEnvironment
     ) throws(PopulateError) {
         let pageByteCount = geometry.pageByteCount
         let pmdByteCount = EmulatedLayout.pmdByteCount
@@ -47,18 +95,17 @@ struct RadixTables: Sendable {
             let pmd = address.alignedDown(to: pmdByteCount)
             if pageCounts[pmd] == nil {
                 if blocks[pmd] == nil {
-                    blocks[pmd] = Self.block(
-                        for: pmd, from: address, geometry: geometry, altmap: &altmap, kernel: &kernel)
+                    blocks[pmd] = kernel.allocateBlock(pmd: pmd, from: address, geometry: geometry)
                 }
                 if blocks[pmd] != nil {
                     address = pmd + pmdByteCount
                     continue
                 }
-                guard !kernel.requestFails() else { throw .outOfMemory }
+                guard kernel.allocateTable() else { throw .outOfMemory }
                 pageCounts[pmd] = 0
             }
             if pages[address] == nil {
-                guard let page = Self.page(for: address, geometry: geometry, altmap: &altmap, kernel: &kernel) else {
+                guard let page = kernel.allocatePage(for: address, geometry: geometry) else {
                     throw .outOfMemory
                 }
                 pages[address] = page
@@ -68,36 +115,12 @@ struct RadixTables: Sendable {
         }
     }
 
-    private static func block(
-        for pmd: UInt64, from address: UInt64, geometry: MemoryMapGeometry, altmap: inout Altmap?,
-        kernel: inout EmulatedKernel
-    ) -> UInt64? {
-        let byteCount = EmulatedLayout.pmdByteCount
-        guard let map = altmap else { return kernel.allocateBlock(byteCount: byteCount, node: 0)?.rawValue }
-        guard address == pmd, !map.isCrossed(byWindow: pmd, byteCount: byteCount, geometry: geometry) else {
-            return nil
-        }
-        return altmap?.allocate(byteCount: byteCount)
-    }
-
-    private static func page(
-        for address: UInt64, geometry: MemoryMapGeometry, altmap: inout Altmap?, kernel: inout EmulatedKernel
-    ) -> UInt64? {
-        let byteCount = geometry.pageByteCount
-        if let map = altmap, !map.isCrossed(byWindow: address, byteCount: byteCount, geometry: geometry),
-            let page = altmap?.allocate(byteCount: byteCount)
-        {
-            return page
-        }
-        return kernel.allocateBlock(byteCount: byteCount, node: 0)?.rawValue
-    }
-
     /// Gives back what backs `[start, end)`: `radix__vmemmap_free` and `remove_pagetable`.
     ///
     /// A block or page that lies in the range as a whole goes; of one that reaches past it the kernel asks first
     /// whether any memory that it describes is still valid. A table that has become empty goes too.
-    mutating func free(
-        start: UInt64, end: UInt64, geometry: MemoryMapGeometry, altmap: inout Altmap?, kernel: inout EmulatedKernel
+    public mutating func free(
+        start: UInt64, end: UInt64, geometry: MemoryMapGeometry, kernel: inout some RadixEnvironment
     ) {
         var address = start
         while address < end {
@@ -108,7 +131,7 @@ struct RadixTables: Sendable {
             if blocks[pmd] != nil {
                 _ = Self.remove(
                     &blocks, at: pmd, byteCount: EmulatedLayout.pmdByteCount, part: part, geometry: geometry,
-                    altmap: &altmap, kernel: &kernel)
+                    kernel: &kernel)
                 continue
             }
             guard pageCounts[pmd] != nil else { continue }
@@ -116,7 +139,7 @@ struct RadixTables: Sendable {
             while page < next {
                 let isGone = Self.remove(
                     &pages, at: page, byteCount: geometry.pageByteCount, part: part, geometry: geometry,
-                    altmap: &altmap, kernel: &kernel)
+                    kernel: &kernel)
                 if isGone { pageCounts[pmd, default: 0] -= 1 }
                 page += geometry.pageByteCount
             }
@@ -127,7 +150,7 @@ struct RadixTables: Sendable {
     /// Takes out what backs the window at `address` if all of it goes or nothing valid is left in it.
     private static func remove(
         _ entries: inout [UInt64: UInt64], at address: UInt64, byteCount: UInt64, part: Range<UInt64>,
-        geometry: MemoryMapGeometry, altmap: inout Altmap?, kernel: inout EmulatedKernel
+        geometry: MemoryMapGeometry, kernel: inout some RadixEnvironment
     ) -> Bool {
         guard let phys = entries[address] else { return false }
         let isWhole = part.lowerBound <= address && address + byteCount <= part.upperBound
@@ -135,11 +158,14 @@ struct RadixTables: Sendable {
             return false
         }
         entries[address] = nil
-        if let map = altmap, map.holds(phys) {
-            altmap?.free(byteCount: byteCount)
-        } else {
-            kernel.freeBlock(PhysicalAddress(phys), byteCount: byteCount)
-        }
+        kernel.release(Backing(virtAddr: address, byteCount: byteCount, phys: phys))
         return true
+    }
+}
+
+extension RadixEnvironment {
+    /// Whether any sub-section that a window describes is valid: `vmemmap_populated`.
+    func isPopulated(window: UInt64, byteCount: UInt64, geometry: MemoryMapGeometry) -> Bool {
+        geometry.addresses(describedBy: window, byteCount: byteCount).map(holdsValidMemory) ?? false
     }
 }

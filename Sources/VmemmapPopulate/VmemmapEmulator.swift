@@ -167,8 +167,8 @@ public struct VmemmapEmulator: ~Copyable {
     public var tableCounts: (blocks: Int, pages: Int) { tables.count }
 
     /// What backs the memory map under ``PopulateRules/radixTables``, ascending by address.
-    public func tableBacking() -> [(virtAddr: UInt64, byteCount: UInt64, phys: UInt64)] {
-        tables.backing(pageByteCount: layout.geometry.pageByteCount)
+    public func tableBacking() -> [RadixTables.Backing] {
+        tables.backings(pageByteCount: layout.geometry.pageByteCount)
     }
 }
 
@@ -184,8 +184,9 @@ extension VmemmapEmulator {
     ) throws(PopulateError) {
         let map = layout.memoryMap(of: section)
         if layout.rules == .radixTables {
-            try tables.populate(
-                start: map.start, end: map.end, geometry: layout.geometry, altmap: &altmap, kernel: &list.store)
+            swap(&list.store.altmap, &altmap)
+            defer { swap(&list.store.altmap, &altmap) }
+            try tables.populate(start: map.start, end: map.end, geometry: layout.geometry, kernel: &list.store)
         } else {
             try list.vmemmapPopulate(
                 start: map.start, end: map.end, node: 0, geometry: layout.geometry, rules: layout.rules)
@@ -201,8 +202,9 @@ extension VmemmapEmulator {
             // The range is a section's and the arena holds all that was stored in it, so this cannot fail.
             _ = try? list.vmemmapFree(start: map.start, end: map.end, geometry: layout.geometry)
         case .radixTables:
-            tables.free(
-                start: map.start, end: map.end, geometry: layout.geometry, altmap: &altmap, kernel: &list.store)
+            swap(&list.store.altmap, &altmap)
+            defer { swap(&list.store.altmap, &altmap) }
+            tables.free(start: map.start, end: map.end, geometry: layout.geometry, kernel: &list.store)
         }
     }
 

@@ -25,6 +25,10 @@ struct ProbeEventTests {
             ),
             ("qh_populated: (a <- b) result=0xfffffffffffffff4", .populated(errno: 12)),
             ("qh_allocated: (a <- b) pointer=0xc000000004ff0000", .allocated(pointer: 0xc000_0000_04ff_0000)),
+            (
+                "qh_allocate: (vmemmap_alloc_block_buf+0x8/0x40) bytes=0x200000 altmap=0x0",
+                .allocate(byteCount: 2 << 20, altmap: 0)
+            ),
             ("qh_allocated: (a <- b) pointer=0x0", .allocated(pointer: 0)),
             ("qh_map: (f+0x8/0x9) virt=0x1000 bytes=0x10 phys=0x20", .map(virtAddr: 0x1000, byteCount: 16, phys: 32)),
             ("qh_unmap: (f+0x8/0x9) virt=0x1000 bytes=0x10", .unmap(virtAddr: 0x1000, byteCount: 16)),
@@ -94,7 +98,7 @@ struct ProbeAssemblerTests {
         }
         #expect((call.start, call.end, call.node, call.microseconds) == (1, 2, 3, 1))
         #expect(call.mappings == [mapping])
-        #expect(call.blocks == [0xc000_0000_0000_0100, 0xc000_0000_0000_0200])
+        #expect(call.allocations.map(\.pointer) == [0, 0xc000_0000_0000_0100, 0xc000_0000_0000_0200])
         #expect(call.unusedBlocks == [0xc000_0000_0000_0200])
         #expect(call.errno == 12)
         #expect(!assembler.hasOpenCalls)
@@ -138,6 +142,27 @@ struct ProbeAssemblerTests {
         // Another task's call is not this one's.
         _ = assembler.take(.populate(start: 1, end: 2, node: 0, altmap: 0), task: 2, microseconds: 1)
         #expect(assembler.take(event, task: 1, microseconds: 1) == .unmatched)
+    }
+
+    /// Requests and their answers go together; one without an answer is followed by the next one.
+    @Test func requests() {
+        var assembler = ProbeAssembler()
+        func take(_ event: ProbeEvent) -> ProbeAssembler.Outcome { assembler.take(event, task: 1, microseconds: 1) }
+        _ = take(.populate(start: 1, end: 2, node: 0, altmap: 9))
+        #expect(take(.allocate(byteCount: 2 << 20, altmap: 9)) == .pending)
+        #expect(take(.allocated(pointer: 0)) == .pending)
+        #expect(take(.allocate(byteCount: 4096, altmap: 0)) == .pending)
+        #expect(take(.allocate(byteCount: 65536, altmap: 0)) == .unmatched)
+        #expect(take(.allocated(pointer: 7)) == .pending)
+        guard case .populated(let call) = take(.populated(errno: 0)) else {
+            Issue.record("the call is complete")
+            return
+        }
+        #expect(call.altmap == 9)
+        #expect(
+            call.allocations == [
+                .init(byteCount: 2 << 20, altmap: 9, pointer: 0), .init(byteCount: 65536, altmap: 0, pointer: 7),
+            ])
     }
 
     /// A call whose return is missing is followed by the task's next one.

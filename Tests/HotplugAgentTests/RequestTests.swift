@@ -133,6 +133,18 @@ struct RequestTests {
         #expect(lines[1]?.has(verb: "ok") == true)
     }
 
+    /// A request that is too long is none, and is not passed over in silence.
+    @Test func overlongLines() throws {
+        let running = try runningAgent()
+        running.guest.input = Array((String(repeating: "x", count: 5000) + "\n1 hello\n").utf8)
+        while !running.guest.input.isEmpty { #expect(running.agent.step()) }
+        let lines = running.guest.takeLines()
+        #expect(lines.count == 2)
+        #expect(lines.first??.has(verb: "trouble") == true)
+        #expect(lines.first??.number("overlong-lines") == 1)
+        #expect(lines.last??.has(verb: "ok") == true)
+    }
+
     @Test func emptyLinesAreNothing() throws {
         let running = try runningAgent()
         running.guest.input = bytes("\n\r\n\n")

@@ -57,6 +57,8 @@ final class RunningAgent {
         let phys: UInt64
         let provenance: Provenance
         let eventSequence: UInt64
+        /// 0 on a kernel with a list.
+        let byteCount: UInt64
     }
 
     /// The mirror, newest first, checked the way the host checks it.
@@ -77,7 +79,8 @@ final class RunningAgent {
                     EntryOrigin(word: try region.word(at: layout.originsOffset + slot * 8)))
                 return Entry(
                     virtAddr: node.backing.virtAddr, phys: node.backing.phys,
-                    provenance: origin.provenance, eventSequence: origin.eventSequence)
+                    provenance: origin.provenance, eventSequence: origin.eventSequence,
+                    byteCount: origin.byteCount)
             }
         }
     }

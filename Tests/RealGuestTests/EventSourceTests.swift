@@ -26,6 +26,42 @@ extension RealGuest {
             #expect(try harness.events(of: "guest.events-lost").isEmpty)
         }
 
+        /// Page tables alone: what the kernel's own functions ask for and get is put where its own rule puts it.
+        @Test func radixWithoutAListIsFollowed() async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let ending = try await harness.run([
+                "--kernel", "6.12-64k", "--cpu", "POWER9", "--plug", "1GiB", "--plug", "2GiB",
+            ])
+            #expect(ending.status == .exited(0), "\(ending.errors)")
+            let verdicts = try harness.results().steps.compactMap(\.verdict)
+            #expect(verdicts.allSatisfy { $0.findings == [] })
+            // 2 MiB describe 2 GiB: the first DIMM's memory map lies in the block that boot memory has.
+            #expect(verdicts.map { $0.provenance[.seeded] } == [1, 1, 1])
+            #expect(verdicts.map { $0.provenance[.observed] ?? 0 } == [0, 0, 1])
+            #expect(try harness.information().guest.eventSource == "kprobe events")
+            #expect(try harness.events(of: "guest.populate").count == 192)
+            #expect(try harness.events(of: "guest.mirror-healed").isEmpty)
+        }
+
+        /// Memory that carries its own memory map: base pages, which come and go with it.
+        @Test func memoryMapsInTheirOwnMemory() async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let ending = try await harness.run([
+                "--kernel", "6.12-64k", "--cpu", "POWER9", "--plug", "1GiB", "--plug", "2GiB", "--unplug", "2",
+                "--append", "memory_hotplug.memmap_on_memory=force",
+            ])
+            #expect(ending.status == .exited(0), "\(ending.errors)")
+            let verdicts = try harness.results().steps.compactMap(\.verdict)
+            #expect(verdicts.allSatisfy { $0.findings == [] })
+            #expect(verdicts.map { $0.provenance[.observed] ?? 0 } == [0, 0, 32, 0])
+            let calls = try harness.events(of: "guest.populate")
+            #expect(calls.allSatisfy { $0.fields["altmap"] != nil })
+            #expect(try harness.events(of: "guest.block-freed").count == 32)
+            #expect(try harness.events(of: "guest.mirror-healed").isEmpty)
+        }
+
         /// A ring that is too small, on purpose: what it lost is said and healed, and the verdict is right.
         @Test func lossesAreHealed() async throws {
             let harness = try HarnessProcess()

@@ -13,7 +13,9 @@ struct RecordedRun {
     let url: URL
 
     /// The names of the records in Fixtures.
-    static let names = ["run-6.1-power8", "run-6.1-power9", "run-6.1-power8-unplug"]
+    static let names = [
+        "run-6.1-power8", "run-6.1-power9", "run-6.1-power8-unplug", "run-6.12-64k-power8", "run-6.12-64k-power9",
+    ]
 
     static func fixture(_ name: String) throws -> URL {
         try #require(Bundle.module.url(forResource: "Fixtures", withExtension: nil)).appending(path: name)

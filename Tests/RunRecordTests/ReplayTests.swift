@@ -6,7 +6,8 @@ import Testing
 import Verification
 import VmemmapPopulate
 
-/// The events that real guests were seen to make, replayed: they lead from the kernel's first list to its last one.
+/// The events that real guests were seen to make, replayed: they lead from the kernel's first account to its
+/// last one.
 ///
 /// The commands that recorded them stand in Fixtures/README.md.
 @Suite struct ReplayTests {
@@ -32,38 +33,62 @@ import VmemmapPopulate
             .map { try JSONDecoder().decode(Snapshot.self, from: Data(contentsOf: run.appending(path: $0))) }
     }
 
-    @Test(arguments: RecordedRun.names) func blocksLeadToTheLastList(name: String) throws {
+    /// The blocks that came and went, in order.
+    private static func blocks(_ run: URL) throws -> [(isNew: Bool, virtAddr: UInt64, phys: UInt64)] {
+        try events(run).compactMap { event in
+            switch event.kind {
+            case "guest.block-mirrored": return (true, try event.word("virt_addr"), try event.word("phys"))
+            case "guest.block-freed": return (false, try event.word("virt_addr"), try event.word("phys"))
+            case "guest.events-lost", "guest.mirror-healed":
+                Issue.record("the recorded guest lost events")
+                return nil
+            default: return nil
+            }
+        }
+    }
+
+    @Test(arguments: RecordedRun.names) func blocksLeadToTheLastAccount(name: String) throws {
         let run = try RecordedRun.fixture(name)
         let snapshots = try Self.snapshots(run)
         let first = try #require(snapshots.first)
         let last = try #require(snapshots.last)
+        let blocks = try Self.blocks(run)
+        #expect(blocks.contains { $0.isNew })
+        switch last.account {
+        case .list: try replay(blocks, from: first, to: last)
+        case .pageTables:
+            var windows = Dictionary(uniqueKeysWithValues: first.accountEntries.map { ($0.virtAddr, $0.phys) })
+            for block in blocks {
+                let before = windows.updateValue(block.phys, forKey: block.virtAddr)
+                #expect(before == (block.isNew ? nil : block.phys))
+                if !block.isNew { windows[block.virtAddr] = nil }
+            }
+            #expect(windows == Dictionary(uniqueKeysWithValues: last.accountEntries.map { ($0.virtAddr, $0.phys) }))
+        }
+    }
+
+    /// The same entries in the same order, each at the same offset in its node page.
+    private func replay(
+        _ blocks: [(isNew: Bool, virtAddr: UInt64, phys: UInt64)], from first: Snapshot, to last: Snapshot
+    ) throws {
         let pageByteCount = first.kernel.pageByteCount
         var list = VmemmapList(store: PlainNodeStore(pageByteCount: pageByteCount))
         for entry in first.kernelList.entries.reversed() {
             try list.populate(phys: entry.phys, virtAddr: entry.virtAddr)
         }
-        var counts = (mirrored: 0, freed: 0)
-        for event in try Self.events(run) {
-            switch event.kind {
-            case "guest.block-mirrored":
-                try list.populate(phys: event.word("phys"), virtAddr: event.word("virt_addr"))
-                counts.mirrored += 1
-            case "guest.block-freed":
-                let phys = try list.free(virtAddr: event.word("virt_addr"))
-                #expect(try phys == event.word("phys"))
-                counts.freed += 1
-            case "guest.events-lost", "guest.mirror-healed":
-                Issue.record("the recorded guest lost events")
-            default: break
+        for block in blocks {
+            if block.isNew {
+                try list.populate(phys: block.phys, virtAddr: block.virtAddr)
+            } else {
+                let phys = try list.free(virtAddr: block.virtAddr)
+                #expect(phys == block.phys)
             }
         }
-        #expect(counts.mirrored > 0)
-        #expect(first.kernelList.entries.count + counts.mirrored - counts.freed == last.kernelList.entries.count)
         let walk = ListWalk(
             head: list.state.head, in: list.store, pageByteCount: pageByteCount, limit: Int(list.state.liveCount))
-        #expect(walk.nodes.map(\.backing.virtAddr) == last.kernelList.entries.map(\.virtAddr))
-        #expect(walk.nodes.map(\.backing.phys) == last.kernelList.entries.map(\.phys))
-        #expect(
-            walk.nodes.map { $0.address % pageByteCount } == last.kernelList.entries.map { $0.node % pageByteCount })
+        let entries = last.kernelList.entries
+        #expect(walk.nodes.map(\.backing.virtAddr) == entries.map(\.virtAddr))
+        #expect(walk.nodes.map(\.backing.phys) == entries.map(\.phys))
+        #expect(walk.nodes.map { $0.address % pageByteCount } == entries.map { $0.node % pageByteCount })
     }
 }

@@ -46,8 +46,14 @@ extension AgentEvent {
     /// The event's kind and words for the record.
     var recorded: (kind: String, fields: [String: String]) {
         switch self {
-        case .populateCalled(let start, let end, let node):
-            ("guest.populate", ["start": start.hexadecimal, "end": end.hexadecimal, "node": node.hexadecimal])
+        case .populateCalled(let start, let end, let node, let altmap):
+            (
+                "guest.populate",
+                [
+                    "start": start.hexadecimal, "end": end.hexadecimal, "node": node.hexadecimal,
+                    "altmap": altmap.hexadecimal,
+                ].filter { altmap != 0 || $0.key != "altmap" }
+            )
         case .blockMirrored(let virtAddr, let byteCount, let phys, let mirrorNode):
             (
                 "guest.block-mirrored",

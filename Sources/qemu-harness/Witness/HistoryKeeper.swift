@@ -28,7 +28,8 @@ struct HistoryKeeper {
     /// Takes an event in.
     mutating func take(_ event: AgentEvent) {
         switch event {
-        case .populateCalled(let start, let end, _) where hasCalls: note(.added, start, end)
+        case .populateCalled(let start, let end, _, let altmap) where hasCalls:
+            note(.added, start, end, hasAltmap: altmap != 0)
         case .freeCalled(let start, let end) where hasCalls: note(.removed, start, end)
         case .lmbAdded(let base, _) where !hasCalls: history.note(.added, Self.lmb(at: base))
         case .lmbRemoved(let base) where !hasCalls: history.note(.removed, Self.lmb(at: base))
@@ -46,11 +47,13 @@ struct HistoryKeeper {
         if count > 0 { history.noteGap("\(count) events were overwritten before they were read") }
     }
 
-    private mutating func note(_ change: HotplugHistory.Step.Change, _ start: UInt64, _ end: UInt64) {
+    private mutating func note(
+        _ change: HotplugHistory.Step.Change, _ start: UInt64, _ end: UInt64, hasAltmap: Bool = false
+    ) {
         guard let memory = geometry.memory(describedIn: start, end, mapBytesPerSection: mapBytesPerSection) else {
             return history.noteGap("a call's range, \(start.hexadecimal) to \(end.hexadecimal), is none")
         }
-        history.note(change, memory)
+        history.note(change, memory, hasAltmap: hasAltmap)
     }
 
     private static func lmb(at base: UInt64) -> Range<UInt64> {

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import Libvirt
+import MemoryBackends
+import RunRecord
+import Verification
+
+@testable import qemu_harness
+
+/// A way to spoil a page table entry over the memory map of a running radix guest.
+struct TableDamage: Sendable {
+    let title: String
+    /// The entry: 0 is the root's for the memory map's first address, and so on down to the one that maps it.
+    let level: Int
+    /// What the entry's word becomes.
+    let change: @Sendable (UInt64) -> UInt64
+
+    init(_ title: String, level: Int, _ change: @escaping @Sendable (UInt64) -> UInt64) {
+        self.title = title
+        self.level = level
+        self.change = change
+    }
+}
+
+/// The page tables of a guest, with the means to spoil them and to undo that.
+struct DamagedTables {
+    private let memory: GuestRAM
+    private let layout: KernelLayout
+    private let base: UInt64
+
+    init(_ memory: GuestRAM, kernel: RunningKernel, vmemmapBase: UInt64) throws {
+        self.memory = GuestRAM(
+            try memory.regions.map { region in
+                GuestRAM.Region(
+                    name: region.name, base: region.base,
+                    file: try MappedFile(region.file.path, byteCount: region.file.words.byteCount, isWritable: true))
+            })
+        layout = kernel.layout
+        base = vmemmapBase
+    }
+
+    /// The entry of a level for an address of the memory map.
+    func entry(level: Int, for virtAddr: UInt64) throws -> PhysicalAddress {
+        guard let root = layout.pageTableRootAddress.flatMap(LinearMap.physical) else {
+            throw HarnessError.infrastructure("no swapper_pg_dir")
+        }
+        var table = root.rawValue
+        let levels: [(shift: UInt64, indexSize: UInt64)] = [(39, 13), (30, 9), (21, 9)]
+        for (shift, indexSize) in levels.prefix(level) {
+            let place = table + (virtAddr >> shift & (1 << indexSize - 1)) * 8
+            table = try word(at: PhysicalAddress(place)) & 0x0fff_ffff_ffff_ff00
+        }
+        let (shift, indexSize) = levels[level]
+        return PhysicalAddress(table + (virtAddr >> shift & (1 << indexSize - 1)) * 8)
+    }
+
+    func word(at address: PhysicalAddress) throws -> UInt64 {
+        ByteOrder.big.value(ofStored: try memory.storedWord(at: address))
+    }
+
+    func store(_ word: UInt64, at address: PhysicalAddress) throws {
+        guard let region = memory.regions.first(where: { $0.range.contains(address.rawValue) }) else {
+            throw MemoryAccessError.unmapped(address.rawValue)
+        }
+        try region.file.words.store(
+            ByteOrder.big.value(ofStored: word), at: address.rawValue - region.base.rawValue)
+    }
+}
+
+/// Spoils an entry while the guest is paused, has the page tables walked and the MMU asked as they are then, and puts the
+/// entry back before the guest runs on: it could not live with it. The other witnesses say what they said before.
+struct TableDamageStep: RunStep {
+    let damage: TableDamage
+
+    var title: String { damage.title }
+
+    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        let machine = try context.runningMachine()
+        guard let kernel = await machine.kernel, let region = await machine.region, let hello = await machine.hello
+        else { throw HarnessError.infrastructure("the guest is not up") }
+        let memory = await machine.memory
+        var snapshot = try await SnapshotTaker(
+            machine: machine, kernel: kernel, hello: hello, region: region, peakEntryCount: context.peakEntryCount
+        ).snapshot()
+        let base = snapshot.kernel.vmemmapBase
+        let tables = try DamagedTables(memory, kernel: kernel, vmemmapBase: base)
+        let place = try tables.entry(level: damage.level, for: base)
+        try await machine.domain.suspend()
+        let probe = await MMUProbe(domain: machine.domain)
+        while try await probe.obstacle() != nil {
+            try await machine.domain.resume()
+            try await Task.sleep(for: .milliseconds(5))
+            try await machine.domain.suspend()
+        }
+        let word = try tables.word(at: place)
+        try tables.store(damage.change(word), at: place)
+        let spoilt: Result<(RadixWalk?, [Translation]), any Error>
+        do {
+            let walk = kernel.layout.memoryMapTables(
+                vmemmapBase: base, endAddress: await machine.memoryEnd, in: memory)
+            spoilt = .success((walk, try await probe.translations(of: snapshot.translations.map(\.virtAddr))))
+        } catch {
+            spoilt = .failure(error)
+        }
+        try tables.store(word, at: place)
+        try await machine.domain.resume()
+        let (walk, translations) = try spoilt.get()
+        snapshot.pageTables = walk.map(WalkedTables.init)
+        snapshot.translations = translations
+        try result.judge(snapshot, since: context.lastEntries)
+    }
+}
+
+/// Maps a window of the memory map that describes no memory, which no guest misses, and verifies while it runs on.
+struct StaleLeafStep: RunStep {
+    /// The physical address that the window describes.
+    let described: UInt64
+
+    let title = "a leaf for no memory"
+
+    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        let machine = try context.runningMachine()
+        guard let kernel = await machine.kernel else { throw HarnessError.infrastructure("the guest is not up") }
+        let layout = kernel.layout
+        let base = try SectionTable.presentSections(
+            layout: layout, in: KernelMemory(await machine.memory, order: kernel.order),
+            endAddress: await machine.memoryEnd
+        )[0].vmemmapBase
+        let tables = try DamagedTables(await machine.memory, kernel: kernel, vmemmapBase: base)
+        let virtAddr = base + described / layout.pageByteCount * layout.structPageByteCount
+        let place = try tables.entry(level: 2, for: virtAddr)
+        guard try tables.word(at: place) == 0 else { throw HarnessError.infrastructure("the window is mapped") }
+        // The first leaf's block once more: nothing is allocated for it.
+        let first = try tables.word(at: tables.entry(level: 2, for: base))
+        try tables.store(first, at: place)
+        let outcome: Result<Void, any Error>
+        do {
+            outcome = .success(try await VerifyStep().perform(in: &context, result: &result))
+        } catch {
+            outcome = .failure(error)
+        }
+        try tables.store(0, at: place)
+        try outcome.get()
+    }
+}
