@@ -19,9 +19,10 @@ extension RealGuest {
     struct BigEndian {
         @Test func hashGuestTakesOneGiBAndGivesItBack() async throws {
             let verdicts = try await verdicts(cpu: "POWER8", mmu: "hash", plug: "1GiB")
-            #expect(verdicts.map(\.entryCount) == [16, 32, 16])
+            // This kernel is built without memory cgroups, so that its `struct page` has 56 bytes: 14 windows for a GiB.
+            #expect(verdicts.map(\.entryCount) == [14, 28, 14])
             #expect(verdicts.map(\.coveredSectionCount) == [64, 128, 64])
-            #expect(verdicts[1].provenance == [.seeded: 16, .observed: 16])
+            #expect(verdicts[1].provenance == [.seeded: 14, .observed: 14])
         }
 
         @Test func radixGuestTakesFourGiBAndGivesThemBack() async throws {
@@ -44,9 +45,10 @@ extension RealGuest {
             #expect(ending.output.contains(", big-endian, \(cpu), \(mmu) MMU, 64 KiB pages"))
             let verdicts = try harness.results().steps.compactMap(\.verdict)
             for statement in verdicts.flatMap(\.witnesses) { #expect(statement.standing == .agrees, "\(statement)") }
+            let witnesses = Set(Witness.allCases).subtracting(mmu == "radix" ? [] : [.pageTables])
             for verdict in verdicts {
                 #expect(verdict.findings == [])
-                #expect(Set(verdict.witnesses.map(\.witness)) == Set(Witness.allCases))
+                #expect(Set(verdict.witnesses.map(\.witness)) == witnesses)
             }
             #expect(try harness.leftovers() == [])
             return verdicts
