@@ -16,6 +16,11 @@ extension [UInt8] {
     /// Appends a number as `0x` and lower-case hexadecimal digits without leading zeros.
     public mutating func append(hex number: UInt64) {
         append(text: "0x")
+        append(hexDigits: number)
+    }
+
+    /// Appends a number as lower-case hexadecimal digits without leading zeros.
+    public mutating func append(hexDigits number: UInt64) {
         appendDigits(of: number, radix: 16)
     }
 

@@ -39,6 +39,39 @@ public struct Vmcoreinfo: Sendable {
 }
 
 extension Vmcoreinfo {
+    /// The variables that a ``KernelLayout`` wants and whose address a symbol table tells as well.
+    ///
+    /// `mem_section` is none of them: the line has the array's address, the symbol is the pointer to it.
+    public static var symbolNames: [StaticString] {
+        ["vmemmap_list", "mmu_vmemmap_psize", "mmu_psize_defs", "swapper_pg_dir"]
+    }
+
+    /// The value of `SYMBOL(name)=`, or nil.
+    public func symbol(_ name: StaticString) -> UInt64? {
+        var rest = text[...]
+        while !rest.isEmpty {
+            var line = rest.takeField(until: 0x0a)
+            guard line.skip("SYMBOL("), line.skip(name), line.skip(")=") else { continue }
+            guard let address = line.takeNumber(radix: 16), line.isEmpty else { return nil }
+            return address
+        }
+        return nil
+    }
+
+    /// This text with lines of symbols behind it. What the kernel itself says comes first, so it counts.
+    public func adding(_ symbols: [(name: StaticString, address: UInt64)]) -> Vmcoreinfo {
+        var text = text
+        for symbol in symbols {
+            text.append(text: "\nSYMBOL(")
+            text.append(text: symbol.name)
+            text.append(text: ")=")
+            text.append(hexDigits: symbol.address)
+        }
+        return Vmcoreinfo(text: text)
+    }
+}
+
+extension Vmcoreinfo {
     /// The name field of the ELF note that carries the text: 11 bytes with its NUL, padded to 12.
     public static var noteName: [UInt8] {
         var name: [UInt8] = []

@@ -5,7 +5,7 @@ import VmemmapPopulate
 
 /// What the kernel that the agent runs on says about its memory map.
 struct GuestKernel {
-    /// From VMCOREINFO.
+    /// From VMCOREINFO, and from /proc/kallsyms what that lacks of symbols.
     let layout: KernelLayout
     /// `mmu_psize_defs[mmu_vmemmap_psize].shift`, 0 when the kernel's own value is none.
     let vmemmapPageShift: UInt64
@@ -38,7 +38,8 @@ struct GuestKernel {
             let info = Vmcoreinfo(note: note, order: .native)
         else { throw Missing(what: "vmcoreinfo-note") }
         do throws(KernelLayout.Problem) {
-            layout = try KernelLayout(info)
+            let missing = Vmcoreinfo.symbolNames.filter { info.symbol($0) == nil }
+            layout = try KernelLayout(info.adding(Kallsyms.addresses(of: missing, system: system)))
         } catch {
             throw Missing(what: error.key)
         }

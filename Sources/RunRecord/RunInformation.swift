@@ -67,6 +67,9 @@ public struct RunInformation: Codable, Equatable, Sendable {
         public var kernelCommandLine: String
         /// The kernel's release, nil before the guest spoke.
         public var kernelRelease: String?
+        /// Where the address of each kernel variable that the host reads by its symbol comes from, nil before the guest
+        /// spoke.
+        public var symbolSources: [String: String]?
         /// `hash` or `radix`, nil before the guest spoke.
         public var mmu: String?
         /// Whether the kernel is big-endian, nil before the guest spoke.

@@ -151,6 +151,35 @@ struct AgentStartTests {
         #expect(trouble.text("missing").map { String(decoding: $0, as: UTF8.self) } == "SYMBOL(vmemmap_list)")
     }
 
+    /// As /proc/kallsyms has them: a local symbol and a module's of the same name are others.
+    @Test func aKeyThatKallsymsHas() throws {
+        let guest = FakeGuest(vmcoreinfo: SampleVmcoreinfo().removing("SYMBOL(vmemmap_list)"))
+        guest.populate(0..<4)
+        let table = """
+            c000000000000000 T _text
+            c000000000100000 b vmemmap_list
+            c000000000100008 B vmemmap_list_lock
+            \(String(repeating: "c", count: 600)) B vmemmap_list
+            c000000000200000 B vmemmap_list
+            c000000000100010 B vmemmap_list\t[other]
+
+            """
+        guest.files["/proc/kallsyms"] = Array(table.utf8)
+        _ = RunningAgent(guest)
+        let hello = try #require(guest.takeLines().first ?? nil)
+        #expect(hello.has(verb: "hello"))
+        #expect(try guest.withRegion { try $0.header(.liveCount) } == 4)
+    }
+
+    /// A kernel that hides its addresses shows zeros.
+    @Test func aKeyThatKallsymsHides() throws {
+        let guest = FakeGuest(vmcoreinfo: SampleVmcoreinfo().removing("SYMBOL(vmemmap_list)"))
+        guest.files["/proc/kallsyms"] = Array("0000000000000000 B vmemmap_list\n".utf8)
+        _ = RunningAgent(guest)
+        let trouble = try #require(guest.takeLines().first ?? nil)
+        #expect(trouble.text("missing").map { String(decoding: $0, as: UTF8.self) } == "SYMBOL(vmemmap_list)")
+    }
+
     @Test(arguments: [1 << 20, 3 << 20])
     func unusableRegion(byteCount: Int) throws {
         let guest = FakeGuest(regionByteCount: byteCount)

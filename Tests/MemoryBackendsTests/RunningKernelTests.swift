@@ -11,6 +11,9 @@ import Testing
 
     init() throws { folder = try TemporaryFolder() }
 
+    /// Where a complete note is, nobody asks for the kernel's file.
+    private let noImage = FilePath("/nonexistent/vmlinux")
+
     private static let sample = SampleVmcoreinfo()
     private static let byteCount = 1 << 20
 
@@ -30,7 +33,7 @@ import Testing
     }
 
     @Test(arguments: [ByteOrder.little, .big]) func isFoundInEitherByteOrder(order: ByteOrder) throws {
-        let kernel = try RunningKernel(in: memory([(0x3000, Self.sample.note(order: order))]))
+        let kernel = try RunningKernel(in: memory([(0x3000, Self.sample.note(order: order))]), image: noImage)
         #expect(kernel.order == order)
         #expect(kernel.noteAddress == PhysicalAddress(0x3000))
         #expect(kernel.release == "6.1.0-37-powerpc64le")
@@ -40,18 +43,19 @@ import Testing
     }
 
     @Test(arguments: [0, 0x1000, 0xff000]) func isFoundOnAnyPage(offset: Int) throws {
-        let kernel = try RunningKernel(in: memory([(offset, Self.sample.note(order: .little))]))
+        let kernel = try RunningKernel(in: memory([(offset, Self.sample.note(order: .little))]), image: noImage)
         #expect(kernel.noteAddress == PhysicalAddress(UInt64(offset)))
     }
 
     @Test func isFoundInAPluggedDimm() throws {
-        let kernel = try RunningKernel(in: memory([], dimm: [(0x2000, Self.sample.note(order: .little))]))
+        let kernel = try RunningKernel(
+            in: memory([], dimm: [(0x2000, Self.sample.note(order: .little))]), image: noImage)
         #expect(kernel.noteAddress == PhysicalAddress(256 << 20 + 0x2000))
     }
 
     @Test func copiesOfTheNoteAreTheSameKernel() throws {
         let note = Self.sample.note(order: .little)
-        let kernel = try RunningKernel(in: memory([(0x5000, note), (0x3000, note)], dimm: [(0, note)]))
+        let kernel = try RunningKernel(in: memory([(0x5000, note), (0x3000, note)], dimm: [(0, note)]), image: noImage)
         #expect(kernel.noteAddress == PhysicalAddress(0x3000))
     }
 
@@ -60,7 +64,7 @@ import Testing
         let memory = try memory(
             [(0x3000, Self.sample.note(order: .little))], dimm: [(0x1000, other.note(order: .little))])
         let error = RunningKernelError.notesDiffer(PhysicalAddress(0x3000), PhysicalAddress(256 << 20 + 0x1000))
-        #expect(throws: error) { try RunningKernel(in: memory) }
+        #expect(throws: error) { try RunningKernel(in: memory, image: noImage) }
         #expect("\(error)" == "two VMCOREINFO notes differ: at 0x3000 and 0x10001000")
     }
 
@@ -90,27 +94,32 @@ import Testing
 
     @Test(arguments: decoys) func isNotTakenInByDecoys(title: String, offset: Int, bytes: [UInt8]) throws {
         let decoyOnly = try memory([(offset, bytes)])
-        #expect(throws: RunningKernelError.noNote(searchedByteCount: 2 << 20)) { try RunningKernel(in: decoyOnly) }
-        let kernel = try RunningKernel(in: memory([(offset, bytes)], dimm: [(0, Self.sample.note(order: .little))]))
+        #expect(throws: RunningKernelError.noNote(searchedByteCount: 2 << 20)) {
+            try RunningKernel(in: decoyOnly, image: noImage)
+        }
+        let kernel = try RunningKernel(
+            in: memory([(offset, bytes)], dimm: [(0, Self.sample.note(order: .little))]), image: noImage)
         #expect(kernel.noteAddress == PhysicalAddress(256 << 20))
     }
 
     @Test func emptyMemoryHasNoKernel() throws {
-        #expect(throws: RunningKernelError.noNote(searchedByteCount: 0)) { try RunningKernel(in: GuestRAM([])) }
+        #expect(throws: RunningKernelError.noNote(searchedByteCount: 0)) {
+            try RunningKernel(in: GuestRAM([]), image: noImage)
+        }
         #expect(
             "\(RunningKernelError.noNote(searchedByteCount: 2 << 20))" == "no VMCOREINFO note in 2 MiB of guest memory")
     }
 
     @Test func aMissingKeyIsNamed() throws {
         let memory = try memory([(0, Self.sample.removing("SIZE(page)").note(order: .little))])
-        #expect(throws: RunningKernelError.badKey("SIZE(page)", nil)) { try RunningKernel(in: memory) }
+        #expect(throws: RunningKernelError.badKey("SIZE(page)", nil)) { try RunningKernel(in: memory, image: noImage) }
         #expect("\(RunningKernelError.badKey("SIZE(page)", nil))" == "VMCOREINFO has no usable SIZE(page)")
     }
 
     @Test func anImpossibleValueIsNamed() throws {
         let memory = try memory([(0, Self.sample.replacing("PAGESIZE", with: "8192").note(order: .little))])
         let error = RunningKernelError.badKey("PAGESIZE", 8192)
-        #expect(throws: error) { try RunningKernel(in: memory) }
+        #expect(throws: error) { try RunningKernel(in: memory, image: noImage) }
         #expect("\(error)" == "VMCOREINFO has PAGESIZE=8192, which no ppc64 kernel has")
     }
 
@@ -118,6 +127,77 @@ import Testing
     @Test(arguments: ["", "6.1\u{1b}[2J", "6.1\u{7f}", "6.1é"])
     func aReleaseThatIsNoneIsRefused(release: String) throws {
         let memory = try memory([(0, Self.sample.replacing("OSRELEASE", with: release).note(order: .little))])
-        #expect(throws: RunningKernelError.badKey("OSRELEASE", nil)) { try RunningKernel(in: memory) }
+        #expect(throws: RunningKernelError.badKey("OSRELEASE", nil)) { try RunningKernel(in: memory, image: noImage) }
+    }
+
+    // MARK: Symbols that the note lacks
+
+    private func kernel(without symbols: [String], image: [UInt8]) throws -> RunningKernel {
+        var sample = Self.sample
+        for symbol in symbols { sample = sample.removing("SYMBOL(\(symbol))") }
+        return try RunningKernel(
+            in: memory([(0x3000, sample.note(order: .little))]), image: FilePath(folder.write(image, to: "vmlinux")))
+    }
+
+    @Test func theNoteIsAskedFirst() throws {
+        var image = SampleImage()
+        image.symbols = image.symbols.map { .init(name: $0.name, address: $0.address + 64) }
+        let kernel = try kernel(without: [], image: image.bytes)
+        #expect(kernel.layout.listHeadAddress == 0xc000_0000_0020_0000)
+        #expect(Set(kernel.symbolSources.keys) == Set(Vmcoreinfo.symbolNames.map { "\($0)" }))
+        #expect(kernel.symbolSources.values.allSatisfy { $0 == .vmcoreinfo })
+    }
+
+    @Test func whatTheNoteLacksComesFromTheImage() throws {
+        var image = SampleImage()
+        image.symbols[2] = .init(name: "vmemmap_list", address: 0xc000_0000_0020_0040)
+        let kernel = try kernel(without: ["vmemmap_list"], image: image.bytes)
+        #expect(kernel.layout.listHeadAddress == 0xc000_0000_0020_0040)
+        #expect(kernel.symbolSources["vmemmap_list"] == .image)
+        #expect(kernel.symbolSources["mmu_psize_defs"] == .vmcoreinfo)
+        // The note itself is shown as it is.
+        #expect(kernel.info.symbol("vmemmap_list") == nil)
+    }
+
+    @Test func aSymbolThatNobodyHasIsNamedWithTheReason() throws {
+        func failure(_ symbol: String, _ image: SampleImage) -> String {
+            do {
+                _ = try kernel(without: [symbol], image: image.bytes)
+                return "none"
+            } catch {
+                return "\(error)".replacing(folder.path("vmlinux"), with: "FILE")
+            }
+        }
+        #expect(
+            failure("vmemmap_list", SampleImage(tableType: 3))
+                == "no address of vmemmap_list: VMCOREINFO lacks it, and the kernel's file FILE has no symbol table")
+        #expect(
+            failure("mmu_psize_defs", SampleImage())
+                == "no address of mmu_psize_defs: neither VMCOREINFO nor the kernel's file has it")
+        var other = SampleImage()
+        other.symbols[0] = .init(name: "init_uts_ns", address: 0xc000_0000_02a1_f5b0)
+        #expect(
+            failure("vmemmap_list", other)
+                == "no address of vmemmap_list: VMCOREINFO lacks it, and the kernel's file FILE has init_uts_ns at another place"
+        )
+        other.symbols[0] = .init(name: "no_uts_ns", address: 0xc000_0000_02a1_f5a8)
+        #expect(failure("vmemmap_list", other).hasSuffix("has init_uts_ns at another place"))
+    }
+
+    /// What only some guests need is no error, but it is said.
+    @Test func aRootPageTableThatNobodyHasIsSaid() throws {
+        let kernel = try kernel(without: ["swapper_pg_dir"], image: SampleImage().bytes)
+        #expect(kernel.layout.pageTableRootAddress == nil)
+        #expect(
+            kernel.symbolSources["swapper_pg_dir"]
+                == SymbolSource.none("neither VMCOREINFO nor the kernel's file has it"))
+    }
+
+    @Test func aSymbolAtAnImpossiblePlaceIsRefused() throws {
+        var image = SampleImage()
+        image.symbols[2] = .init(name: "vmemmap_list", address: 0x20_0000)
+        #expect(throws: RunningKernelError.badKey("SYMBOL(vmemmap_list)", 0x20_0000)) {
+            try kernel(without: ["vmemmap_list"], image: image.bytes)
+        }
     }
 }

@@ -124,7 +124,7 @@ actor GuestMachine {
             throw HarnessError.infrastructure("the agent has not said hello within \(patience.boot)")
         }
         try await refreshMemory()
-        let kernel = try RunningKernel(in: memory)
+        let kernel = try RunningKernel(in: memory, image: FilePath(configuration.kernel.path))
         try heard.check(against: kernel.layout, regionByteCount: configuration.sharedRegionByteCount)
         hello = heard
         self.kernel = kernel

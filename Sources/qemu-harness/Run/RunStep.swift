@@ -70,6 +70,7 @@ struct BootStep: RunStep {
             throw HarnessError.infrastructure("the guest is up and did not introduce itself")
         }
         context.information.guest.kernelRelease = kernel.release
+        context.information.guest.symbolSources = kernel.symbolSources.mapValues { "\($0)" }
         context.information.guest.mmu = hello.verdictMMU.rawValue
         context.information.guest.isBigEndian = kernel.order == .big
         context.information.guest.pageByteCount = kernel.layout.pageByteCount

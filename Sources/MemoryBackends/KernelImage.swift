@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import GuestMemory
+public import SystemPackage
+
+/// The symbol table of a kernel's ELF file (vmlinux, or a vmlinuz that is one).
+///
+/// The file comes from the user and may be anything: every offset and size is held against the file and against a
+/// limit before it is used.
+public struct KernelImage {
+    /// The byte order that the kernel was built for (`EI_DATA`).
+    public let order: ByteOrder
+    private let path: FilePath
+    private let symbols: Section
+    private let names: Section
+
+    private struct Section {
+        let offset: UInt64
+        let byteCount: UInt64
+    }
+
+    /// A whole debug build of Linux has less than a tenth of it.
+    static let tableByteLimit: UInt64 = 256 << 20
+    // Elf64_Ehdr, Elf64_Shdr, Elf64_Sym, and the section type SHT_SYMTAB (elf.h).
+    private static let headerByteCount = 64
+    private static let sectionByteCount = 64
+    private static let symbolByteCount = 24
+    private static let symbolTableType: UInt64 = 2
+
+    /// Finds the symbol table of a file; throws ``KernelImageError`` when there is none that can be read.
+    public init(_ path: FilePath) throws {
+        self.path = path
+        (order, symbols, names) = try Self.reading(path) { file in
+            let header = try file.bytes(at: 0, byteCount: UInt64(Self.headerByteCount))
+            // 64 bits in one of the two byte orders.
+            guard header.starts(with: [0x7f, 0x45, 0x4c, 0x46, 2]), let order = ByteOrder(elfData: header[5]) else {
+                throw KernelImageError.noImage(path)
+            }
+            // e_shoff, e_shentsize, e_shnum
+            let count = order.number(in: header, at: 60, byteCount: 2)
+            guard order.number(in: header, at: 58, byteCount: 2) == UInt64(Self.sectionByteCount) else {
+                throw KernelImageError.noSymbolTable(path)
+            }
+            let table = try file.bytes(
+                at: order.number(in: header, at: 40, byteCount: 8), byteCount: count * UInt64(Self.sectionByteCount))
+            func section(_ index: UInt64) throws -> Section {
+                guard index < count else { throw KernelImageError.noSymbolTable(path) }
+                let start = Int(index) * Self.sectionByteCount
+                let section = Section(
+                    offset: order.number(in: table, at: start + 24, byteCount: 8),
+                    byteCount: order.number(in: table, at: start + 32, byteCount: 8))
+                guard section.byteCount <= Self.tableByteLimit else {
+                    throw KernelImageError.tooLarge(path, byteCount: section.byteCount)
+                }
+                return section
+            }
+            for index in 0..<count {
+                let start = Int(index) * Self.sectionByteCount
+                guard order.number(in: table, at: start + 4, byteCount: 4) == Self.symbolTableType else { continue }
+                let link = order.number(in: table, at: start + 40, byteCount: 4)
+                return (order, try section(index), try section(link))
+            }
+            throw KernelImageError.noSymbolTable(path)
+        }
+    }
+
+    /// The addresses of global symbols that the table defines. A name that it defines twice is left out, as is one that
+    /// it does not define.
+    public func addresses(of wanted: [String]) throws -> [String: UInt64] {
+        try Self.reading(path) { file in
+            let texts = try file.bytes(at: names.offset, byteCount: names.byteCount)
+            let spellings = wanted.map { (name: $0, bytes: Array($0.utf8) + [0]) }
+            var found: [String: Set<UInt64>] = [:]
+            let step = UInt64(Self.symbolByteCount)
+            let end = symbols.byteCount / step * step
+            var position: UInt64 = 0
+            while position < end {
+                let part = try file.bytes(at: symbols.offset &+ position, byteCount: min(end - position, step << 12))
+                for start in stride(from: 0, to: part.count, by: Self.symbolByteCount) {
+                    // STB_GLOBAL, and not SHN_UNDEF.
+                    guard part[start + 4] >> 4 == 1, part[start + 6] | part[start + 7] != 0 else { continue }
+                    let nameStart = Int(order.number(in: part, at: start, byteCount: 4))
+                    guard nameStart < texts.count else { continue }
+                    for spelling in spellings where texts[nameStart...].starts(with: spelling.bytes) {
+                        found[spelling.name, default: []].insert(order.number(in: part, at: start + 8, byteCount: 8))
+                    }
+                }
+                position += UInt64(part.count)
+            }
+            return found.compactMapValues { $0.count == 1 ? $0.first : nil }
+        }
+    }
+
+    private static func reading<Value>(_ path: FilePath, _ body: (ImageFile) throws -> Value) throws -> Value {
+        do {
+            let descriptor = try FileDescriptor.open(path, .readOnly)
+            return try descriptor.closeAfter {
+                let byteCount = UInt64(try descriptor.seek(offset: 0, from: .end))
+                return try body(ImageFile(path: path, descriptor: descriptor, byteCount: byteCount))
+            }
+        } catch let error as Errno {
+            throw KernelImageError.cannotRead(path, error)
+        }
+    }
+}
+
+/// An open file whose parts are read with bounds.
+private struct ImageFile {
+    let path: FilePath
+    let descriptor: FileDescriptor
+    let byteCount: UInt64
+
+    /// All of the bytes asked for, or an error: a part behind the file's end is none.
+    func bytes(at offset: UInt64, byteCount count: UInt64) throws -> [UInt8] {
+        guard offset <= byteCount, count <= byteCount - offset else {
+            throw KernelImageError.cutOff(path, byteCount: byteCount)
+        }
+        let total = Int(count)
+        var bytes = [UInt8](repeating: 0, count: total)
+        // SAFETY: the file is read into the array's own buffer, and no further than that reaches.
+        let readCount = try unsafe bytes.withUnsafeMutableBytes { buffer in
+            var done = 0
+            while done < total {
+                let piece = try unsafe descriptor.read(
+                    fromAbsoluteOffset: Int64(offset) + Int64(done),
+                    into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]))
+                if piece == 0 { break }
+                done += piece
+            }
+            return done
+        }
+        // Someone may have cut it since it was measured.
+        guard readCount == total else { throw KernelImageError.cutOff(path, byteCount: byteCount) }
+        return bytes
+    }
+}
+
+extension ByteOrder {
+    /// The byte order that an ELF file's `EI_DATA` stands for, or nil.
+    fileprivate init?(elfData: UInt8) {
+        switch elfData {
+        case 1: self = .little
+        case 2: self = .big
+        default: return nil
+        }
+    }
+
+    /// A number of up to eight bytes in this order.
+    fileprivate func number(in bytes: [UInt8], at offset: Int, byteCount: Int) -> UInt64 {
+        var value: UInt64 = 0
+        for index in 0..<byteCount {
+            value = value << 8 | UInt64(bytes[offset + (self == .little ? byteCount - 1 - index : index)])
+        }
+        return value
+    }
+}
+
+/// Why a kernel's file tells no symbols.
+public enum KernelImageError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// It cannot be read.
+    case cannotRead(FilePath, Errno)
+    /// It is no 64-bit ELF file.
+    case noImage(FilePath)
+    /// It has no symbol table: it was stripped.
+    case noSymbolTable(FilePath)
+    /// One of its tables is larger than any kernel's.
+    case tooLarge(FilePath, byteCount: UInt64)
+    /// It ends before what its headers promise.
+    case cutOff(FilePath, byteCount: UInt64)
+
+    /// What a person reads.
+    public var description: String {
+        switch self {
+        case .cannotRead(let path, let error): "the kernel's file \(path) cannot be read: \(error)"
+        case .noImage(let path): "the kernel's file \(path) is no 64-bit ELF file"
+        case .noSymbolTable(let path): "the kernel's file \(path) has no symbol table"
+        case .tooLarge(let path, let byteCount):
+            "the kernel's file \(path) has a symbol table of \(byteCount) bytes; \(KernelImage.tableByteLimit) is the limit"
+        case .cutOff(let path, let byteCount):
+            "the kernel's file \(path) ends at byte \(byteCount), before its symbol table does"
+        }
+    }
+}
