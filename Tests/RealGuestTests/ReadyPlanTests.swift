@@ -23,6 +23,44 @@ extension RealGuest {
             try await Self.expectToPass(plan)
         }
 
+        /// Guests that are no ready plan's, in the long tests too.
+        @Test(
+            .enabled(
+                if: ProcessInfo.processInfo.environment["QEMU_HARNESS_ALL_TESTS"] != nil, "run by scripts/test --all"),
+            arguments: [
+                // A hashed page table of 4 KiB pages under a kernel of 64 KiB pages: 256 entries a GiB.
+                (
+                    "{cpu: POWER8, memory: 1GiB, hpt-page-size: 4KiB}",
+                    "- verify\n- expect: {entries: 256, vmemmap-page-size: 4KiB}\n- plug: 1GiB\n- verify\n"
+                        + "- expect: {entries: 512}\n- reboot\n- verify\n- expect: {entries: 512, observed: 0}"
+                ),
+                // Plugged memory starts at 1 GiB, behind a hole.
+                (
+                    "{cpu: POWER8, memory: 512MiB, vcpus: 4}",
+                    "- verify\n- plug: 256MiB\n- verify\n- expect: {entries: 12, sections: 48, covered: 48}\n"
+                        + "- unplug: 1\n- expect: {unplug: removed}\n- verify\n- expect: {entries: 8}"
+                ),
+                (
+                    "{cpu: POWER10, memory: 1GiB, vcpus: 2, numa-nodes: 2, maximum-memory: 16GiB, slots: 4}",
+                    "- plug: {size: 2GiB, base: 4GiB, node: 1}\n- verify\n- reboot\n- verify\n- plug: 1GiB\n- verify\n"
+                        + "- expect: {sections: 256, covered: 256}"
+                ),
+                (
+                    "{cpu: POWER9, memory: 1GiB, append: disable_radix, vcpus: 2}",
+                    "- plug: 1GiB\n- guest: {offline: 5}\n- verify\n- guest: {online: 5}\n- verify\n- wait: 1s\n"
+                        + "- wait: settled\n- guest: {read: /proc/cmdline, contains: disable_radix}"
+                ),
+            ])
+        func variantPasses(guest: String, steps: String) async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let file = harness.runsDirectory.appending(path: "variant.yaml")
+            try "description: A variant.\nguest: \(guest)\nsteps:\n\(steps)\n".write(
+                to: file, atomically: true, encoding: .utf8)
+            let ending = try await harness.run([file.path, "--slowdown", "4"])
+            #expect(ending.status == .exited(0), "\(ending.errors)\(ending.output)")
+        }
+
         /// What a plan expects, and what it does not, decides what the run comes to; the record says the same again.
         @Test func expectationsDecide() async throws {
             let harness = try HarnessProcess()

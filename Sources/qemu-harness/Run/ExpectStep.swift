@@ -66,3 +66,23 @@ extension Plan.Expectation {
         return unmet
     }
 }
+
+extension Snapshot {
+    /// Whether memory that was plugged since the boot holds its own memory map (`memmap_on_memory`); nil when nothing
+    /// tells.
+    ///
+    /// A block that describes a piece of plugged memory and lies in the same LMB cannot have come from anywhere else: the
+    /// kernel had nothing of that LMB to give when it made the block.
+    var showsAltmap: Bool? {
+        guard let history else { return nil }
+        guard let windows = pageTables?.windows else { return history.steps.contains(where: \.hasAltmap) }
+        return windows.contains { window in
+            guard window.virtAddr >= kernel.vmemmapBase, kernel.structPageByteCount > 0 else { return false }
+            let (described, overflows) = ((window.virtAddr - kernel.vmemmapBase) / kernel.structPageByteCount)
+                .multipliedReportingOverflow(by: kernel.pageByteCount)
+            let lmb = GuestConfiguration.lmbByteCount
+            return !overflows && described / lmb == window.phys / lmb
+                && !history.bootMemory.contains { described >= $0.base && described - $0.base < $0.byteCount }
+        }
+    }
+}

@@ -147,7 +147,7 @@ struct VerifyStep: RunStep {
         ).snapshot()
         try context.record.write(snapshot, step: result.number)
         try result.judge(snapshot, since: context.lastEntries)
-        context.altmap = snapshot.history.map { $0.steps.contains(where: \.hasAltmap) ? "seen" : "none" }
+        context.altmap = snapshot.showsAltmap.map { $0 ? "seen" : "none" }
         context.lastEntries = snapshot.accountEntries
         context.peakEntryCount = snapshot.peakEntryCount
         for finding in result.allFindings {
