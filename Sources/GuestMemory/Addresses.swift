@@ -40,9 +40,11 @@ public enum ByteOrder: UInt64, Sendable {
     /// ppc64.
     case big = 1
 
-    /// The order of the machine that runs this code.
+    /// The order of the machine that runs this code, asked of its memory: the guest program is compiled from Swift once,
+    /// for both orders, so a condition of compilation would answer for the wrong machine.
     public static var native: ByteOrder {
-        UInt64(littleEndian: 1) == 1 ? .little : .big
+        // SAFETY: the bytes are the constant's own.
+        unsafe withUnsafeBytes(of: 1 as UInt64) { unsafe $0[0] } == 1 ? .little : .big
     }
 
     /// The value of a word that was loaded natively from memory in this order.

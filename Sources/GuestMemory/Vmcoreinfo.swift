@@ -73,7 +73,11 @@ extension Vmcoreinfo {
 
 extension Vmcoreinfo {
     /// The name field of the ELF note that carries the text: 11 bytes with its NUL, padded to 12.
-    public static let noteName: [UInt8] = Array("VMCOREINFO\0\0".utf8)
+    public static var noteName: [UInt8] {
+        var name: [UInt8] = []
+        name.append(text: "VMCOREINFO\0\0")
+        return name
+    }
 
     /// The note's header: name size, description size, type (`Elf64_Nhdr`), before the name.
     public static let noteHeaderByteCount = 12

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AgentProtocol
 import GuestMemory
 
 /// Mirrors made-up blocks in memory of its own, and tells what came of it.
@@ -12,7 +13,8 @@ public enum SelfTest {
     /// More than one node page's worth.
     private static let blockCount: UInt64 = 3000
 
-    /// A line with the list's head, its length, the events' number, and a checksum of every word of the region.
+    /// A line with the list's head, its length, the events' number, and a checksum of every byte of the region, which is
+    /// little-endian on every machine; then a line for each of some records of the kernel's log.
     public static func run() -> [UInt8] {
         // SAFETY: the memory is zeroed, aligned to words, and given back when nothing uses it any more.
         let base = UnsafeMutableRawPointer.allocate(byteCount: Int(regionByteCount), alignment: 8)
@@ -20,8 +22,57 @@ public enum SelfTest {
         defer { unsafe base.deallocate() }
         let words = unsafe MappedWords(unsafeBase: base, byteCount: regionByteCount)
         guard let layout = layout(),
-            let line = outcome(SharedRegion(words: words, layout: layout, order: .little))
+            var line = outcome(SharedRegion(words: words, layout: layout, order: .little))
         else { return bytes("self-test failed\n") }
+        // FNV-1a.
+        var checksum: UInt64 = 0xcbf2_9ce4_8422_2325
+        for index in 0..<Int(regionByteCount) {
+            checksum = (checksum ^ UInt64(unsafe base.load(fromByteOffset: index, as: UInt8.self))) &* 0x100_0000_01b3
+        }
+        line.append(hex: checksum)
+        line.append(0x0a)
+        for record in records {
+            line += outcome(KernelRecord(parsing: bytes(record)))
+            line.append(0x0a)
+        }
+        return line
+    }
+
+    /// Records of /dev/kmsg, one of each meaning: their payloads have all the sizes there are.
+    private static var records: [StaticString] {
+        [
+            "7,5,6,-,caller=T1;vmemmap_populate c00c000000100000..c00c000000104000, node -1",
+            "7,5,6,-;      * c00c000000100000..c00c000000110000 allocated at c000000002480000",
+            "7,5,6,-;vmemmap_populate: Unable to create vmemmap mapping: -14",
+            "7,5,6,-;vmemmap_free c00c000000100000...c00c000000104000",
+            "6,5,6,-;pseries-hotplug-mem: Memory at 40000000 (drc index 80000004) was hot-added",
+            "6,5,6,-;pseries-hotplug-mem: Memory at 40000000 (drc index 80000004) was hot-removed",
+            "6,5,6,-;pseries-hotplug-mem: Memory indexed-count-add failed, removing any added LMBs",
+            "6,5,6,-;pseries-hotplug-mem: Memory indexed-count-remove failed, adding any removed LMBs",
+            "7,5,6,-;qemu-harness sync 18446744073709551615", "6,5,6,-;anything else", "no record",
+        ]
+    }
+
+    private static func outcome(_ record: KernelRecord?) -> [UInt8] {
+        guard let record else { return bytes("none") }
+        var line: [UInt8] = []
+        let (name, numbers): (StaticString, [UInt64]) =
+            switch record.message {
+            case .populate(let start, let end, let node): ("populate", [start, end, node])
+            case .block(let start, let end, let pointer): ("block", [start, end, pointer])
+            case .mappingFailed(let errno): ("mapping-failed", [errno])
+            case .free(let start, let end): ("free", [start, end])
+            case .lmbAdded(let base, let drcIndex): ("lmb-added", [base, drcIndex])
+            case .lmbRemoved(let base): ("lmb-removed", [base])
+            case .hotplugFailed(let failure): ("hotplug-failed", [failure.rawValue])
+            case .marker(let marker): ("marker", [marker])
+            case .other: ("other", [])
+            }
+        line.append(text: name)
+        for number in [record.sequence, record.microseconds] + numbers {
+            line.append(0x20)
+            line.append(hex: number)
+        }
         return line
     }
 
@@ -42,18 +93,11 @@ public enum SelfTest {
                     virtAddr: 0xc00c_0000_0000_0000 + index << 16, byteCount: 65536, phys: index << 20,
                     microseconds: index)
             }
-            // FNV-1a over words.
-            var checksum: UInt64 = 0xcbf2_9ce4_8422_2325
-            for offset in stride(from: 0, to: regionByteCount, by: 8) {
-                checksum = (checksum ^ (try region.word(at: offset))) &* 0x100_0000_01b3
-            }
             var line: [UInt8] = []
             for field in [SharedRegionLayout.Field.head, .liveCount, .eventCount] {
                 line.append(hex: try region.header(field))
                 line.append(0x20)
             }
-            line.append(hex: checksum)
-            line.append(0x0a)
             return line
         } catch {
             return nil

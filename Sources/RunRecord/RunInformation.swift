@@ -72,6 +72,8 @@ public struct RunInformation: Codable, Equatable, Sendable {
         public var symbolSources: [String: String]?
         /// `hash` or `radix`, nil before the guest spoke.
         public var mmu: String?
+        /// Whether the kernel is big-endian, nil before the guest spoke.
+        public var isBigEndian: Bool?
         /// The kernel's page size in bytes, nil before the guest spoke.
         public var pageByteCount: UInt64?
         /// A vmemmap page's size in bytes, nil before the guest spoke.

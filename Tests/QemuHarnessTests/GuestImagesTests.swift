@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import GuestMemory
 import TestSupport
 import Testing
 
@@ -29,7 +30,8 @@ import Testing
             (elfHeader(bits: 1, machine: 20), "is an ELF file for machine 20 with 32 bits"),
             (elfHeader(bits: 1), "is an ELF file for machine 21 with 32 bits"),
             (elfHeader(machine: 62), "is an ELF file for machine 62 with 64 bits"),
-            (elfHeader(order: 2), "is big-endian; the agent is built for ppc64le only"),
+            (elfHeader(order: 2, machine: 62), "is an ELF file for machine 62 with 64 bits"),
+            (elfHeader(order: 3), "is an ELF file of byte order 3; 1 is little-endian, 2 big-endian"),
         ] as [([UInt8], String)])
     func refusesWhatTheGuestCannotBootFrom(bytes: [UInt8], reason: String) throws {
         let path = try folder.write(bytes, to: "vmlinux")
@@ -66,29 +68,41 @@ import Testing
         }
     }
 
-    @Test func theEnvironmentNamesTheAgentsFolder() throws {
-        let path = try folder.write([1], to: "agent/initramfs-ppc64le.cpio.gz")
+    @Test(arguments: [(1, ByteOrder.little), (2, .big)] as [(UInt8, ByteOrder)])
+    func theKernelTellsItsByteOrder(mark: UInt8, order: ByteOrder) throws {
+        let kernel = try GuestImages.kernel(
+            named: folder.write(elfHeader(order: mark), to: "vmlinux"), environment: environment)
+        #expect(try GuestImages.byteOrder(ofKernel: kernel) == order)
+    }
+
+    @Test(arguments: [(ByteOrder.little, "ppc64le"), (.big, "ppc64")])
+    func theEnvironmentNamesTheAgentsFolder(order: ByteOrder, machine: String) throws {
+        let path = try folder.write([1], to: "agent/initramfs-\(machine).cpio.gz")
         let executable = folder.url.appending(path: "build/debug/qemu-harness")
         let environment = [GuestImages.agentVariable: folder.path("agent")]
-        #expect(try GuestImages.initramfs(environment: environment, executable: executable).path == path)
+        #expect(try GuestImages.initramfs(order, environment: environment, executable: executable).path == path)
         try FileManager.default.removeItem(atPath: path)
         // What is named counts, also when the agent stands where it is looked for otherwise.
-        try folder.write([1], to: "build/guest/initramfs-ppc64le.cpio.gz")
+        try folder.write([1], to: "build/guest/initramfs-\(machine).cpio.gz")
         #expect(
             throws: HarnessError.infrastructure("no agent at \(path), where \(GuestImages.agentVariable) points")
         ) {
-            try GuestImages.initramfs(environment: environment, executable: executable)
+            try GuestImages.initramfs(order, environment: environment, executable: executable)
         }
     }
 
     @Test func theAgentIsFoundAboveTheProgram() throws {
         let executable = folder.url.appending(path: "build/x86_64/debug/qemu-harness")
         try folder.write([], to: "build/x86_64/debug/qemu-harness")
-        #expect(throws: HarnessError.infrastructure("the agent is not built: run scripts/build-agent")) {
-            try GuestImages.initramfs(environment: [:], executable: executable)
+        #expect(throws: HarnessError.infrastructure("the agent is not built for ppc64le: run scripts/build-agent")) {
+            try GuestImages.initramfs(.little, environment: [:], executable: executable)
         }
         let path = try folder.write([1], to: "build/guest/initramfs-ppc64le.cpio.gz")
-        #expect(try GuestImages.initramfs(environment: [:], executable: executable).path == path)
+        #expect(try GuestImages.initramfs(.little, environment: [:], executable: executable).path == path)
+        // An agent of the other byte order is none.
+        #expect(throws: HarnessError.infrastructure("the agent is not built for ppc64: run scripts/build-agent")) {
+            try GuestImages.initramfs(.big, environment: [:], executable: executable)
+        }
     }
 
     @Test(arguments: [("/var/cache", "/var/cache/qemu-harness"), ("relative", nil), ("", nil)] as [(String, String?)])

@@ -8,9 +8,9 @@ import Testing
     private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent()
 
-    /// The lines of all sources that are no comments, with their places.
-    private static func lines() throws -> [(place: String, text: String)] {
-        let sources = root.appending(path: "Sources")
+    /// The lines of all sources in a folder that are no comments, with their places.
+    private static func lines(in folder: String = "Sources") throws -> [(place: String, text: String)] {
+        let sources = root.appending(path: folder)
         let files = try #require(FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil))
         return try files.compactMap { $0 as? URL }.filter { ["swift", "c", "h"].contains($0.pathExtension) }.flatMap {
             file in
@@ -34,6 +34,16 @@ import Testing
             for comparison in comparisons where text.contains(comparison) {
                 Issue.record("\(place) compares a version: \(text)")
             }
+        }
+    }
+
+    /// The guest program is made for both byte orders by a compiler that only knows little-endian ones: a condition of
+    /// compilation answers for the wrong machine, and a small string is a word that was put together for it.
+    @Test(arguments: ["GuestMemory", "VmemmapPopulate", "AgentProtocol", "HotplugAgent"])
+    func theGuestsCodeAsksNoCompilerForTheByteOrder(module: String) throws {
+        let question = try Regex(#"_endian\b|\b(little|big)Endian\b|\bString\b|[.]utf8\b"#)
+        for (place, text) in try Self.lines(in: "Sources/\(module)") where text.contains(question) {
+            Issue.record("\(place) cannot be built for big-endian guests: \(text)")
         }
     }
 }

@@ -38,10 +38,12 @@ enum Lab {
         kernel: URL? = nil, initramfs: String? = nil, append: String = ""
     ) throws -> GuestConfiguration {
         let environment = ProcessInfo.processInfo.environment
-        let agent = try GuestImages.initramfs(environment: environment, executable: HarnessProcess.program)
+        let kernel = try kernel ?? GuestImages.kernel(named: "6.1", environment: environment)
+        let agent = try GuestImages.initramfs(
+            GuestImages.byteOrder(ofKernel: kernel), environment: environment, executable: HarnessProcess.program)
         return try GuestConfiguration(
             cpu: cpu, cpuCount: 1, bootMemoryByteCount: bootMemoryByteCount, plugs: .init(plugs),
-            kernel: kernel ?? GuestImages.kernel(named: "6.1", environment: environment),
+            kernel: kernel,
             initramfs: initramfs.map { agent.deletingLastPathComponent().appending(path: $0) } ?? agent,
             append: append)
     }

@@ -2,6 +2,7 @@
 
 import Foundation
 import Glibc
+import GuestMemory
 import RunRecord
 import Subprocess
 import SystemPackage
@@ -50,7 +51,7 @@ private struct UserHome {
         let files = FileManager.default
         let environment = ProcessInfo.processInfo.environment
         let kernel = try GuestImages.kernel(named: "6.1", environment: environment)
-        let initramfs = try GuestImages.initramfs(environment: environment, executable: HarnessProcess.program)
+        let initramfs = try GuestImages.initramfs(.little, environment: environment, executable: HarnessProcess.program)
         for name in ["run", "work"] {
             try files.createDirectory(at: folder.appending(path: name), withIntermediateDirectories: true)
         }

@@ -111,9 +111,12 @@ struct RunCommand: AsyncParsableCommand {
         if list { return try Self.listPlans(environment) }
         let plan = try resolvedPlan(environment)
         let kernel = plan.guest.kernel ?? Self.defaultKernel
+        let kernelFile = try GuestImages.kernel(named: kernel, environment: environment)
         let guest = try GuestConfiguration(
-            plan, kernel: GuestImages.kernel(named: kernel, environment: environment),
-            initramfs: GuestImages.initramfs(environment: environment, executable: GuestImages.executable))
+            plan, kernel: kernelFile,
+            initramfs: GuestImages.initramfs(
+                GuestImages.byteOrder(ofKernel: kernelFile), environment: environment,
+                executable: GuestImages.executable))
         let connection = try ConnectionTarget(option: connect, environment: environment)
         if dryRun { return try Self.show(guest, plan) }
         try refuseWhatDoctorWouldFail(environment, kernel: kernel, neededByteCount: guest.sharedMemoryByteCount)

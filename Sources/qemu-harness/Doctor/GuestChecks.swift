@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import GuestMemory
 
 /// What a run asks of the guest's kernel and of the agent.
 struct GuestChecks {
@@ -61,13 +62,18 @@ struct GuestChecks {
     private func agent() -> Diagnosis {
         let name = "agent"
         do {
-            let initramfs = try GuestImages.initramfs(environment: environment, executable: executable)
-            let program = initramfs.deletingLastPathComponent().appending(path: "agent-ppc64le")
-            // EM_PPC64, little-endian, 64 bits.
+            // A kernel that cannot be read has a line of its own.
+            let kernel = try? GuestImages.kernel(named: kernelName, environment: environment)
+            let order = try kernel.map(GuestImages.byteOrder) ?? .little
+            let initramfs = try GuestImages.initramfs(order, environment: environment, executable: executable)
+            let machine = GuestImages.machine(order)
+            let program = initramfs.deletingLastPathComponent().appending(path: "agent-\(machine)")
+            // 64 bits, the kernel's byte order, EM_PPC64.
             let header = [UInt8]((try? FileHandle(forReadingFrom: program).read(upToCount: 20)) ?? Data())
-            guard header.count == 20, header[4] == 2, header[5] == 1, header[18] == 21, header[19] == 0 else {
-                return .fail(name, "\(program.path) is no ppc64le program", mend: "scripts/build-agent")
-            }
+            let type: [UInt8] = order == .little ? [21, 0] : [0, 21]
+            guard header.count == 20, header[4] == 2, header[5] == (order == .little ? 1 : 2),
+                header[18...] == type[...]
+            else { return .fail(name, "\(program.path) is no \(machine) program", mend: "scripts/build-agent") }
             return .ok(name, initramfs.path)
         } catch {
             return .fail(name, "\(error)", mend: "scripts/build-agent")

@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import GuestMemory
 
 /// The files that a guest boots from: a kernel and the agent's initramfs.
 enum GuestImages {
     /// The environment variable that names the folder with the agent's initramfs; scripts/run and scripts/test set it.
     static let agentVariable = "QEMU_HARNESS_AGENT_DIR"
-    private static let initramfsName = "initramfs-ppc64le.cpio.gz"
+
+    /// What scripts/build-agent calls the machine of a byte order, which is what `uname -m` says there.
+    static func machine(_ order: ByteOrder) -> String {
+        order == .little ? "ppc64le" : "ppc64"
+    }
 
     /// The kernel that `--kernel` names: a file, or the name of one that scripts/guest-kernel has fetched.
     static func kernel(named text: String, environment: [String: String]) throws -> URL {
         let file = URL(filePath: text)
         if text.contains("/") || FileManager.default.fileExists(atPath: file.path) {
-            try check(kernel: file)
+            _ = try byteOrder(ofKernel: file)
             return file.absoluteURL
         }
         let folder = cache(environment).appending(path: "kernels")
@@ -25,13 +30,14 @@ enum GuestImages {
                 "no kernel '\(text)': it is no file, and no kernel of that name was fetched with scripts/guest-kernel "
                     + "(\(known))")
         }
-        try check(kernel: fetched)
+        _ = try byteOrder(ofKernel: fetched)
         return fetched
     }
 
-    /// The agent's initramfs: beside the program that runs, where scripts/build-agent puts it, or where the environment
-    /// says.
-    static func initramfs(environment: [String: String], executable: URL) throws -> URL {
+    /// The agent's initramfs for kernels of a byte order: beside the program that runs, where scripts/build-agent puts
+    /// it, or where the environment says.
+    static func initramfs(_ order: ByteOrder, environment: [String: String], executable: URL) throws -> URL {
+        let initramfsName = "initramfs-\(machine(order)).cpio.gz"
         if let folder = environment[agentVariable] {
             let file = URL(filePath: folder).appending(path: initramfsName)
             guard FileManager.default.fileExists(atPath: file.path) else {
@@ -45,7 +51,7 @@ enum GuestImages {
             if FileManager.default.fileExists(atPath: file.path) { return file }
             folder.deleteLastPathComponent()
         }
-        throw HarnessError.infrastructure("the agent is not built: run scripts/build-agent")
+        throw HarnessError.infrastructure("the agent is not built for \(machine(order)): run scripts/build-agent")
     }
 
     /// The program that runs, however it was called: on Linux this link always leads there.
@@ -61,8 +67,8 @@ enum GuestImages {
         return base.appending(path: "qemu-harness")
     }
 
-    /// Refuses a file that no ppc64le guest can boot from, by its ELF header.
-    private static func check(kernel: URL) throws {
+    /// The byte order that a kernel was built for. Refuses a file that no ppc64 guest can boot from, by its ELF header.
+    static func byteOrder(ofKernel kernel: URL) throws -> ByteOrder {
         let handle: FileHandle
         do {
             handle = try FileHandle(forReadingFrom: kernel)
@@ -74,8 +80,15 @@ enum GuestImages {
             throw HarnessError.usage(
                 "the kernel \(kernel.path) is no ELF file; a vmlinux or vmlinuz of ppc64 is wanted")
         }
-        let isLittleEndian = header[5] == 1
-        let (low, high) = isLittleEndian ? (header[18], header[19]) : (header[19], header[18])
+        let order: ByteOrder
+        switch header[5] {
+        case 1: order = .little
+        case 2: order = .big
+        default:
+            throw HarnessError.usage(
+                "the kernel \(kernel.path) is an ELF file of byte order \(header[5]); 1 is little-endian, 2 big-endian")
+        }
+        let (low, high) = order == .little ? (header[18], header[19]) : (header[19], header[18])
         let machine = Int(low) | Int(high) << 8
         // EM_PPC64
         guard header[4] == 2, machine == 21 else {
@@ -83,8 +96,6 @@ enum GuestImages {
                 "the kernel \(kernel.path) is an ELF file for machine \(machine) with \(header[4] == 2 ? 64 : 32) bits; "
                     + "ppc64 is machine 21 with 64 bits")
         }
-        guard isLittleEndian else {
-            throw HarnessError.usage("the kernel \(kernel.path) is big-endian; the agent is built for ppc64le only")
-        }
+        return order
     }
 }

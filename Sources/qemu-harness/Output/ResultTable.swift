@@ -31,6 +31,7 @@ struct ResultTable {
         guard let guest = information?.guest, let release = guest.kernelRelease, let mmu = guest.mmu,
             let page = guest.pageByteCount
         else { return [] }
+        let order = guest.isBigEndian == true ? ", big-endian" : ""
         let account = results.steps.last { $0.verdict != nil }?.verdict?.account
         // A kernel without a list leaves its vmemmap page size at a value that means nothing.
         let vmemmap =
@@ -38,7 +39,7 @@ struct ResultTable {
             ? ", no list: its account is its page tables"
             : guest.vmemmapPageByteCount.map { ", \(ByteCount($0).text) vmemmap pages" } ?? ""
         return [
-            "Linux \(release), \(guest.cpu), \(mmu) MMU, \(ByteCount(page).text) pages\(vmemmap)",
+            "Linux \(release)\(order), \(guest.cpu), \(mmu) MMU, \(ByteCount(page).text) pages\(vmemmap)",
             "events from \(guest.eventSource ?? "nowhere")",
         ]
     }

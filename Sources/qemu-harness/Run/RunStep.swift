@@ -72,6 +72,7 @@ struct BootStep: RunStep {
         context.information.guest.kernelRelease = kernel.release
         context.information.guest.symbolSources = kernel.symbolSources.mapValues { "\($0)" }
         context.information.guest.mmu = hello.verdictMMU.rawValue
+        context.information.guest.isBigEndian = kernel.order == .big
         context.information.guest.pageByteCount = kernel.layout.pageByteCount
         context.information.guest.vmemmapPageByteCount =
             12...34 ~= hello.vmemmapPageShift ? 1 << hello.vmemmapPageShift : nil
