@@ -58,11 +58,12 @@ extension RealGuest {
         private static func verify(_ cell: Cell) async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }
+            // A guest that refuses to give a DIMM up needs room for another.
             let append = cell.append.map { ", append: \($0)" } ?? ""
             let file = harness.runsDirectory.appending(path: "plan.yaml")
             try """
             description: A cell of the matrix.
-            guest: {kernel: "\(cell.kernel)", cpu: \(cell.cpu), memory: 1GiB\(append)}
+            guest: {kernel: "\(cell.kernel)", cpu: \(cell.cpu), memory: 1GiB, maximum-memory: 7GiB, slots: 2\(append)}
             steps: [verify, plug: 3GiB, verify, unplug: last, verify, plug: 3GiB, verify]
             """.write(to: file, atomically: true, encoding: .utf8)
             let ending = try await harness.run([file.path, "--slowdown", "4"])
