@@ -23,7 +23,7 @@ struct MMUProbe {
         return nil
     }
 
-    /// Translates addresses. QEMU answers one a command; at half a millisecond each.
+    /// Translates addresses. QEMU answers one a command, which takes a millisecond or two.
     func translations(of virtAddrs: [UInt64]) async throws -> [Translation] {
         var translations: [Translation] = []
         for virtAddr in virtAddrs {
