@@ -6,13 +6,13 @@ import PackageDescription
 let package = Package(
     name: "benchmarks",
     dependencies: [.package(name: "qemu-harness", path: "..")],
-    targets: [
-        .target(name: "CPopulate"),
-        .executableTarget(
-            name: "populate",
-            dependencies: ["CPopulate", .product(name: "VmemmapPopulate", package: "qemu-harness")],
-            swiftSettings: [.treatAllWarnings(as: .error)]
-        ),
-    ],
+    targets: [.target(name: "CPopulate")]
+        + ["populate", "growth"].map {
+            .executableTarget(
+                name: $0,
+                dependencies: ["CPopulate", .product(name: "VmemmapPopulate", package: "qemu-harness")],
+                swiftSettings: [.treatAllWarnings(as: .error)]
+            )
+        },
     swiftLanguageModes: [.v6]
 )

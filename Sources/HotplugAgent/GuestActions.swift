@@ -9,6 +9,7 @@ import GuestMemory
 /// |---|---|---|
 /// | `block` | `index`, `online` (0 or 1) | sets a memory block's state |
 /// | `dlpar` | `text` | writes a line to /sys/kernel/dlpar |
+/// | `probe` | `start` | adds the memory block at a physical address |
 /// | `read` | `path`, `offset` | answers with the next bytes of a file: `content`, none at its end |
 /// | `hold` | `start`, `end` | holds memory in a physical range, so that the kernel cannot give it up; answers `pages` |
 /// | `release` | | gives back what is held |
@@ -35,6 +36,11 @@ final class GuestActions<System: AgentSystem> {
             } else if request.has(verb: "dlpar") {
                 guard let text = request.bytes("text"), !text.isEmpty else { throw .invalid }
                 try put(text, into: bytes("/sys/kernel/dlpar"))
+            } else if request.has(verb: "probe") {
+                guard let start = request.number("start") else { throw .invalid }
+                var address: [UInt8] = []
+                address.append(decimal: start)
+                try put(address, into: bytes("/sys/devices/system/memory/probe"))
             } else if request.has(verb: "read") {
                 return reply.with("content", encoding: try content(request))
             } else if request.has(verb: "hold") {

@@ -42,43 +42,6 @@ internal import Glibc
         }
     }
 
-    /// The domain of that name, nil if there is none (`virDomainLookupByName`).
-    ///
-    /// - Throws: `LibvirtError` if libvirt fails for another reason than that.
-    public func lookup(name: String) async throws -> Domain? {
-        try await blocking {
-            do {
-                let domain = unsafe try check("virDomainLookupByName", virDomainLookupByName(self.pointer, name))
-                return unsafe try Domain(owning: domain, connection: self)
-            } catch let error as LibvirtError where error.code == Int32(bitPattern: VIR_ERR_NO_DOMAIN.rawValue) {
-                return nil
-            }
-        }
-    }
-
-    /// The names of all active domains, sorted (`virConnectListAllDomains`).
-    ///
-    /// - Throws: `LibvirtError` if libvirt cannot list them.
-    public func domainNames() async throws -> [String] {
-        try await blocking {
-            var list: UnsafeMutablePointer<virDomainPtr?>?
-            let flags = VIR_CONNECT_LIST_DOMAINS_ACTIVE.rawValue
-            let count = unsafe try check(
-                "virConnectListAllDomains",
-                virConnectListAllDomains(self.pointer, &list, flags)
-            )
-            // libvirt allocated `count` domains and the array around them; both are ours to free.
-            defer { unsafe free(list) }
-            var names: [String] = []
-            for index in 0..<Int(count) {
-                guard let domain = unsafe list?[index] else { continue }
-                if let name = unsafe virDomainGetName(domain) { unsafe names.append(String(cString: name)) }
-                unsafe _ = virDomainFree(domain)
-            }
-            return names.sorted()
-        }
-    }
-
     /// Has libvirt find out what the emulator for ppc64 can do, unless it knows (`virConnectGetDomainCapabilities`).
     func probeEmulator() async throws {
         try await blocking {

@@ -11,6 +11,8 @@ public enum DomainEvent: Equatable, Sendable {
     case suspended
     /// The guest's CPUs go on.
     case resumed
+    /// The guest has shut itself down; a stop follows.
+    case shutDown
     /// The guest crashed: its kernel panicked. A stop follows if the domain is destroyed on a crash.
     case crashed
     /// The domain is gone; the last event of a stream.
@@ -44,6 +46,7 @@ public enum DomainEvent: Equatable, Sendable {
             case VIR_DOMAIN_EVENT_STARTED: .started
             case VIR_DOMAIN_EVENT_SUSPENDED: .suspended
             case VIR_DOMAIN_EVENT_RESUMED: .resumed
+            case VIR_DOMAIN_EVENT_SHUTDOWN: .shutDown
             case VIR_DOMAIN_EVENT_CRASHED: .crashed
             case VIR_DOMAIN_EVENT_STOPPED: .stopped(StopReason(detail: detail))
             default: .other(event: event, detail: detail)

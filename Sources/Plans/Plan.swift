@@ -87,6 +87,8 @@ public struct Plan: Equatable, Sendable {
         case offline(UInt64)
         /// Writes a line to /sys/kernel/dlpar.
         case dlpar(String)
+        /// Adds a memory block that the machine has and the kernel does not, by its number: /sys/devices/system/memory/probe.
+        case probe(UInt64)
         /// Reads a file; a text that it has to contain.
         case read(path: String, contains: String?)
         /// Holds memory in a DIMM, which the kernel cannot give up then.

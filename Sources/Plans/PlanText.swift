@@ -68,6 +68,7 @@ extension Plan.Action {
         switch self {
         case .online(let index): .fields([("online", .number(Int(clamping: index)))])
         case .offline(let index): .fields([("offline", .number(Int(clamping: index)))])
+        case .probe(let index): .fields([("probe", .number(Int(clamping: index)))])
         case .dlpar(let line): .fields([("dlpar", .text(line))])
         case .read(let path, let contains):
             .fields([("read", .text(path)), ("contains", contains.map(Node.text))].present)

@@ -153,11 +153,12 @@ struct StepReader {
         switch word {
         case "online": return .online(try value.number("online", in: 0...PlanLimits.blockIndex))
         case "offline": return .offline(try value.number("offline", in: 0...PlanLimits.blockIndex))
+        case "probe": return .probe(try value.number("probe", in: 0...PlanLimits.blockIndex))
         case "dlpar": return .dlpar(try value.word("dlpar"))
         case "hold": return .hold(try dimm(value, "hold"))
         default:
             throw PlanProblem(
-                key, "guest has no key '\(word.prefix(80))'; there are online, offline, dlpar, read, hold")
+                key, "guest has no key '\(word.prefix(80))'; there are online, offline, probe, dlpar, read, hold")
         }
     }
 

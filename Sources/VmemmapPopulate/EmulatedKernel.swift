@@ -17,6 +17,8 @@ public struct EmulatedKernel: PopulateEnvironment {
     private let blockPool: Range<UInt64>?
     /// Where the next fresh block is looked for. Everything below the first section is the kernel's own.
     private var nextBlock: UInt64
+    /// The range of memory that the last fresh block came from, and so will the next, unless memory changes.
+    private var freshMemory: Range<UInt64>
     private var freedBlocks: [(byteCount: UInt64, addresses: [UInt64])] = []
     /// Blocks below this came from memblock and are reserved pages.
     private var bootEnd = UInt64.max
@@ -32,6 +34,7 @@ public struct EmulatedKernel: PopulateEnvironment {
         arena = NodeArena(pageByteCount: pageByteCount)
         self.blockPool = blockPool
         nextBlock = blockPool?.lowerBound ?? EmulatedLayout.sectionByteCount
+        freshMemory = blockPool ?? 0..<0
     }
 
     /// The size of a node page in bytes.
@@ -45,9 +48,15 @@ public struct EmulatedKernel: PopulateEnvironment {
         valid.ranges.reduce(0) { $0 + ($1.upperBound - $1.lowerBound) }
     }
 
-    mutating func addPresent(_ range: Range<UInt64>) { present.insert(range) }
+    mutating func addPresent(_ range: Range<UInt64>) {
+        present.insert(range)
+        freshMemory = blockPool ?? 0..<0
+    }
 
-    mutating func removePresent(_ range: Range<UInt64>) { present.remove(range) }
+    mutating func removePresent(_ range: Range<UInt64>) {
+        present.remove(range)
+        freshMemory = blockPool ?? 0..<0
+    }
 
     mutating func markValid(_ range: Range<UInt64>) { valid.insert(range) }
 
@@ -86,14 +95,22 @@ public struct EmulatedKernel: PopulateEnvironment {
             backingByteCount += byteCount
             return PhysicalAddress(address)
         }
-        for range in blockPool.map({ [$0] }) ?? present.ranges {
-            let address = (max(nextBlock, range.lowerBound) &+ (byteCount - 1)).alignedDown(to: byteCount)
-            guard address < range.upperBound, range.upperBound - address >= byteCount else { continue }
-            nextBlock = address + byteCount
-            backingByteCount += byteCount
-            return PhysicalAddress(address)
+        if let block = takeFreshBlock(byteCount: byteCount) { return block }
+        guard blockPool == nil else { return nil }
+        for range in present.ranges {
+            freshMemory = range
+            if let block = takeFreshBlock(byteCount: byteCount) { return block }
         }
+        freshMemory = 0..<0
         return nil
+    }
+
+    private mutating func takeFreshBlock(byteCount: UInt64) -> PhysicalAddress? {
+        let address = (max(nextBlock, freshMemory.lowerBound) &+ (byteCount - 1)).alignedDown(to: byteCount)
+        guard address < freshMemory.upperBound, freshMemory.upperBound - address >= byteCount else { return nil }
+        nextBlock = address + byteCount
+        backingByteCount += byteCount
+        return PhysicalAddress(address)
     }
 
     /// Takes a block back, unless it is a part of a reserved page: such a part stays where it is, used for nothing.

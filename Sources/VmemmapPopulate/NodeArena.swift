@@ -15,7 +15,10 @@ import Glibc
     private static let chunkByteCount: UInt64 = 32 << 20
 
     let pageByteCount: UInt64
-    private(set) var pageCount: UInt64 = 0
+    /// The bytes of all pages handed out.
+    private(set) var byteCount: UInt64 = 0
+
+    var pageCount: UInt64 { byteCount / pageByteCount }
 
     // SAFETY: each points to chunkByteCount bytes that `owner` keeps until the last copy of the arena is gone.
     private var chunks: [UnsafeMutablePointer<UInt64>] = unsafe []
@@ -26,7 +29,7 @@ import Glibc
     }
 
     mutating func allocatePage() -> UInt64 {
-        let offset = pageCount * pageByteCount
+        let offset = byteCount
         if offset / Self.chunkByteCount == UInt64(unsafe chunks.count) {
             let chunk = UnsafeMutableRawPointer.allocate(byteCount: Int(Self.chunkByteCount), alignment: 2 << 20)
             #if canImport(Glibc)
@@ -38,7 +41,7 @@ import Glibc
             unsafe chunks.append(chunk.assumingMemoryBound(to: UInt64.self))
             unsafe owner.chunks.append(chunk)
         }
-        pageCount += 1
+        byteCount += pageByteCount
         return LinearMap.base + offset
     }
 
@@ -57,8 +60,8 @@ import Glibc
     private func cell(at address: UInt64) throws(MemoryAccessError) -> UnsafeMutablePointer<UInt64> {
         guard address % 8 == 0 else { throw .misaligned(address) }
         let offset = address &- LinearMap.base
-        guard offset < pageCount * pageByteCount else { throw .unmapped(address) }
-        // SAFETY: a page inside pageCount lies inside a chunk, since a chunk's size is a multiple of a page's.
+        guard offset < byteCount else { throw .unmapped(address) }
+        // SAFETY: a page inside byteCount lies inside a chunk, since a chunk's size is a multiple of a page's.
         return unsafe chunks[Int(offset / Self.chunkByteCount)] + Int(offset % Self.chunkByteCount / 8)
     }
 }

@@ -53,9 +53,13 @@ extension VmemmapList where Store: PopulateEnvironment {
         let byteCount = geometry.vmemmapPageByteCount
         var added = 0
         var window = start.alignedDown(to: byteCount)
+        // Asked once for all windows: mostly none is populated, and nothing becomes valid before the call is over.
+        let described = geometry.addresses(
+            describedBy: window, byteCount: (end - window + (byteCount - 1)).alignedDown(to: byteCount))
+        let isAnyPopulated = described.map(store.holdsValidMemory) ?? true
         while window < end {
             defer { window += byteCount }
-            guard !store.isPopulated(window: window, byteCount: byteCount, geometry: geometry) else { continue }
+            if isAnyPopulated, store.isPopulated(window: window, byteCount: byteCount, geometry: geometry) { continue }
             guard let block = store.allocateBlock(byteCount: byteCount, node: node) else { throw .outOfMemory }
             do throws(PopulateError) {
                 try populate(phys: block.rawValue, virtAddr: window)

@@ -30,6 +30,13 @@ import Testing
         #expect(guest.written["/sys/kernel/dlpar"] == Array("memory remove index 0x80000004".utf8))
     }
 
+    @Test func addsAMemoryBlock() throws {
+        let path = "/sys/devices/system/memory/probe"
+        guest.written[path] = []
+        #expect(try agent.ask("probe start=0x60000000").has(verb: "ok"))
+        #expect(guest.written[path] == Array("1610612736".utf8))
+    }
+
     @Test func tellsTheKernelsError() throws {
         guest.refusals["/sys/kernel/dlpar"] = 16
         let answer = try agent.ask("dlpar text=memory")
@@ -56,7 +63,8 @@ import Testing
 
     @Test(arguments: [
         "block", "block index=1", "block index=1 online=2", "block online=1", "dlpar", "dlpar text=", "dlpar text=%4",
-        "dlpar text=%zz", "read path=relative offset=0", "read path=/a", "read offset=0", "read path=/a%00b offset=0",
+        "dlpar text=%zz", "probe", "probe start=x", "read path=relative offset=0", "read path=/a", "read offset=0",
+        "read path=/a%00b offset=0",
         "read path=/a offset=0xffffffffffffffff", "hold", "hold start=1", "hold start=2 end=1", "hold start=1 end=1",
     ])
     func refusesARequestThatIsNotOfItsForm(request: String) throws {

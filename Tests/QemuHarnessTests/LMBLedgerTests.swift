@@ -59,8 +59,18 @@ import Testing
         ] as [(String, [Range<UInt64>])])
     func understandsRequestsByIndex(line: String, usable: [Range<UInt64>]) {
         var ledger = LMBLedger(present: [Self.dimm])
-        ledger.note(doneByDlpar: line)
+        if let event = GuestAction.dlpar(line).silentLMBEvent { ledger.note(event) }
         #expect(ledger.usable(of: Self.dimm) == usable.map { $0.lowerBound * Self.lmb..<$0.upperBound * Self.lmb })
+    }
+
+    /// The log and the answer to a request may both tell of it.
+    @Test func knowsWhatItWasTold() {
+        var ledger = LMBLedger(present: [Self.dimm])
+        let base = Self.dimm.lowerBound
+        let added = AgentEvent.lmbAdded(base: base, drcIndex: 4)
+        let removed = AgentEvent.lmbRemoved(base: base)
+        let isNews = [added, removed, removed, added].map { ledger.note($0) }
+        #expect(isNews == [false, true, false, true])
     }
 
     @Test func namesAnLMBAsTheGuestDoes() {

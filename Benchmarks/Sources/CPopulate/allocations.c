@@ -5,6 +5,7 @@
 #include "populate.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdatomic.h>
 
 extern void *__libc_malloc(size_t size);
@@ -15,6 +16,8 @@ extern void *__libc_memalign(size_t alignment, size_t size);
 static atomic_uint_fast64_t allocations;
 
 uint64_t allocation_count(void) { return allocations; }
+
+bool keep_freed_memory(void) { return mallopt(M_MMAP_MAX, 0) && mallopt(M_TRIM_THRESHOLD, -1); }
 
 void *malloc(size_t size)
 {

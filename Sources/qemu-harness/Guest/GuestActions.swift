@@ -10,6 +10,8 @@ enum GuestAction: Equatable, Sendable {
     case block(index: UInt64, isOnline: Bool)
     /// Writes a line to /sys/kernel/dlpar.
     case dlpar(String)
+    /// Adds the memory block at a physical address, which the machine has: /sys/devices/system/memory/probe.
+    case probe(base: UInt64)
     /// Reads a file.
     case read(String)
     /// Holds memory in a range of physical addresses, so that the kernel cannot give it up.
@@ -23,11 +25,31 @@ enum GuestAction: Equatable, Sendable {
         case .block(let index, let isOnline):
             ControlLine(identifier: 0, verb: "block").with("index", index).with("online", isOnline ? 1 : 0)
         case .dlpar(let text): ControlLine(identifier: 0, verb: "dlpar").with("text", encoding: Array(text.utf8))
+        case .probe(let base): ControlLine(identifier: 0, verb: "probe").with("start", base)
         case .read(let path):
             ControlLine(identifier: 0, verb: "read").with("path", encoding: Array(path.utf8))
         case .hold(let range):
             ControlLine(identifier: 0, verb: "hold").with("start", range.lowerBound).with("end", range.upperBound)
         case .release: ControlLine(identifier: 0, verb: "release")
+        }
+    }
+
+    /// What it does to an LMB when it succeeds: of requests by index and of probes the kernel's log may say nothing.
+    var silentLMBEvent: AgentEvent? {
+        switch self {
+        case .probe(let base): return .lmbAdded(base: base, drcIndex: LMBLedger.drcIndex(of: base))
+        case .dlpar(let line):
+            let words = line.split(separator: " ")
+            guard words.count == 4, words[0] == "memory", words[2] == "index", words[3].hasPrefix("0x"),
+                let index = UInt32(words[3].dropFirst(2), radix: 16), index >> 28 == 8
+            else { return nil }
+            let base = UInt64(index & 0xfff_ffff) * GuestConfiguration.lmbByteCount
+            switch words[1] {
+            case "add": return .lmbAdded(base: base, drcIndex: UInt64(index))
+            case "remove": return .lmbRemoved(base: base)
+            default: return nil
+            }
+        default: return nil
         }
     }
 }
@@ -48,7 +70,7 @@ extension GuestMachine {
     func perform(_ action: GuestAction) async throws -> GuestActionResult {
         guard case .read = action else {
             let result = try await settled(action.request).result
-            if case .dlpar(let line) = action, case .done = result { lmbs.note(doneByDlpar: line) }
+            if let event = action.silentLMBEvent, case .done = result { take(event) }
             return result
         }
         var content: [UInt8] = []

@@ -20,6 +20,9 @@ actor GuestMachine {
     private let channel: AgentChannel
     private let regionFile: MappedFile
     private var processEnd: QemuProcess.ExitStatus?
+    private var machineEvents: Task<Void, Never>?
+    /// DIMMs that the machine says the guest refused to give up, since they were last asked for.
+    var refusedUnplugs: Set<String> = []
 
     /// What the agent said first; nil until it did.
     private(set) var hello: Hello?
@@ -70,7 +73,7 @@ actor GuestMachine {
             let machine = GuestMachine(
                 configuration: configuration, patience: patience, record: record, domain: created, process: process,
                 channel: channel, regionFile: regionFile)
-            await machine.watch()
+            await machine.watch(try await created.events())
             return machine
         } catch {
             try? await domain?.destroy()
@@ -92,12 +95,22 @@ actor GuestMachine {
         self.regionFile = regionFile
     }
 
-    private func watch() async {
+    private func watch(_ events: AsyncStream<DomainEvent>) async {
         await channel.start()
+        machineEvents = Task { [weak self] in
+            for await event in events { await self?.note(event) }
+        }
         Task { [weak self, process] in
             let status = try? await process.exit()
             await self?.note(end: status ?? .unknown)
         }
+    }
+
+    private func note(_ event: DomainEvent) {
+        if case .deviceRemovalFailed(let alias) = event { refusedUnplugs.insert(alias) }
+        let (name, fields) = event.recorded
+        // A record that cannot be written any more ends the run at its next step.
+        try? record.append("machine.\(name)", fields)
     }
 
     private func note(end: QemuProcess.ExitStatus) {
@@ -177,6 +190,8 @@ actor GuestMachine {
         }
         // libvirt hears of the end by itself, and then cleans up: until then it knows the domain.
         _ = try? await waitUntil(within: patience.powerOff) { (try? await domain.state()) == nil ? true : nil }
+        machineEvents?.cancel()
+        await machineEvents?.value
         unlink(regionFile.path.string)
     }
 
@@ -272,11 +287,15 @@ actor GuestMachine {
             fields["ring_seq"] = "\(ringRecord.sequence)"
             fields["guest_us"] = "\(ringRecord.microseconds)"
             try record.append(kind, fields)
-            historyKeeper?.take(event)
-            lmbs.note(event)
+            take(event)
         }
         historyKeeper?.takeMissed(count: feed.missedCount)
         self.feed = feed
+    }
+
+    /// Takes into account what has happened in the guest, once, though the log and an answer may both have said it.
+    func take(_ event: AgentEvent) {
+        if lmbs.note(event) { historyKeeper?.take(event) }
     }
 
     /// What is known of the guest's memory since it booted; nil until the guest is up.

@@ -17,33 +17,21 @@ struct LMBLedger {
         for range in ranges { added.formUnion(Self.lmbs(in: range)) }
     }
 
-    /// Takes an event into account.
-    mutating func note(_ event: AgentEvent) {
+    /// Takes an event into account; false when it says of an LMB what is known already.
+    @discardableResult
+    mutating func note(_ event: AgentEvent) -> Bool {
         switch event {
         case .lmbAdded(let base, _):
-            added.insert(base)
             removed.remove(base)
+            return added.insert(base).inserted
         case .lmbRemoved(let base):
             added.remove(base)
-            removed.insert(base)
+            return removed.insert(base).inserted
         case .hotplugFailed(.add): failedAddCount += 1
         case .hotplugFailed(.remove): failedRemoveCount += 1
         default: break
         }
-    }
-
-    /// Takes into account what a line to /sys/kernel/dlpar did: of requests by index the kernel's log says nothing.
-    mutating func note(doneByDlpar line: String) {
-        let words = line.split(separator: " ")
-        guard words.count == 4, words[0] == "memory", words[2] == "index", words[3].hasPrefix("0x"),
-            let index = UInt32(words[3].dropFirst(2), radix: 16), index >> 28 == 8
-        else { return }
-        let base = UInt64(index & 0xfff_ffff) * GuestConfiguration.lmbByteCount
-        switch words[1] {
-        case "add": note(.lmbAdded(base: base, drcIndex: UInt64(index)))
-        case "remove": note(.lmbRemoved(base: base))
-        default: break
-        }
+        return true
     }
 
     /// Whether the guest has taken the LMB at an address.

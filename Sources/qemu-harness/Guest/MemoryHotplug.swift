@@ -77,9 +77,10 @@ extension GuestMachine {
     func unplug(alias: String) async throws -> UnplugResult {
         let range = try range(of: alias)
         let failuresBefore = lmbs.failedRemoveCount
+        refusedUnplugs.remove(alias)
         if pendingUnplugs[alias] != .silent { try await requestUnplug(alias: alias, range) }
         let bases = LMBLedger.lmbs(in: range)
-        let result = try await waitUntil(within: patience.plug) { () async throws -> UnplugResult? in
+        let settled = try await waitUntil(within: patience.plug) { () async throws -> UnplugResult? in
             try await checkAlive()
             try drainEvents()
             if lmbs.failedRemoveCount > failuresBefore { return .refused }
@@ -88,6 +89,8 @@ extension GuestMachine {
             let live = try LiveDomain(xml: try await domain.liveXML())
             return live.dimms.contains { $0.alias == alias } ? nil : .removed
         }
+        // The guest's log comes first: by then all of the refusal is in it.
+        let result = settled ?? (refusedUnplugs.contains(alias) ? .refused : .silent)
         switch result {
         case .removed:
             pendingUnplugs[alias] = nil
@@ -96,10 +99,10 @@ extension GuestMachine {
         case .refused:
             pendingUnplugs[alias] = .refused
             try await waitForBlocks(of: range)
-        case .silent, nil:
+        case .silent:
             pendingUnplugs[alias] = .silent
         }
-        return result ?? .silent
+        return result
     }
 
     /// Asks for an unplug: through libvirt, or in the guest where QEMU takes no second request.

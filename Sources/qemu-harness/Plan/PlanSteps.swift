@@ -66,6 +66,7 @@ extension GuestStep {
         switch action {
         case .online(let index): self.init(.block(index: index, isOnline: true))
         case .offline(let index): self.init(.block(index: index, isOnline: false))
+        case .probe(let index): self.init(.probe(base: index * GuestConfiguration.lmbByteCount))
         case .dlpar(let line): self.init(.dlpar(line))
         case .read(let path, let contains): self.init(.read(path: path, expected: contains ?? ""))
         case .hold(let dimm): self.init(.hold(dimm: books.number(of: dimm) ?? books.count))

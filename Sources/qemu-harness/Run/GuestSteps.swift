@@ -32,6 +32,7 @@ struct GuestStep: RunStep {
     var title: String {
         switch kind {
         case .action(.block(let index, let isOnline)): "block \(index) \(isOnline ? "online" : "offline")"
+        case .action(.probe(let base)): "probe \(base.hexadecimal)"
         case .action(.dlpar(let text)): "dlpar \(text)"
         case .action(.read(let path)), .read(let path, _): "read \(path)"
         case .action(.hold(let range)): "hold \(range.lowerBound.hexadecimal)"

@@ -3,6 +3,7 @@
 #ifndef POPULATE_H
 #define POPULATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,5 +22,8 @@ void list_free(struct list *list);
 
 /// How often this program has asked the C library for memory so far.
 uint64_t allocation_count(void);
+
+/// Lets the program keep what it frees, however much it is. False when the C library does not do it.
+bool keep_freed_memory(void);
 
 #endif
