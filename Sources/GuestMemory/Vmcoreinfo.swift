@@ -85,13 +85,16 @@ extension Vmcoreinfo {
     /// The largest note: `VMCOREINFO_NOTE_SIZE` is the text's page, two note headers and two names.
     public static let maximumNoteByteCount = maximumByteCount + 4096
 
-    /// Reads the text out of an ELF note (`vmcoreinfo_note`, kernel/crash_core.c), or returns nil when the bytes are no
-    /// such note: wrong name, a size that does not fit, or a text that does not begin with `OSRELEASE=`.
+    /// How many bytes tell whether a note begins there: header, name, and the text's first key.
+    public static let noteBeginningByteCount = 40
+
+    /// How many bytes an ELF note has that begins so (`vmcoreinfo_note`, kernel/crash_core.c), or nil when it is no such
+    /// note: wrong name, an impossible size, or a text that does not begin with `OSRELEASE=`.
     ///
     /// - Parameters:
-    ///   - note: bytes from the note's header on, possibly more than the note.
+    ///   - note: bytes from the note's header on, ``noteBeginningByteCount`` or more.
     ///   - order: the kernel's byte order.
-    public init?(note: [UInt8], order: ByteOrder) {
+    public static func noteByteCount(beginning note: [UInt8], order: ByteOrder) -> Int? {
         func field(_ offset: Int) -> Int {
             var value = 0
             for index in 0..<4 {
@@ -100,13 +103,24 @@ extension Vmcoreinfo {
             }
             return value
         }
-        let textStart = Self.noteHeaderByteCount + Self.noteName.count
+        let textStart = noteHeaderByteCount + noteName.count
         guard note.count >= textStart, field(0) == 11, field(8) == 0 else { return nil }
-        guard note[Self.noteHeaderByteCount..<textStart].elementsEqual(Self.noteName) else { return nil }
+        guard note[noteHeaderByteCount..<textStart].elementsEqual(noteName) else { return nil }
         let byteCount = field(4)
-        guard byteCount > 0, byteCount <= Self.maximumByteCount, note.count - textStart >= byteCount else { return nil }
-        let text = note[textStart..<(textStart + byteCount)]
-        guard text.starts(with: "OSRELEASE=") else { return nil }
-        self.init(text: Array(text))
+        guard byteCount > 0, byteCount <= maximumByteCount else { return nil }
+        guard note[textStart...].starts(with: "OSRELEASE=") else { return nil }
+        return textStart + byteCount
+    }
+
+    /// Reads the text out of an ELF note, or returns nil when the bytes are none, or not all of it.
+    ///
+    /// - Parameters:
+    ///   - note: bytes from the note's header on, possibly more than the note.
+    ///   - order: the kernel's byte order.
+    public init?(note: [UInt8], order: ByteOrder) {
+        guard let byteCount = Self.noteByteCount(beginning: note, order: order), byteCount <= note.count else {
+            return nil
+        }
+        self.init(text: Array(note[Self.noteHeaderByteCount + Self.noteName.count..<byteCount]))
     }
 }

@@ -33,11 +33,11 @@ struct ObservedRadix: RadixEnvironment {
     /// Notes that the rule ended in an error.
     mutating func noteFailure() { hasFailed = true }
 
-    /// The kernel asks for 2 MiB first, and at once for base pages only where an altmap does not allow a block: what it
-    /// asked for next says which.
+    /// The kernel asks for 2 MiB first, and at once for base pages only where an altmap or a start in the middle does not
+    /// allow a block: what it asked for next says which.
     mutating func allocateBlock(pmd: UInt64, from address: UInt64, geometry: MemoryMapGeometry) -> UInt64? {
         guard let next = allocations.first, next.byteCount == EmulatedLayout.pmdByteCount else {
-            if !hasAltmap { isContradicted = true }
+            if !hasAltmap, address == pmd { isContradicted = true }
             return nil
         }
         return take(virtAddr: pmd)

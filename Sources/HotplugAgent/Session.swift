@@ -49,7 +49,6 @@ final class Session<System: AgentSystem> {
     func hello() -> ControlLine {
         ControlLine(identifier: 0, verb: "hello")
             .with("protocol", 1)
-            .with("release", text: kernel.release)
             .with("page", kernel.layout.pageByteCount)
             .with("mmu", kernel.mmu.rawValue)
             .with("vmemmap-base", kernel.vmemmapBase)

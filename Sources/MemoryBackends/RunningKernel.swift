@@ -7,8 +7,8 @@ public import SystemPackage
 public struct RunningKernel: Sendable {
     /// The byte order that its VMCOREINFO note is written in.
     public let order: ByteOrder
-    /// Where the note stands.
-    public let noteAddress: PhysicalAddress
+    /// Where the note stands, and its copies, ascending.
+    public let noteAddresses: [PhysicalAddress]
     /// What it says.
     public let info: Vmcoreinfo
     /// Where the kernel keeps its vmemmap bookkeeping.
@@ -23,30 +23,31 @@ public struct RunningKernel: Sendable {
     ///
     /// The note lies at the start of a page (`alloc_pages_exact`, kernel/crash_core.c). Its header, name, size and
     /// first key are checked, since any program in the guest may hold the same letters. Throws ``RunningKernelError``
-    /// when there is none, when two differ, or when it lacks a key.
+    /// when there is none, when two differ, when there are more than ``noteLimit``, or when it lacks a key.
     ///
     /// `image` is the file that the kernel was booted from: what the note lacks of symbols is looked up there.
     public init(in memory: GuestRAM, image: FilePath) throws {
-        var found: [(address: PhysicalAddress, info: Vmcoreinfo, order: ByteOrder)] = []
+        var found: (info: Vmcoreinfo, order: ByteOrder)?
+        var addresses: [PhysicalAddress] = []
         for region in memory.regions {
             for extent in try region.file.dataExtents() {
                 for offset in try Self.noteOffsets(in: region.file.words, extent) {
                     let address = PhysicalAddress(region.base.rawValue + offset)
-                    let available = min(
-                        Vmcoreinfo.maximumNoteByteCount, Int(region.file.words.byteCount - offset))
-                    let bytes = try memory.bytes(at: address, byteCount: available)
-                    for order in [ByteOrder.little, .big] {
-                        guard let info = Vmcoreinfo(note: bytes, order: order) else { continue }
-                        found.append((address, info, order))
+                    guard let note = try Self.note(in: memory, at: address) else { continue }
+                    if let found, found.info.text != note.info.text {
+                        throw RunningKernelError.notesDiffer(addresses[0], address)
                     }
+                    guard addresses.count < Self.noteLimit else {
+                        throw RunningKernelError.tooManyNotes(limit: Self.noteLimit)
+                    }
+                    found = found ?? note
+                    addresses.append(address)
                 }
             }
         }
-        guard let first = found.first else { throw RunningKernelError.noNote(searchedByteCount: memory.byteCount) }
-        if let other = found.first(where: { $0.info.text != first.info.text }) {
-            throw RunningKernelError.notesDiffer(first.address, other.address)
-        }
-        (noteAddress, info, order) = first
+        guard let found else { throw RunningKernelError.noNote(searchedByteCount: memory.byteCount) }
+        noteAddresses = addresses
+        (info, order) = found
         // It is shown to people, so what a terminal would obey is refused.
         guard let release = info.value("OSRELEASE"), !release.isEmpty, release.allSatisfy({ 0x20...0x7e ~= $0 }) else {
             throw RunningKernelError.badKey("OSRELEASE", nil)
@@ -104,6 +105,25 @@ public struct RunningKernel: Sendable {
     private static let nameTail = ByteOrder.little.value(ofStored: 0x0000_4f46_4e49_4552)
     private static let smallestPageByteCount: UInt64 = 4096
 
+    /// The most copies of a note that are looked at.
+    static let noteLimit = 64
+
+    /// The note at an address, in either byte order. No more is copied than a note's own beginning asks for.
+    private static func note(
+        in memory: GuestRAM, at address: PhysicalAddress
+    ) throws -> (info: Vmcoreinfo, order: ByteOrder)? {
+        let beginning = try memory.bytes(at: address, byteCount: Vmcoreinfo.noteBeginningByteCount)
+        for order in [ByteOrder.little, .big] {
+            guard let byteCount = Vmcoreinfo.noteByteCount(beginning: beginning, order: order),
+                let region = memory.regions.first(where: { $0.range.contains(address.rawValue) }),
+                UInt64(byteCount) <= region.range.upperBound - address.rawValue,
+                let info = Vmcoreinfo(note: try memory.bytes(at: address, byteCount: byteCount), order: order)
+            else { continue }
+            return (info, order)
+        }
+        return nil
+    }
+
     private static func noteOffsets(in words: MappedWords, _ extent: Range<UInt64>) throws -> [UInt64] {
         var offsets: [UInt64] = []
         var offset = extent.lowerBound.alignedDown(to: smallestPageByteCount)
@@ -140,6 +160,8 @@ public enum RunningKernelError: Error, Equatable, Sendable, CustomStringConverti
     case noNote(searchedByteCount: UInt64)
     /// Two notes say different things.
     case notesDiffer(PhysicalAddress, PhysicalAddress)
+    /// There are more than so many.
+    case tooManyNotes(limit: Int)
     /// A key is missing (nil) or has an impossible value.
     case badKey(String, UInt64?)
     /// Neither the notes nor the kernel's file tell where a variable is, and why.
@@ -151,6 +173,7 @@ public enum RunningKernelError: Error, Equatable, Sendable, CustomStringConverti
         case .noNote(let byteCount): "no VMCOREINFO note in \(byteCount >> 20) MiB of guest memory"
         case .notesDiffer(let first, let second):
             "two VMCOREINFO notes differ: at 0x\(String(first.rawValue, radix: 16)) and 0x\(String(second.rawValue, radix: 16))"
+        case .tooManyNotes(let limit): "more than \(limit) VMCOREINFO notes in guest memory"
         case .badKey(let key, let value):
             value.map { "VMCOREINFO has \(key)=\($0), which no ppc64 kernel has" } ?? "VMCOREINFO has no usable \(key)"
         case .noSymbol(let name, let reason): "no address of \(name): \(reason)"

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
+
 /// What is known of a guest's memory since it booted, and what the model predicts from.
 ///
 /// It comes from what was asked of the machine and from the calls that the guest was seen to make, and not from the
@@ -40,18 +42,28 @@ public struct HotplugHistory: Codable, Equatable, Sendable {
     /// Why something is missing in ``steps``; nil when nothing is.
     public private(set) var gap: String?
 
+    /// The most steps: more than a hundred unplugs and plugs of each of 32 DIMMs.
+    static let stepLimit = 1 << 14
+
     /// A guest that has just booted.
     public init(bootMemory: [MemoryRange]) {
         self.bootMemory = bootMemory
     }
 
-    /// Notes that memory came or went.
+    /// Notes that memory came or went. What no memory can be, or is one step too many, is noted as a gap.
     public mutating func note(_ change: Step.Change, _ range: Range<UInt64>, hasAltmap: Bool = false) {
+        guard range.upperBound <= LinearMap.byteCount else {
+            return noteGap(
+                "the guest tells of memory up to \(range.upperBound.hexadecimal), and it ends at "
+                    + "\(LinearMap.byteCount.hexadecimal) at the latest")
+        }
         let byteCount = range.upperBound - range.lowerBound
         if let last = steps.last, last.change == change, last.hasAltmap == hasAltmap,
             last.base &+ last.byteCount == range.lowerBound
         {
             steps[steps.count - 1].byteCount += byteCount
+        } else if steps.count == Self.stepLimit {
+            noteGap("the guest tells of more than \(Self.stepLimit) plugs and unplugs")
         } else {
             steps.append(Step(change: change, base: range.lowerBound, byteCount: byteCount, hasAltmap: hasAltmap))
         }

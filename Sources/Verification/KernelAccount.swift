@@ -45,6 +45,12 @@ public struct BackedWindow: Codable, Equatable, Hashable, Sendable {
         self.phys = phys
         self.byteCount = byteCount
     }
+
+    /// The window's effective addresses; nil where they cannot be told, or are none.
+    public var addresses: Range<UInt64>? {
+        let (end, overflows) = virtAddr.addingReportingOverflow(byteCount)
+        return overflows || byteCount == 0 ? nil : virtAddr..<end
+    }
 }
 
 extension Snapshot {

@@ -34,7 +34,7 @@ struct ModelChecks {
     static let windowLimit: UInt64 = 4 << 20
 
     init(snapshot: Snapshot) {
-        prediction = Self.prediction(for: snapshot)
+        prediction = Self.prediction(for: snapshot, hasBlocksFromMiddle: false)
         switch prediction {
         case .none: unsaidCount = snapshot.history == nil ? 0 : snapshot.accountEntries.count
         case .impossible(let reason):
@@ -44,12 +44,25 @@ struct ModelChecks {
         case .model(let model):
             switch snapshot.account {
             case .list: compare(model.entries, snapshot)
-            case .pageTables: compare(model.leaves, snapshot.accountEntries)
+            case .pageTables: compareTables(model, snapshot)
             }
         }
     }
 
-    private static func prediction(for snapshot: Snapshot) -> Prediction {
+    /// Which of the two rules for a start in the middle a kernel has, it shows: when they differ, one of them fits.
+    private mutating func compareTables(_ model: ListModel, _ snapshot: Snapshot) {
+        var comparison = LeafComparison(model.leaves, snapshot.accountEntries)
+        if !comparison.findings.isEmpty,
+            case .model(let other) = Self.prediction(for: snapshot, hasBlocksFromMiddle: true), other != model
+        {
+            let second = LeafComparison(other.leaves, snapshot.accountEntries)
+            if second.findings.isEmpty { comparison = second }
+        }
+        (agreeingCount, unsaidCount, findings) =
+            (comparison.agreeingCount, comparison.unsaidCount, comparison.findings)
+    }
+
+    private static func prediction(for snapshot: Snapshot, hasBlocksFromMiddle: Bool) -> Prediction {
         let kernel = snapshot.kernel
         guard let history = snapshot.history else { return .none("the record tells nothing of the guest's history") }
         if let gap = history.gap { return .none("\(gap), so that the guest's history is not known") }
@@ -69,7 +82,8 @@ struct ModelChecks {
             layout = try EmulatedLayout(
                 rules: rules, pageByteCount: kernel.pageByteCount,
                 vmemmapPageByteCount: rules == .radixTables ? nil : kernel.vmemmapPageShift.map { 1 << $0 },
-                structPageByteCount: kernel.structPageByteCount, vmemmapBase: kernel.vmemmapBase)
+                structPageByteCount: kernel.structPageByteCount, vmemmapBase: kernel.vmemmapBase,
+                hasBlocksFromMiddle: hasBlocksFromMiddle)
         } catch {
             return .none("no rules are known for such a kernel: \(error)")
         }
@@ -167,10 +181,18 @@ struct ModelChecks {
                         + "offset \(place.offset.hexadecimal)\(expectedPage)"))
         }
     }
+}
 
-    /// Where the kernel wants a block of 2 MiB and its page allocator has none, base pages stand in for it: which of the
-    /// two it was depends on what nobody sees here, so those pages are no finding and no agreement.
-    private mutating func compare(_ predicted: [ListModel.Leaf], _ actual: [BackedWindow]) {
+/// The leaves of the kernel's page tables against those that its history predicts.
+///
+/// Where the kernel wants a block of 2 MiB and its page allocator has none, base pages stand in for it: which of the two it
+/// was depends on what nobody sees here, so those pages are no finding and no agreement.
+private struct LeafComparison {
+    private(set) var agreeingCount = 0
+    private(set) var unsaidCount = 0
+    private(set) var findings: [Finding] = []
+
+    init(_ predicted: [ListModel.Leaf], _ actual: [BackedWindow]) {
         let block = EmulatedLayout.pmdByteCount
         let wanted = Set(predicted)
         let found = Set(actual.map { ListModel.Leaf(virtAddr: $0.virtAddr, byteCount: $0.byteCount) })

@@ -33,6 +33,9 @@ public struct Snapshot: Codable, Equatable, Sendable {
     public var reportProblem: String?
     /// Witness 4: what the MMU translates.
     public var translations: [Translation]
+    /// What the MMU still translates of windows that were in the kernel's account at the verification before, and that
+    /// nothing backs any more; nil when it was not asked.
+    public var formerTranslations: [Translation]?
     /// What witness 5, the model, predicts from; nil when nothing is known of it.
     public var history: HotplugHistory?
 

@@ -21,9 +21,6 @@ extension Snapshot {
     /// The most memory that the present sections may stand for: as much as a pseries guest's address space holds.
     static let sectionByteLimit: UInt64 = 16 << 40
 
-    /// The most steps of a guest's history: more than a hundred unplugs and plugs of each of 32 DIMMs.
-    static let historyStepLimit = 1 << 14
-
     /// Refuses constants that the verifier's arithmetic and loops are not made for. The words of the witnesses may be
     /// anything.
     func checkConstants() throws(SnapshotProblem) {
@@ -75,10 +72,10 @@ extension Snapshot {
                 field: "history.bootMemory", value: "has \(history.bootMemory.count) pieces",
                 limit: "at most \(Self.memoryRangeLimit)")
         }
-        guard history.steps.count <= Self.historyStepLimit else {
+        guard history.steps.count <= HotplugHistory.stepLimit else {
             throw SnapshotProblem(
                 field: "history.steps", value: "has \(history.steps.count) elements",
-                limit: "at most \(Self.historyStepLimit)")
+                limit: "at most \(HotplugHistory.stepLimit)")
         }
         for (index, memory) in history.bootMemory.enumerated() {
             try checkEnd("history.bootMemory[\(index)]", memory.base, memory.byteCount)

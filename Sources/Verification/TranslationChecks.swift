@@ -6,6 +6,8 @@ struct TranslationChecks {
     private(set) var agreeingCount = 0
     /// Entries of which some question was not answered, and none wrongly.
     private(set) var unsaidCount = 0
+    /// How many addresses of windows that are gone the MMU does not translate.
+    private(set) var formerCount = 0
     /// What the MMU contradicts.
     private(set) var findings: [Finding] = []
 
@@ -52,6 +54,15 @@ struct TranslationChecks {
             }
             if hasFault { continue }
             if hasUnsaid { unsaidCount += 1 } else { agreeingCount += 1 }
+        }
+        for translation in snapshot.formerTranslations ?? [] {
+            if translation.answer == .unmapped { formerCount += 1 }
+            guard case .physical(let actual) = translation.answer else { continue }
+            findings.append(
+                Finding(
+                    .mmu, .staleEntry,
+                    "virt \(translation.virtAddr.hexadecimal) is not \(place) any more, and the MMU still translates it to "
+                        + actual.hexadecimal))
         }
     }
 

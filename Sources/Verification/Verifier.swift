@@ -93,7 +93,9 @@ public enum Verifier {
             return Judgement(
                 findings: all,
                 statement: WitnessStatement(
-                    witness: .pageTables, standing: all.isEmpty ? .agrees : .contradicts, agreeingCount: agreeing,
+                    witness: .pageTables,
+                    standing: !all.isEmpty ? .contradicts : agreeing > 0 ? .agrees : .cannotSay,
+                    agreeingCount: agreeing,
                     unsaidCount: 0, detail: detail), coveredSectionCount: covered)
         }
         switch snapshot.account {
@@ -152,8 +154,7 @@ public enum Verifier {
 
     /// Whether an entry says how it came, and its size exactly where entries do.
     private static func hasKnownOrigin(_ mirror: MirrorSnapshot, _ index: Int, _ account: KernelAccount) -> Bool {
-        guard index < mirror.provenance.count else { return true }
-        guard mirror.provenance[index] != nil else { return false }
+        guard index < mirror.provenance.count, mirror.provenance[index] != nil else { return false }
         let byteCounts = mirror.leafByteCounts ?? []
         let saysSize = index < byteCounts.count && byteCounts[index] != 0
         return saysSize == (account == .pageTables)
@@ -240,7 +241,8 @@ public enum Verifier {
     }
 
     private static func judgeTranslations(_ snapshot: Snapshot) -> Judgement {
-        guard snapshot.account == .pageTables || snapshot.kernel.geometry != nil, !snapshot.translations.isEmpty else {
+        let isAsked = !snapshot.translations.isEmpty || snapshot.formerTranslations?.isEmpty == false
+        guard snapshot.account == .pageTables || snapshot.kernel.geometry != nil, isAsked else {
             return Judgement(findings: [], statement: absent(.mmu, "not asked"))
         }
         let checks = TranslationChecks(snapshot: snapshot)
@@ -258,6 +260,8 @@ public enum Verifier {
                 witness: .mmu, standing: standing, agreeingCount: checks.agreeingCount,
                 unsaidCount: checks.unsaidCount,
                 detail: "gva2gpa of each block's first and last 4 KiB: the kernel reaches its struct pages there"
+                    + (checks.formerCount == 0
+                        ? "" : ", and no longer at \(checks.formerCount) addresses of windows that are gone")
             ))
     }
 
@@ -271,6 +275,11 @@ public enum Verifier {
         switch checks.prediction {
         case .none(let reason):
             return Judgement(findings: [], statement: statement(snapshot.history == nil ? .absent : .cannotSay, reason))
+        case .model where checks.findings.isEmpty && checks.agreeingCount == 0 && checks.unsaidCount > 0:
+            return Judgement(
+                findings: [],
+                statement: statement(
+                    .cannotSay, "base pages stand in for every block that the guest's history predicts"))
         case .impossible, .model:
             let detail =
                 switch snapshot.account {

@@ -27,9 +27,6 @@ public struct MemoryMapGeometry: Equatable, Sendable {
         self.structPageByteCount = structPageByteCount
     }
 
-    /// The sub-section's size: validity is kept per 2 MiB (`SUBSECTION_SHIFT`, include/linux/mmzone.h).
-    public static let subsectionByteCount: UInt64 = 2 << 20
-
     /// The bytes of a vmemmap page, which are the bytes of a window and of the block that backs it.
     public var vmemmapPageByteCount: UInt64 { 1 << vmemmapPageShift }
 

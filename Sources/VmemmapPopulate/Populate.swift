@@ -2,11 +2,14 @@
 
 public import GuestMemory
 
-/// The rest of the kernel, as `vmemmap_populate` and `vmemmap_free` see it. The pages for nodes come from it too.
-public protocol PopulateEnvironment: NodeStore {
+/// What is known of which memory has valid `struct page`s.
+public protocol ValidMemory {
     /// Whether any sub-section that these physical addresses touch is valid: `pfn_valid`.
     func holdsValidMemory(_ addresses: ClosedRange<UInt64>) -> Bool
+}
 
+/// The rest of the kernel, as `vmemmap_populate` and `vmemmap_free` see it. The pages for nodes come from it too.
+public protocol PopulateEnvironment: NodeStore, ValidMemory {
     /// A block of `byteCount` bytes to back a window, or nil: `vmemmap_alloc_block_buf`.
     mutating func allocateBlock(byteCount: UInt64, node: UInt64) -> PhysicalAddress?
 
@@ -20,10 +23,10 @@ public protocol PopulateEnvironment: NodeStore {
     mutating func removeMapping(virtAddr: UInt64, byteCount: UInt64)
 }
 
-extension PopulateEnvironment {
+extension ValidMemory {
     /// Whether any sub-section that a window describes is valid: `vmemmap_populated`.
     ///
-    /// Asked of memory and not of the list: on hash there is nothing else to ask.
+    /// Asked of memory and not of the books: on hash there is nothing else to ask.
     func isPopulated(window: UInt64, byteCount: UInt64, geometry: MemoryMapGeometry) -> Bool {
         geometry.addresses(describedBy: window, byteCount: byteCount).map(holdsValidMemory) ?? false
     }
@@ -108,8 +111,9 @@ extension VmemmapList where Store: PopulateEnvironment {
 
 extension MemoryMapGeometry {
     /// Refuses ranges on which the window arithmetic would not hold.
-    fileprivate func check(start: UInt64, end: UInt64) throws(PopulateError) {
-        guard start >= vmemmapBase, start < end, end <= UInt64.max - vmemmapPageByteCount else {
+    func check(start: UInt64, end: UInt64) throws(PopulateError) {
+        let largestWindow = max(vmemmapPageByteCount, EmulatedLayout.pmdByteCount)
+        guard start >= vmemmapBase, start < end, end <= UInt64.max - largestWindow else {
             throw .badRange(start: start, end: end)
         }
     }

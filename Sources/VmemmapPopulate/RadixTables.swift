@@ -3,7 +3,7 @@
 import GuestMemory
 
 /// The rest of the kernel, as `radix__vmemmap_populate` and `radix__vmemmap_free` see it.
-public protocol RadixEnvironment {
+public protocol RadixEnvironment: ValidMemory {
     /// The physical address of 2 MiB for an empty PMD entry, or nil when base pages have to do. `pmd` is the address that
     /// the entry maps, `address` the one in it that the populate has come to.
     mutating func allocateBlock(pmd: UInt64, from address: UInt64, geometry: MemoryMapGeometry) -> UInt64?
@@ -16,9 +16,6 @@ public protocol RadixEnvironment {
 
     /// Takes back what backed a window.
     mutating func release(_ backing: RadixTables.Backing)
-
-    /// Whether any sub-section that these physical addresses touch is valid: `pfn_valid`.
-    func holdsValidMemory(_ addresses: ClosedRange<UInt64>) -> Bool
 }
 
 /// The memory map's part of `init_mm`'s page tables, which radix keeps instead of a list since 368a0590d954.
@@ -79,14 +76,14 @@ public struct RadixTables: Sendable {
 
     /// Backs `[start, end)`: `radix__vmemmap_populate` (arch/powerpc/mm/book3s64/radix_pgtable.c).
     ///
-    /// Without an altmap an empty PMD entry gets a block even if `start` lies in its middle; with one only from its
-    /// start, and only if the altmap's memory holds all that it describes. A block that does not come is made up for by
-    /// base pages; a base page that the altmap cannot give comes from other memory.
+    /// An empty PMD entry gets a block if the kernel has one for it, and base pages where it has none (see
+    /// ``RadixEnvironment/allocateBlock(pmd:from:geometry:)``).
     ///
-    /// - Throws: `outOfMemory` with everything before it left in place (`section_deactivate` undoes it).
+    /// - Throws: `outOfMemory` with everything before it left in place (`section_deactivate` undoes it), or `badRange`.
     public mutating func populate(
         start: UInt64, end: UInt64, geometry: MemoryMapGeometry, kernel: inout some RadixEnvironment
     ) throws(PopulateError) {
+        try geometry.check(start: start, end: end)
         let pageByteCount = geometry.pageByteCount
         let pmdByteCount = EmulatedLayout.pmdByteCount
         // Two sections of a 64K kernel share a base page ("Align section vmemmap start address to PAGE_SIZE").
@@ -119,9 +116,12 @@ public struct RadixTables: Sendable {
     ///
     /// A block or page that lies in the range as a whole goes; of one that reaches past it the kernel asks first
     /// whether any memory that it describes is still valid. A table that has become empty goes too.
+    ///
+    /// - Throws: `badRange`.
     public mutating func free(
         start: UInt64, end: UInt64, geometry: MemoryMapGeometry, kernel: inout some RadixEnvironment
-    ) {
+    ) throws(PopulateError) {
+        try geometry.check(start: start, end: end)
         var address = start
         while address < end {
             let pmd = address.alignedDown(to: EmulatedLayout.pmdByteCount)
@@ -160,12 +160,5 @@ public struct RadixTables: Sendable {
         entries[address] = nil
         kernel.release(Backing(virtAddr: address, byteCount: byteCount, phys: phys))
         return true
-    }
-}
-
-extension RadixEnvironment {
-    /// Whether any sub-section that a window describes is valid: `vmemmap_populated`.
-    func isPopulated(window: UInt64, byteCount: UInt64, geometry: MemoryMapGeometry) -> Bool {
-        geometry.addresses(describedBy: window, byteCount: byteCount).map(holdsValidMemory) ?? false
     }
 }

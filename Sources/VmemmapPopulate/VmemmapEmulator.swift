@@ -54,7 +54,9 @@ public struct VmemmapEmulator: ~Copyable {
     ) throws(HotplugError) {
         self.layout = layout
         list = VmemmapList(
-            store: EmulatedKernel(pageByteCount: layout.geometry.pageByteCount, blockPool: blockPool),
+            store: EmulatedKernel(
+                pageByteCount: layout.geometry.pageByteCount, blockPool: blockPool,
+                hasBlocksFromMiddle: layout.hasBlocksFromMiddle),
             isIndexed: isIndexed)
         list.store.failingRequest = failingRequest
         var bootByteCount: UInt64 = 0
@@ -198,13 +200,13 @@ extension VmemmapEmulator {
         let map = layout.memoryMap(of: section)
         switch layout.rules {
         case .original: break
+        // Where it was populated it can be freed: the range is a section's, and the arena holds all that was stored in it.
         case .hash, .radixList:
-            // The range is a section's and the arena holds all that was stored in it, so this cannot fail.
             _ = try? list.vmemmapFree(start: map.start, end: map.end, geometry: layout.geometry)
         case .radixTables:
             swap(&list.store.altmap, &altmap)
             defer { swap(&list.store.altmap, &altmap) }
-            tables.free(start: map.start, end: map.end, geometry: layout.geometry, kernel: &list.store)
+            _ = try? tables.free(start: map.start, end: map.end, geometry: layout.geometry, kernel: &list.store)
         }
     }
 

@@ -91,7 +91,7 @@ struct RadixMirrorTests {
                     let (start, end) = (base + section * mapByteCount, base + (section + 1) * mapByteCount)
                     if present.remove(section) != nil {
                         kernel.valid.remove(memory)
-                        tables.free(start: start, end: end, geometry: geometry, kernel: &kernel)
+                        try tables.free(start: start, end: end, geometry: geometry, kernel: &kernel)
                         mirror.mark(memory, isValid: false)
                         try mirror.freeTables(start: start, end: end, geometry: geometry, microseconds: 1)
                     } else {

@@ -35,7 +35,7 @@ import Testing
     @Test(arguments: [ByteOrder.little, .big]) func isFoundInEitherByteOrder(order: ByteOrder) throws {
         let kernel = try RunningKernel(in: memory([(0x3000, Self.sample.note(order: order))]), image: noImage)
         #expect(kernel.order == order)
-        #expect(kernel.noteAddress == PhysicalAddress(0x3000))
+        #expect(kernel.noteAddresses == [PhysicalAddress(0x3000)])
         #expect(kernel.release == "6.1.0-37-powerpc64le")
         #expect(kernel.info.text == Self.sample.text)
         #expect(kernel.layout.pageByteCount == 65536)
@@ -44,19 +44,26 @@ import Testing
 
     @Test(arguments: [0, 0x1000, 0xff000]) func isFoundOnAnyPage(offset: Int) throws {
         let kernel = try RunningKernel(in: memory([(offset, Self.sample.note(order: .little))]), image: noImage)
-        #expect(kernel.noteAddress == PhysicalAddress(UInt64(offset)))
+        #expect(kernel.noteAddresses == [PhysicalAddress(UInt64(offset))])
     }
 
     @Test func isFoundInAPluggedDimm() throws {
         let kernel = try RunningKernel(
             in: memory([], dimm: [(0x2000, Self.sample.note(order: .little))]), image: noImage)
-        #expect(kernel.noteAddress == PhysicalAddress(256 << 20 + 0x2000))
+        #expect(kernel.noteAddresses == [PhysicalAddress(256 << 20 + 0x2000)])
     }
 
     @Test func copiesOfTheNoteAreTheSameKernel() throws {
         let note = Self.sample.note(order: .little)
         let kernel = try RunningKernel(in: memory([(0x5000, note), (0x3000, note)], dimm: [(0, note)]), image: noImage)
-        #expect(kernel.noteAddress == PhysicalAddress(0x3000))
+        #expect(kernel.noteAddresses.map(\.rawValue) == [0x3000, 0x5000, 256 << 20])
+    }
+
+    @Test func copiesHaveALimit() throws {
+        let note = Self.sample.note(order: .little)
+        let memory = try memory((0..<65).map { ($0 * 0x1000, note) })
+        #expect(throws: RunningKernelError.tooManyNotes(limit: 64)) { try RunningKernel(in: memory, image: noImage) }
+        #expect("\(RunningKernelError.tooManyNotes(limit: 64))" == "more than 64 VMCOREINFO notes in guest memory")
     }
 
     @Test func twoKernelsAreAnError() throws {
@@ -99,7 +106,7 @@ import Testing
         }
         let kernel = try RunningKernel(
             in: memory([(offset, bytes)], dimm: [(0, Self.sample.note(order: .little))]), image: noImage)
-        #expect(kernel.noteAddress == PhysicalAddress(256 << 20))
+        #expect(kernel.noteAddresses == [PhysicalAddress(256 << 20)])
     }
 
     @Test func emptyMemoryHasNoKernel() throws {

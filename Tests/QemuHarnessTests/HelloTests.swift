@@ -11,7 +11,6 @@ import Verification
 @Suite struct HelloTests {
     @Test func readsWhatTheAgentSays() throws {
         let hello = try Hello(.hello)
-        #expect(hello.release == "6.1.0-37-powerpc64le")
         #expect(hello.pageByteCount == 65536)
         #expect(hello.mmu == .hash)
         #expect(hello.vmemmapBase == 0xc00c_0000_0000_0000)
@@ -34,10 +33,6 @@ import Verification
             let line = try ControlLine.hello.without(key).with(field: key, text)
             #expect(throws: missing, "\(text)") { try Hello(line) }
         }
-    }
-
-    @Test func aReleaseMayBeMissing() throws {
-        #expect(try Hello(ControlLine.hello.without("release")).release == "")
     }
 
     @Test func refusesAnotherProtocol() {

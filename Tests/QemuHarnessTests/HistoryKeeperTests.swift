@@ -49,6 +49,32 @@ private let mapByteCount: UInt64 = 16 << 10
         #expect(keeper.history.gap == nil)
     }
 
+    /// A guest can say any number: then the model cannot say anything, and nothing else is lost.
+    @Test(arguments: [.max, .max - 255 << 20, LinearMap.byteCount] as [UInt64])
+    func memoryThatCannotBeIsAGap(base: UInt64) throws {
+        var keeper = try Self.keeper(source: .snapshots)
+        keeper.take(.lmbAdded(base: base, drcIndex: 0))
+        keeper.take(.lmbRemoved(base: base))
+        #expect(keeper.history.steps == [])
+        #expect(keeper.history.gap?.isEmpty == false)
+        keeper = try Self.keeper()
+        keeper.take(.populateCalled(start: vmemmap + 1 << 52, end: vmemmap + 1 << 52 + mapByteCount, node: 0))
+        #expect(keeper.history.steps == [])
+        #expect(keeper.history.gap?.isEmpty == false)
+    }
+
+    @Test func stepsHaveALimit() throws {
+        var keeper = try Self.keeper(source: .snapshots)
+        for _ in 0..<1 << 13 {
+            keeper.take(.lmbAdded(base: gibibyte, drcIndex: 0x8000_0004))
+            keeper.take(.lmbRemoved(base: gibibyte))
+        }
+        #expect(keeper.history.gap == nil)
+        keeper.take(.lmbAdded(base: gibibyte, drcIndex: 0x8000_0004))
+        #expect(keeper.history.steps.count == 1 << 14)
+        #expect(keeper.history.gap == "the guest tells of more than 16384 plugs and unplugs")
+    }
+
     @Test func withoutCallsTheLogSaysIt() throws {
         var keeper = try Self.keeper(source: .snapshots)
         for index in 0..<4 as Range<UInt64> {

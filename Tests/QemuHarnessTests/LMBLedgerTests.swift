@@ -35,9 +35,14 @@ import Testing
             ledger.usable(of: Self.dimm) == usable.map { $0.lowerBound * Self.lmb..<$0.upperBound * Self.lmb })
         // Taken again, whether the guest says so or not.
         for number in removed.prefix(1) { ledger.note(.lmbAdded(base: number * Self.lmb, drcIndex: 0)) }
-        ledger.takeBack(Self.dimm)
+        let lmbs = LMBLedger.lmbs(in: Self.dimm)
+        ledger.takeBack(Self.dimm, present: Set(lmbs))
         #expect(ledger.usable(of: Self.dimm) == [Self.dimm])
-        #expect(LMBLedger.lmbs(in: Self.dimm).allSatisfy(ledger.isAdded))
+        #expect(lmbs.allSatisfy(ledger.isAdded))
+        // A block that was not there before the guest refused is not there after.
+        ledger.takeBack(Self.dimm, present: Set(lmbs.dropFirst()))
+        #expect(ledger.usable(of: Self.dimm) == [lmbs[1]..<Self.dimm.upperBound])
+        #expect(lmbs.map(ledger.isAdded) == [false, true, true, true])
     }
 
     /// A DIMM that goes takes what was noted of its place with it: the next one there is another.

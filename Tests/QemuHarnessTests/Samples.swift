@@ -16,7 +16,6 @@ extension ControlLine {
     /// The agent's first line, as it says it on a 6.1 kernel with the hash MMU.
     static let hello = ControlLine(identifier: 0, verb: "hello")
         .with("protocol", 1)
-        .with("release", text: Array("6.1.0-37-powerpc64le".utf8))
         .with("page", 65536)
         .with("mmu", MemoryManagementUnit.hash.rawValue)
         .with("vmemmap-base", 0xc00c_0000_0000_0000)

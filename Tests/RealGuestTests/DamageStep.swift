@@ -34,6 +34,7 @@ struct DamageStep: RunStep {
             case .kernel: try DamagedList(memory: await machine.memory, kernel: kernel)
             case .mirror: try DamagedList(mirror: region, file: context.root.sharedMemoryFile)
             }
+        let lastEntries = context.lastEntries
         try damage.spoil(list)
         try await machine.domain.resume()
         let outcome: Result<Void, any Error>
@@ -42,6 +43,8 @@ struct DamageStep: RunStep {
         } catch {
             outcome = .failure(error)
         }
+        // What the spoiled list had is not what the next one is measured by.
+        context.lastEntries = lastEntries
         try await machine.domain.suspend()
         try list.undo()
         try await machine.domain.resume()

@@ -112,7 +112,7 @@ private struct CopyStep: RunStep {
         guard let kernel = await machine.kernel, let hello = await machine.hello, let region = await machine.region
         else { throw HarnessError.infrastructure("the guest is not up") }
         let snapshot = try await SnapshotTaker(
-            machine: machine, kernel: kernel, hello: hello, region: region, peakEntryCount: 0
+            machine: machine, kernel: kernel, hello: hello, region: region
         ).snapshot()
         let sync = try await machine.ask("sync")
         try await machine.domain.suspend()

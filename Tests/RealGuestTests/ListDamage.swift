@@ -23,7 +23,9 @@ struct ListDamage: Sendable {
     }
 
     /// What a list that ends too early lacks.
-    private static let kernelCut: Set = ["list-coverage-hole", "mirror-extra-entry", "model-extra-entry"]
+    private static let kernelCut: Set = [
+        "list-coverage-hole", "mirror-extra-entry", "model-extra-entry", "mmu-stale-entry",
+    ]
     private static let mirrorCut: Set = ["mirror-missing-entry", "mirror-header"]
 
     static let all = entries + links
@@ -62,7 +64,7 @@ struct ListDamage: Sendable {
             "wrong virt: none of the memory map's",
             kernel: [
                 "list-virt-outside-vmemmap", "list-coverage-hole", "mirror-missing-entry", "mirror-extra-entry",
-                "model-missing-entry", "model-extra-entry",
+                "model-missing-entry", "model-extra-entry", "mmu-stale-entry",
             ],
             mirror: ["mirror-missing-entry", "mirror-extra-entry"]
         ) { try $0.setVirt(0, 0) },
@@ -70,7 +72,7 @@ struct ListDamage: Sendable {
             "a stale entry",
             kernel: [
                 "list-stale-entry", "list-coverage-hole", "mirror-missing-entry", "mirror-extra-entry", "mmu-unmapped",
-                "model-missing-entry", "model-extra-entry",
+                "model-missing-entry", "model-extra-entry", "mmu-stale-entry",
             ],
             mirror: ["mirror-missing-entry", "mirror-extra-entry"]
         ) { try $0.setVirt(0, $0.nodes[0].backing.virtAddr + 1 << 30) },
@@ -78,7 +80,7 @@ struct ListDamage: Sendable {
             "an entry twice",
             kernel: [
                 "list-duplicate-virt", "report-duplicate-virt", "list-overlap", "list-coverage-hole",
-                "mirror-extra-entry", "model-extra-entry",
+                "mirror-extra-entry", "model-extra-entry", "mmu-stale-entry",
             ],
             mirror: ["mirror-duplicate-virt", "mirror-missing-entry"]
         ) { list in

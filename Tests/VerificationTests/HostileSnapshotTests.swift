@@ -55,16 +55,41 @@ import Verification
     }
 
     @Test func possibleExtremesAreJudged() throws {
-        for base: UInt64 in [0, 4096, 1 << 63, .max - 4095, .max] {
-            var snapshot = GoodSnapshot.hash()
-            snapshot.kernel.vmemmapBase = base
-            #expect(try !Verifier.verdict(on: snapshot).hasPassed)
+        for base: UInt64 in [0, 4096, 1 << 63, 0xffff_ffff_ffe0_0000, .max - 4095, .max] {
+            for good in [GoodSnapshot.hash(), GoodSnapshot.radix(), GoodSnapshot.radixTables()] {
+                var snapshot = good
+                snapshot.kernel.vmemmapBase = base
+                for index in snapshot.sections.indices { snapshot.sections[index].vmemmapBase = base }
+                #expect(try !Verifier.verdict(on: snapshot).hasPassed)
+            }
         }
         var snapshot = GoodSnapshot.hash()
         snapshot.peakEntryCount = .max
         #expect(try Verifier.verdict(on: snapshot).hasPassed)
         snapshot.memory.append(MemoryRange(name: "ua-dimm2", base: 1 << 32, byteCount: (1 << 51) - (1 << 32)))
         #expect(try Verifier.verdict(on: snapshot).findings.map(\.name) == ["sections-memory-without-section"])
+    }
+
+    /// Books of nothing are no account.
+    @Test func aGuestWithoutMemoryDoesNotPass() throws {
+        for good in [GoodSnapshot.hash(), GoodSnapshot.radixTables()] {
+            var snapshot = good
+            snapshot.memory = []
+            snapshot.sections = []
+            snapshot.history = nil
+            snapshot.clearLists()
+            if snapshot.account == .pageTables { snapshot.pageTables = WalkedTables(windows: [], faults: []) }
+            snapshot.report = nil
+            snapshot.mirror = nil
+            snapshot.translations = []
+            #expect(try !Verifier.verdict(on: snapshot).hasPassed)
+        }
+    }
+
+    @Test func anEntryWithoutOriginIsNamed() throws {
+        var snapshot = GoodSnapshot.hash()
+        snapshot.mirror?.provenance.removeLast(2)
+        #expect(try Verifier.verdict(on: snapshot).findings.map(\.name) == ["mirror-origin", "mirror-origin"])
     }
 
     /// A memory map that runs over the end of the address space is covered by nothing.

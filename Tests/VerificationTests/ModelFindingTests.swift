@@ -101,6 +101,45 @@ private let gibibyte: UInt64 = 1 << 30
         #expect(more.statement.standing == .contradicts)
     }
 
+    /// A plug that begins in the middle of a PMD's part tells by itself which of the two rules the kernel has.
+    @Test func aStartInTheMiddleGetsPagesOrABlock() throws {
+        var snapshot = GoodSnapshot.radixTables()
+        snapshot.history = HotplugHistory(bootMemory: [MemoryRange(name: "boot", base: 0, byteCount: gibibyte)])
+        for start: UInt64 in [3, 2, 1, 4] {
+            snapshot.history?.note(.added, start * gibibyte..<(start + 1) * gibibyte)
+        }
+        func model() throws -> (standing: WitnessStatement.Standing, agreeing: Int, unsaid: Int) {
+            let statement = try #require(Verifier.verdict(on: snapshot).witnesses.first { $0.witness == .model })
+            return (statement.standing, statement.agreeingCount, statement.unsaidCount)
+        }
+        #expect(try model() == (.agrees, 34, 0))
+        var windows = try #require(snapshot.pageTables?.windows)
+        windows.replaceSubrange(
+            1..<33,
+            with: [
+                BackedWindow(
+                    place: windows[0].place + 8, virtAddr: windows[0].virtAddr + 2 << 20,
+                    phys: GoodSnapshot.firstBlock + 2 << 20, byteCount: 2 << 20)
+            ])
+        snapshot.pageTables?.windows = windows
+        #expect(try model() == (.agrees, 3, 0))
+        // Neither rule puts one there for memory that never came.
+        snapshot.history = HotplugHistory(bootMemory: [MemoryRange(name: "boot", base: 0, byteCount: gibibyte)])
+        #expect(try model().standing == .contradicts)
+    }
+
+    /// Where base pages stand in for every block, nothing agrees.
+    @Test func pagesAloneSayNothing() throws {
+        var snapshot = GoodSnapshot.radixTables()
+        snapshot.history = HotplugHistory(
+            bootMemory: [MemoryRange(name: "boot", base: 2 * gibibyte, byteCount: 2 * gibibyte)])
+        snapshot.pageTables?.windows.removeFirst()
+        snapshot.pageTables?.windows.removeLast()
+        let statement = try #require(Verifier.verdict(on: snapshot).witnesses.first { $0.witness == .model })
+        #expect(statement.standing == .cannotSay)
+        #expect(statement.unsaidCount == 32)
+    }
+
     /// Whatever keeps the model from predicting is said, and is no finding.
     static let obstacles: [Change] = [
         Change("events were lost", []) { $0.history?.noteGap("the agent lost 3 events") },

@@ -12,6 +12,7 @@ import Verification
         Change("mirror lacks an entry", ["mirror-missing-entry"]) { $0.mirror?.list.entries.remove(at: 3) },
         Change("mirror has one more", ["mirror-extra-entry"]) {
             $0.mirror?.list.entries.append(ListEntry(node: 0x20_0300, list: 0, phys: 0, virtAddr: 0))
+            $0.mirror?.provenance.append(.observed)
         },
         Change("mirror has another phys", ["mirror-wrong-phys"]) { $0.mirror?.list.entries[3].phys += 65536 },
         Change("mirror has another virt", ["mirror-missing-entry", "mirror-extra-entry"]) {
@@ -21,6 +22,7 @@ import Verification
         Change("mirror has an entry twice", ["mirror-duplicate-virt", "mirror-order"]) {
             guard let entry = $0.mirror?.list.entries[31] else { return }
             $0.mirror?.list.entries.append(entry)
+            $0.mirror?.provenance.append(.observed)
         },
         Change("mirror has another node", []) { $0.mirror?.list.entries[3].node += 24 },
 
@@ -39,6 +41,13 @@ import Verification
         Change("MMU says another phys twice", ["mmu-contradiction", "mmu-contradiction"]) {
             $0.translations[6].answer = .physical(0)
             $0.translations[7].answer = .physical(.max)
+        },
+        Change("MMU translates what is gone", ["mmu-stale-entry"]) {
+            $0.formerTranslations = [
+                Translation(virtAddr: 0xc00c_0000_0100_0000, answer: .physical(0x2100_0000)),
+                Translation(virtAddr: 0xc00c_0000_0100_f000, answer: .unmapped),
+                Translation(virtAddr: 0xc00c_0000_0101_0000, answer: .cannotSay("the CPU is in user mode")),
+            ]
         },
         Change("MMU does not translate, on radix", ["mmu-unmapped"], of: GoodSnapshot.radix) {
             $0.translations[2].answer = .unmapped

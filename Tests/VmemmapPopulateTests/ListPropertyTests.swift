@@ -48,7 +48,8 @@ struct ListPropertyTests {
 
     private static func violation(_ steps: [Step], isIndexed: Bool) -> String? {
         var list = VmemmapList(
-            store: EmulatedKernel(pageByteCount: pageByteCount, blockPool: nil), isIndexed: isIndexed)
+            store: EmulatedKernel(pageByteCount: pageByteCount, blockPool: nil, hasBlocksFromMiddle: false),
+            isIndexed: isIndexed)
         var expected = Expectation()
         for (index, step) in steps.enumerated() {
             let problem = apply(step, number: UInt64(index), to: &list, &expected) ?? check(list, expected)

@@ -171,12 +171,32 @@ struct RadixTablesTests {
         #expect(backing(emulator) == [[0, 2 << 20]])
         try emulator.plug(gibibyte..<2 * gibibyte)
         #expect(backing(emulator) == [[0, 2 << 20]])
-        // The first section lies in the middle of an empty PMD: a block all the same.
-        try emulator.plug(3 * gibibyte..<4 * gibibyte)
-        #expect(backing(emulator) == [[0, 2 << 20], [2 << 20, 2 << 20]])
-        try emulator.unplug(3 * gibibyte..<4 * gibibyte)
-        #expect(backing(emulator) == [[0, 2 << 20]])
         #expect(emulator.list.state == VmemmapListState())
+    }
+
+    /// The first section lies in the middle of an empty PMD: base pages, as 6.12.95 does it, or a block, as 6.6 did.
+    @Test(arguments: [false, true]) func aStartInTheMiddle(hasBlocksFromMiddle: Bool) throws {
+        let layout = try EmulatedLayout(
+            rules: .radixTables, pageByteCount: 65536, hasBlocksFromMiddle: hasBlocksFromMiddle)
+        var emulator = try VmemmapEmulator(layout: layout, bootMemory: [0..<gibibyte])
+        try emulator.plug(3 * gibibyte..<4 * gibibyte)
+        let pages: [[UInt64]] = (0..<16).map { [3 << 20 + $0 << 16, 65536] }
+        #expect(backing(emulator) == [[0, 2 << 20]] + (hasBlocksFromMiddle ? [[2 << 20, 2 << 20]] : pages))
+        // What lies before it finds a table there, or the block.
+        try emulator.plug(2 * gibibyte..<3 * gibibyte)
+        #expect(emulator.tableCounts == (hasBlocksFromMiddle ? (2, 0) : (1, 32)))
+        try emulator.unplug(3 * gibibyte..<4 * gibibyte)
+        try emulator.unplug(2 * gibibyte..<3 * gibibyte)
+        #expect(backing(emulator) == [[0, 2 << 20]])
+    }
+
+    /// The rule's arithmetic ends where addresses do.
+    @Test(arguments: [0xffff_ffff_ffe0_0000, 0xffff_ffff_fff0_0000, .max - 4095] as [UInt64])
+    func refusesAMapAtTheEndOfAddresses(base: UInt64) throws {
+        let layout = try EmulatedLayout(rules: .radixTables, pageByteCount: 65536, vmemmapBase: base)
+        let emulator = try VmemmapEmulator(layout: layout, bootMemory: [0..<gibibyte])
+        #expect(emulator.bootFailure != nil)
+        #expect(emulator.tableCounts == (0, 0))
     }
 
     @Test func blocksFor4K() throws {

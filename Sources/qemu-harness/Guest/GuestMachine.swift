@@ -22,7 +22,7 @@ actor GuestMachine {
     private var processEnd: QemuProcess.ExitStatus?
     private var machineEvents: Task<Void, Never>?
     /// DIMMs that the machine says the guest refused to give up, since they were last asked for.
-    var refusedUnplugs: Set<String> = []
+    var machineRefusals: Set<String> = []
 
     /// What the agent said first; nil until it did.
     private(set) var hello: Hello?
@@ -34,10 +34,14 @@ actor GuestMachine {
     private var historyKeeper: HistoryKeeper?
     /// What the guest has said of its LMBs.
     var lmbs = LMBLedger()
-    /// DIMMs that are still there after an unplug, and what that came to.
-    var pendingUnplugs: [String: UnplugResult] = [:]
+    /// Unplugs that the guest has not settled.
+    var unplugs = UnplugQueue()
+    /// DIMMs that the guest has refused to give up.
+    var refusedUnplugs: Set<String> = []
     /// The end of the highest memory that the guest ever had.
     var memoryEnd = PhysicalAddress(0)
+    /// The most entries that the kernel's list was seen to have.
+    var peakEntryCount = 0
     /// How many DIMMs were ever plugged.
     var dimmCount = 0
 
@@ -107,7 +111,7 @@ actor GuestMachine {
     }
 
     private func note(_ event: DomainEvent) {
-        if case .deviceRemovalFailed(let alias) = event { refusedUnplugs.insert(alias) }
+        if case .deviceRemovalFailed(let alias) = event { machineRefusals.insert(alias) }
         let (name, fields) = event.recorded
         // A record that cannot be written any more ends the run at its next step.
         try? record.append("machine.\(name)", fields)
@@ -138,7 +142,7 @@ actor GuestMachine {
         }
         try await refreshMemory()
         let kernel = try RunningKernel(in: memory, image: FilePath(configuration.kernel.path))
-        try heard.check(against: kernel.layout, regionByteCount: configuration.sharedRegionByteCount)
+        try heard.check(against: kernel, regionByteCount: configuration.sharedRegionByteCount)
         hello = heard
         self.kernel = kernel
         historyKeeper = HistoryKeeper(
@@ -156,7 +160,8 @@ actor GuestMachine {
         try await waitForAgent()
         try await domain.setRebootAction(.destroy)
         // QEMU takes a DIMM away on reset if its unplug was pending; the others are memory like any other now.
-        pendingUnplugs = [:]
+        peakEntryCount = 0
+        (unplugs, refusedUnplugs, machineRefusals) = (UnplugQueue(), [], [])
         lmbs = LMBLedger(present: memory.regions.map(\.range))
     }
 

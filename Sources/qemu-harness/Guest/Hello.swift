@@ -2,13 +2,13 @@
 
 import AgentProtocol
 import GuestMemory
+import MemoryBackends
 import RunRecord
 import SystemPackage
 import Verification
 
 /// The agent's first line: what it is and what it found.
 struct Hello: Equatable {
-    let release: String
     let pageByteCount: UInt64
     let mmu: MemoryManagementUnit
     let vmemmapBase: UInt64
@@ -34,7 +34,6 @@ struct Hello: Equatable {
             throw HarnessError.infrastructure(
                 "the agent speaks protocol \(version), this program \(Self.protocolVersion): run scripts/build-agent")
         }
-        release = String(decoding: line.text("release") ?? [], as: UTF8.self)
         pageByteCount = try number("page")
         vmemmapBase = try number("vmemmap-base")
         vmemmapPageShift = try number("vmemmap-shift")
@@ -57,9 +56,11 @@ struct Hello: Equatable {
     }
 
     /// Holds the line against what the host reads in guest memory; throws an infrastructure error that names both.
-    func check(against layout: KernelLayout, regionByteCount expectedByteCount: UInt64) throws {
+    func check(against kernel: RunningKernel, regionByteCount expectedByteCount: UInt64) throws {
+        let notes = kernel.noteAddresses.map(\.rawValue)
         for (key, value, expected) in [
-            ("page", pageByteCount, layout.pageByteCount), ("region", regionByteCount, expectedByteCount),
+            ("page", pageByteCount, kernel.layout.pageByteCount), ("region", regionByteCount, expectedByteCount),
+            ("vmcoreinfo", vmcoreinfoAddress, notes.contains(vmcoreinfoAddress) ? vmcoreinfoAddress : notes.first ?? 0),
         ] where value != expected {
             throw HarnessError.infrastructure(
                 "the agent's hello says \(key)=\(value.hexadecimal); it is \(expected.hexadecimal)")

@@ -37,10 +37,17 @@ struct LMBLedger {
     /// Whether the guest has taken the LMB at an address.
     func isAdded(_ base: UInt64) -> Bool { added.contains(base) }
 
-    /// The guest has all of a range again, and has not said so.
-    mutating func takeBack(_ range: Range<UInt64>) {
-        added.formUnion(Self.lmbs(in: range))
-        removed.subtract(Self.lmbs(in: range))
+    /// The guest has the LMBs at these addresses of a range, and no others, and has not said how it came to that.
+    mutating func takeBack(_ range: Range<UInt64>, present: Set<UInt64>) {
+        for base in Self.lmbs(in: range) {
+            if present.contains(base) {
+                added.insert(base)
+                removed.remove(base)
+            } else {
+                added.remove(base)
+                removed.insert(base)
+            }
+        }
     }
 
     /// The machine has no memory in a range any more.

@@ -9,16 +9,6 @@ import RunRecord
 import SystemPackage
 import Verification
 
-/// What an unplug came to.
-enum UnplugResult: String {
-    /// The guest gave every LMB up, and the DIMM is gone.
-    case removed
-    /// The guest said no, and has taken back what it had given up already.
-    case refused
-    /// The guest has said nothing: the DIMM is still there, and its unplug pending.
-    case silent
-}
-
 /// Memory that comes and goes.
 extension GuestMachine {
     /// Maps the files of memory that libvirt says the domain has now.
@@ -74,35 +64,53 @@ extension GuestMachine {
     }
 
     /// Unplugs a DIMM through libvirt and waits until the guest has given it up, refused, or said nothing for too long.
+    ///
+    /// One that the guest was asked for already is waited for, and not asked for again.
     func unplug(alias: String) async throws -> UnplugResult {
-        let range = try range(of: alias)
-        let failuresBefore = lmbs.failedRemoveCount
-        refusedUnplugs.remove(alias)
-        if pendingUnplugs[alias] != .silent { try await requestUnplug(alias: alias, range) }
-        let bases = LMBLedger.lmbs(in: range)
-        let settled = try await waitUntil(within: patience.plug) { () async throws -> UnplugResult? in
-            try await checkAlive()
-            try drainEvents()
-            if lmbs.failedRemoveCount > failuresBefore { return .refused }
-            guard !bases.contains(where: lmbs.isAdded) else { return nil }
-            // The guest is through; QEMU takes the DIMM away a moment later.
-            let live = try LiveDomain(xml: try await domain.liveXML())
-            return live.dimms.contains { $0.alias == alias } ? nil : .removed
+        if !unplugs.requests.contains(where: { $0.alias == alias }) { try await requestUnplug(alias: alias) }
+        while let settled = try await nextSettledUnplug() {
+            try await note(settled.result, of: settled.request)
+            if settled.request.alias == alias { return settled.result }
+            // What is waited for here is the step's to tell.
+            try record.append(
+                "unplug.settled", ["alias": settled.request.alias, "result": settled.result.rawValue])
         }
         // The guest's log comes first: by then all of the refusal is in it.
-        let result = settled ?? (refusedUnplugs.contains(alias) ? .refused : .silent)
+        guard machineRefusals.contains(alias), let request = unplugs.refuse(alias) else { return .silent }
+        try await note(.refused, of: request)
+        return .refused
+    }
+
+    /// The next unplug that is through; nil when the guest has said nothing for too long.
+    private func nextSettledUnplug() async throws -> UnplugQueue.Settled? {
+        try await waitUntil(within: patience.plug) { () async throws -> UnplugQueue.Settled? in
+            try await checkAlive()
+            try drainEvents()
+            return try await settleOldestUnplug()
+        }
+    }
+
+    private func settleOldestUnplug() async throws -> UnplugQueue.Settled? {
+        guard let oldest = unplugs.requests.first else { return nil }
+        var isGone = !LMBLedger.lmbs(in: oldest.range).contains(where: lmbs.isAdded)
+        if isGone {
+            // The guest is through; QEMU takes the DIMM away a moment later.
+            isGone = try await !LiveDomain(xml: domain.liveXML()).dimms.contains { $0.alias == oldest.alias }
+        }
+        return unplugs.settleOldest(failureCount: lmbs.failedRemoveCount, isGone: isGone)
+    }
+
+    private func note(_ result: UnplugResult, of request: UnplugQueue.Request) async throws {
         switch result {
         case .removed:
-            pendingUnplugs[alias] = nil
-            lmbs.forget(range)
+            refusedUnplugs.remove(request.alias)
+            lmbs.forget(request.range)
             try await refreshMemory()
         case .refused:
-            pendingUnplugs[alias] = .refused
-            try await waitForBlocks(of: range)
-        case .silent:
-            pendingUnplugs[alias] = .silent
+            refusedUnplugs.insert(request.alias)
+            try await waitForBlocks(of: request)
+        case .silent: break
         }
-        return result
     }
 
     /// Asks for an unplug: through libvirt, or in the guest where QEMU takes no second request.
@@ -110,10 +118,16 @@ extension GuestMachine {
     /// A kernel that refuses at its first LMB tells QEMU nothing (`dlpar_memory_remove_by_ic` unisolates what it had
     /// removed, which is none): QEMU waits on, refuses to ask again, and takes the DIMM away as soon as the guest has
     /// given all of it up.
-    private func requestUnplug(alias: String, _ range: Range<UInt64>) async throws {
+    private func requestUnplug(alias: String) async throws {
+        let range = try range(of: alias)
+        try drainEvents()
+        machineRefusals.remove(alias)
+        unplugs.append(
+            UnplugQueue.Request(alias: alias, range: range, onlineBlocks: try await onlineBlocks(in: range)),
+            failureCount: lmbs.failedRemoveCount)
         do {
             try await domain.detachDevice(alias: alias)
-        } catch let error as LibvirtError where pendingUnplugs[alias] != nil {
+        } catch let error as LibvirtError where refusedUnplugs.contains(alias) {
             try record.append("unplug.pending", ["alias": alias, "message": String("\(error)".prefix(400))])
             let count = LMBLedger.lmbs(in: range).count
             let index = LMBLedger.drcIndex(of: range.lowerBound).hexadecimal
@@ -122,21 +136,44 @@ extension GuestMachine {
         }
     }
 
+    /// The memory blocks in a range that the guest says are online, by address.
+    private func onlineBlocks(in range: Range<UInt64>) async throws -> Set<UInt64> {
+        try await Set(blocks(in: range).filter { $0.value == .online }.keys)
+    }
+
+    /// The memory blocks in a range that the guest has, by address.
+    private func blocks(in range: Range<UInt64>) async throws -> [UInt64: MemoryBlock.State] {
+        _ = try await ask("report")
+        guard let region, let report = try? GuestReport(from: region), report.blockByteCount > 0 else { return [:] }
+        let numbers = range.lowerBound / report.blockByteCount..<range.upperBound / report.blockByteCount
+        let blocks = report.blocks.filter { numbers.contains($0.index) }
+        return Dictionary(blocks.map { ($0.index * report.blockByteCount, $0.state) }) { first, _ in first }
+    }
+
     /// After a refusal the kernel adds the LMBs again that it had removed, without a message for each.
-    private func waitForBlocks(of range: Range<UInt64>) async throws {
+    private func waitForBlocks(of request: UnplugQueue.Request) async throws {
         let settled = try await waitUntil(within: patience.plug) { () async throws -> Bool? in
-            _ = try await ask("report")
-            guard let region, let report = try? GuestReport(from: region), report.blockByteCount > 0 else { return nil }
-            let online = Set(report.blocks.filter { $0.state == .online }.map(\.index))
-            let needed = range.lowerBound / report.blockByteCount..<range.upperBound / report.blockByteCount
-            return needed.allSatisfy(online.contains) ? true : nil
+            try await onlineBlocks(in: request.range).isSuperset(of: request.onlineBlocks) ? true : nil
         }
         guard settled != nil else {
             throw HarnessError.infrastructure(
-                "the guest refused to give memory up and has not taken it back within \(patience.plug)")
+                "the guest refused to give \(request.alias) up and has not taken it back within \(patience.plug)")
         }
         try drainEvents()
-        lmbs.takeBack(range)
+        lmbs.takeBack(request.range, present: Set(try await blocks(in: request.range).keys))
+    }
+
+    /// After a hot-add that failed the kernel removes the LMBs again that it had added, without a message for each. One
+    /// that it cannot remove stays.
+    private func waitForRollback(of range: Range<UInt64>) async throws {
+        _ = try await waitUntil(within: patience.plug) { () async throws -> Bool? in
+            let present = try await blocks(in: range)
+            if present.isEmpty { return true }
+            try await Task.sleep(for: patience.rollback)
+            return try await blocks(in: range) == present ? true : nil
+        }
+        try drainEvents()
+        lmbs.takeBack(range, present: Set(try await blocks(in: range).keys))
     }
 
     /// What a plug came to.
@@ -180,6 +217,8 @@ extension GuestMachine {
                 "the guest has settled \(bases.count - missing.count) of \(bases.count) LMBs of \(alias) within "
                     + "\(patience.plug); the first that is missing is at \((missing.first ?? 0).hexadecimal)")
         }
+        if lmbs.failedAddCount > failuresBefore { try await waitForRollback(of: region.range) }
+        notePeak(try kernelList())
         return PlugResult(alias: alias, range: region.range, refusedLMBs: bases.filter { !lmbs.isAdded($0) })
     }
 }

@@ -29,8 +29,6 @@ struct RunContext {
     var machine: GuestMachine?
     /// The entries of the kernel's account at the last verification.
     var lastEntries: [BackedWindow] = []
-    /// The most entries that the list ever had.
-    var peakEntryCount = 0
 
     /// What the newest step came to that is no expectation.
     var previous: StepResult?
@@ -42,7 +40,8 @@ struct RunContext {
 
     /// A kernel begins anew: nothing that its predecessor's list has been through holds for its own.
     mutating func forgetKernel() {
-        peakEntryCount = 0
+        unplugResult = nil
+        altmap = nil
     }
 
     /// The guest; throws when there is none.
@@ -143,13 +142,12 @@ struct VerifyStep: RunStep {
         guard let hello = await machine.hello, let kernel = await machine.kernel, let region = await machine.region
         else { throw HarnessError.infrastructure("the guest is not up") }
         let snapshot = try await SnapshotTaker(
-            machine: machine, kernel: kernel, hello: hello, region: region, peakEntryCount: context.peakEntryCount
+            machine: machine, kernel: kernel, hello: hello, region: region, lastEntries: context.lastEntries
         ).snapshot()
         try context.record.write(snapshot, step: result.number)
         try result.judge(snapshot, since: context.lastEntries)
         context.altmap = snapshot.showsAltmap.map { $0 ? "seen" : "none" }
         context.lastEntries = snapshot.accountEntries
-        context.peakEntryCount = snapshot.peakEntryCount
         for finding in result.allFindings {
             try context.record.append("finding", ["name": finding.name, "message": finding.message])
         }

@@ -24,7 +24,7 @@ struct SettleStep: RunStep {
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let machine = try context.runningMachine()
         var notes: [String] = []
-        for alias in await machine.pendingUnplugs.filter({ $0.value == .silent }).keys.sorted() {
+        for alias in await machine.unplugs.requests.map(\.alias) {
             let outcome = try await machine.unplug(alias: alias)
             try context.record.append("unplug.settled", ["alias": alias, "result": outcome.rawValue])
             context.unplugResult = outcome

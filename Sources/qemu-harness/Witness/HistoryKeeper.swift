@@ -31,8 +31,8 @@ struct HistoryKeeper {
         case .populateCalled(let start, let end, _, let altmap) where hasCalls:
             note(.added, start, end, hasAltmap: altmap != 0)
         case .freeCalled(let start, let end) where hasCalls: note(.removed, start, end)
-        case .lmbAdded(let base, _) where !hasCalls: history.note(.added, Self.lmb(at: base))
-        case .lmbRemoved(let base) where !hasCalls: history.note(.removed, Self.lmb(at: base))
+        case .lmbAdded(let base, _) where !hasCalls: note(.added, lmbAt: base)
+        case .lmbRemoved(let base) where !hasCalls: note(.removed, lmbAt: base)
         case .hotplugFailed where !hasCalls: history.noteGap("a hot-plug failed, and nothing tells how far it came")
         case .mappingFailed: history.noteGap("a vmemmap mapping failed, and nothing tells what was undone")
         case .populateFailed(let errno):
@@ -56,7 +56,9 @@ struct HistoryKeeper {
         history.note(change, memory, hasAltmap: hasAltmap)
     }
 
-    private static func lmb(at base: UInt64) -> Range<UInt64> {
-        base..<base &+ GuestConfiguration.lmbByteCount
+    private mutating func note(_ change: HotplugHistory.Step.Change, lmbAt base: UInt64) {
+        let (end, overflows) = base.addingReportingOverflow(GuestConfiguration.lmbByteCount)
+        guard !overflows else { return history.noteGap("there is no LMB at \(base.hexadecimal)") }
+        history.note(change, base..<end)
     }
 }

@@ -27,6 +27,7 @@ struct MMUProbe {
     func translations(of virtAddrs: [UInt64]) async throws -> [Translation] {
         var translations: [Translation] = []
         for virtAddr in virtAddrs {
+            try Task.checkCancellation()
             let answer = try await domain.monitor(hmp: "gva2gpa " + virtAddr.hexadecimal)
             translations.append(Translation(virtAddr: virtAddr, answer: Self.parse(answer)))
         }

@@ -81,6 +81,14 @@ struct MirrorReader {
         (.freedCount, "freed"),
     ]
 
+    /// Whether the header still says what the agent answered to a `sync`.
+    static func isUnchanged(_ region: SharedRegion, since sync: ControlLine) throws -> Bool {
+        try syncKeys.allSatisfy { field, key in
+            guard let value = sync.number(key) else { return true }
+            return try region.header(field) == value
+        }
+    }
+
     private func releaseWords() throws -> [MirrorSnapshot.HeaderWord] {
         let text = Array(release.utf8.prefix(Int(SharedRegionLayout.releaseByteCount) - 1))
         return try (0..<SharedRegionLayout.releaseByteCount / 8).map { index in

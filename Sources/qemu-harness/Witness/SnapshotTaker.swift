@@ -13,8 +13,8 @@ struct SnapshotTaker {
     let kernel: RunningKernel
     let hello: Hello
     let region: SharedRegion
-    /// The most entries that the list has had so far in this run.
-    let peakEntryCount: Int
+    /// The kernel's account at the verification before.
+    var lastEntries: [BackedWindow] = []
 
     /// How often the list may turn out to have changed before the guest counts as restless.
     private static let attemptLimit = 3
@@ -23,7 +23,7 @@ struct SnapshotTaker {
 
     /// Syncs, has the guest report, pauses it, and compares: the kernel's books must be the ones from before the sync.
     func snapshot() async throws -> Snapshot {
-        for _ in 0..<Self.attemptLimit {
+        for attempt in 1...Self.attemptLimit {
             let memory = await machine.memory
             let before = try await books(memory)
             let sync = try await machine.ask("sync")
@@ -31,7 +31,13 @@ struct SnapshotTaker {
             _ = try await machine.ask("report")
             try await machine.domain.suspend()
             do {
-                let snapshot = try await takePaused(memory, unchangedFrom: before, sync: sync)
+                let obstacle = try await obstacle()
+                // The agent's other records may have come late. If they never come to rest, the verdict says so.
+                let isMirrorAtRest =
+                    try MirrorReader.isUnchanged(region, since: sync) || attempt == Self.attemptLimit
+                let snapshot =
+                    isMirrorAtRest
+                    ? try await takePaused(memory, unchangedFrom: before, sync: sync, obstacle: obstacle) : nil
                 try await machine.domain.resume()
                 if let snapshot { return snapshot }
             } catch {
@@ -56,15 +62,6 @@ struct SnapshotTaker {
 
     private func books(_ memory: GuestRAM) async throws -> Books {
         let kernelMemory = KernelMemory(memory, order: kernel.order)
-        let head: UInt64
-        do {
-            head = try kernelMemory.word(at: kernel.layout.listHeadAddress)
-        } catch {
-            throw HarnessError.infrastructure(
-                "vmemmap_list at \(kernel.layout.listHeadAddress.hexadecimal) is not in guest memory")
-        }
-        // The densest list there is has 4096 entries a GiB (4 KiB pages with 4 KiB vmemmap pages).
-        let limit = Int(memory.endAddress.rawValue >> 18) + 1
         let memoryEnd = await machine.memoryEnd
         let sections: [MemorySection]
         do {
@@ -78,16 +75,12 @@ struct SnapshotTaker {
         if hello.mmu == .radix, let base = sections.first?.vmemmapBase {
             tables = kernel.layout.memoryMapTables(vmemmapBase: base, endAddress: memoryEnd, in: memory)
         }
-        return Books(
-            sections: sections,
-            list: ListWalk(
-                head: head, in: kernelMemory, pageByteCount: kernel.layout.pageByteCount, limit: limit),
-            tables: tables)
+        return Books(sections: sections, list: try await machine.kernelList(), tables: tables)
     }
 
     /// Nil when the kernel's books are not the ones from before.
     private func takePaused(
-        _ memory: GuestRAM, unchangedFrom before: Books, sync: ControlLine
+        _ memory: GuestRAM, unchangedFrom before: Books, sync: ControlLine, obstacle: String?
     ) async throws -> Snapshot? {
         let books = try await books(memory)
         guard books == before else { return nil }
@@ -114,9 +107,11 @@ struct SnapshotTaker {
                 PresentSection(number: $0.number, vmemmapBase: $0.vmemmapBase, isOnline: $0.isOnline)
             },
             kernelList: WalkedList(books.list), pageTables: books.tables.map(WalkedTables.init),
-            peakEntryCount: max(peakEntryCount, books.list.nodes.count), mirror: mirror, report: report,
+            peakEntryCount: await machine.notePeak(books.list), mirror: mirror, report: report,
             reportProblem: reportProblem, translations: [], history: await machine.history)
-        snapshot.translations = try await translations(of: snapshot.accountEntries)
+        let entries = snapshot.accountEntries
+        snapshot.translations = try await translations(of: entries, obstacle: obstacle)
+        snapshot.formerTranslations = try await translations(of: goneWindows(since: entries), obstacle: obstacle)
         return snapshot
     }
 
@@ -129,11 +124,9 @@ struct SnapshotTaker {
         }
     }
 
-    /// Asks the MMU about each block, after letting the guest run on until its CPU is in a state to say.
-    private func translations(of entries: [BackedWindow]) async throws -> [Translation] {
-        let virtAddrs = entries.filter { $0.byteCount > 0 }.flatMap { entry in
-            Verifier.probedOffsets(windowByteCount: entry.byteCount).map { entry.virtAddr &+ $0 }
-        }
+    /// Lets the paused guest run on until its CPU is in a state to say how it translates; what keeps it from that, if it
+    /// never is. The books are read after this, so that the guest is asked about what it has.
+    private func obstacle() async throws -> String? {
         let probe = MMUProbe(domain: machine.domain)
         var obstacle = try await probe.obstacle()
         for _ in 0..<Self.probeAttemptLimit where obstacle != nil {
@@ -142,10 +135,52 @@ struct SnapshotTaker {
             try await machine.domain.suspend()
             obstacle = try await probe.obstacle()
         }
+        return obstacle
+    }
+
+    /// The windows of the last account of which nothing is backed any more.
+    private func goneWindows(since entries: [BackedWindow]) -> [BackedWindow] {
+        var backed = MemoryRanges()
+        for range in entries.compactMap(\.addresses) { backed.insert(range) }
+        return lastEntries.filter { window in
+            window.addresses.map { !backed.intersects($0.lowerBound...$0.upperBound - 1) } ?? false
+        }
+    }
+
+    /// Asks the MMU about each block.
+    private func translations(of entries: [BackedWindow], obstacle: String?) async throws -> [Translation] {
+        let virtAddrs = entries.filter { $0.byteCount > 0 }.flatMap { entry in
+            Verifier.probedOffsets(windowByteCount: entry.byteCount).map { entry.virtAddr &+ $0 }
+        }
         if let obstacle {
             return virtAddrs.map { Translation(virtAddr: $0, answer: .cannotSay(obstacle)) }
         }
-        return try await probe.translations(of: virtAddrs)
+        return try await MMUProbe(domain: machine.domain).translations(of: virtAddrs)
+    }
+}
+
+extension GuestMachine {
+    /// The kernel's list as it stands in guest RAM.
+    func kernelList() throws -> ListWalk {
+        guard let kernel else { throw HarnessError.infrastructure("the guest is not up") }
+        let kernelMemory = KernelMemory(memory, order: kernel.order)
+        let head: UInt64
+        do {
+            head = try kernelMemory.word(at: kernel.layout.listHeadAddress)
+        } catch {
+            throw HarnessError.infrastructure(
+                "vmemmap_list at \(kernel.layout.listHeadAddress.hexadecimal) is not in guest memory")
+        }
+        // The densest list there is has 4096 entries a GiB (4 KiB pages with 4 KiB vmemmap pages).
+        let limit = Int(memory.endAddress.rawValue >> 18) + 1
+        return ListWalk(head: head, in: kernelMemory, pageByteCount: kernel.layout.pageByteCount, limit: limit)
+    }
+
+    /// Takes the length of a list into account, and gives the longest so far. A walk that does not end counts nothing.
+    @discardableResult
+    func notePeak(_ list: ListWalk) -> Int {
+        if list.end == .terminated { peakEntryCount = max(peakEntryCount, list.nodes.count) }
+        return max(peakEntryCount, list.nodes.count)
     }
 }
 

@@ -15,10 +15,11 @@
 #include <termios.h>
 #include <unistd.h>
 
-// A hello that the harness accepts from a 6.1 kernel with 64 KiB pages; %s is the size of the shared region.
+// A hello that the harness accepts from a 6.1 kernel with 64 KiB pages; the blanks are where VMCOREINFO's note stands and
+// the size of the shared region.
 #define HELLO                                                                                               \
-    "0 hello protocol=0x1 release=6.1.0 page=0x10000 mmu=0x1 vmemmap-base=0xc00c000000000000 "              \
-    "vmemmap-shift=0x10 vmcoreinfo=0x0 source=0x2 tried=dynamic-debug region=%s\n"
+    "0 hello protocol=0x1 page=0x10000 mmu=0x1 vmemmap-base=0xc00c000000000000 vmemmap-shift=0x10 "         \
+    "vmcoreinfo=%s source=0x2 tried=dynamic-debug region=%s\n"
 // One that it does not accept: it ends the wait for a good one.
 #define NO_HELLO "0 hello protocol=0x2\n"
 #define SYNCED "events=0x0 head=0x0 live=0x0 losses=0x0 heals=0x0"
@@ -71,9 +72,14 @@ static void word(const char *name, char *value, size_t capacity) {
 }
 
 static void say_hello(void) {
-    char region[64], hello[512];
+    char region[64], vmcoreinfo[64] = "0x0", hello[512];
     word("region=", region, sizeof region);
-    snprintf(hello, sizeof hello, HELLO, region);
+    FILE *location = fopen("/sys/kernel/vmcoreinfo", "r");
+    if (location != NULL) {
+        if (fscanf(location, "%63s", vmcoreinfo) != 1) strcpy(vmcoreinfo, "0x0");
+        fclose(location);
+    }
+    snprintf(hello, sizeof hello, HELLO, vmcoreinfo, region);
     say(hello);
 }
 
@@ -81,6 +87,8 @@ int main(void) {
     char mode[64];
     mkdir("/proc", 0755);
     mount("proc", "/proc", "proc", 0, NULL);
+    mkdir("/sys", 0755);
+    mount("sysfs", "/sys", "sysfs", 0, NULL);
     mkdir("/dev", 0755);
     mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
     word("misbehave=", mode, sizeof mode);
@@ -108,17 +116,17 @@ int main(void) {
     if (strcmp(mode, "noise") == 0)
         for (;;) say("\x02\xff endless, and never a line");
     if (strcmp(mode, "no-page") == 0) {
-        say("0 hello protocol=0x1 release=6.1.0 mmu=0x1\n");
+        say("0 hello protocol=0x1 mmu=0x1\n");
         hang();
     }
     if (strcmp(mode, "odd-page") == 0) {
-        say("0 hello protocol=0x1 release=x page=0xffffffffffffffff mmu=0x1 vmemmap-base=0xffffffffffffffff "
+        say("0 hello protocol=0x1 page=0xffffffffffffffff mmu=0x1 vmemmap-base=0xffffffffffffffff "
             "vmemmap-shift=0xffffffffffffffff vmcoreinfo=0xffffffffffffffff source=0x2 tried=dynamic-debug "
             "region=0xffffffffffffffff\n");
         hang();
     }
     if (strcmp(mode, "odd-mmu") == 0) {
-        say("0 hello protocol=0x1 release=x page=0x10000 mmu=0x7 vmemmap-base=0x0 vmemmap-shift=0x0 vmcoreinfo=0x0 "
+        say("0 hello protocol=0x1 page=0x10000 mmu=0x7 vmemmap-base=0x0 vmemmap-shift=0x0 vmcoreinfo=0x0 "
             "source=0x2 region=0x0\n");
         hang();
     }
