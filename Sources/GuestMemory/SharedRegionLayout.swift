@@ -21,7 +21,7 @@ public struct SharedRegionLayout: Equatable, Sendable {
 
     /// Where the event ring starts.
     public static let ringOffset: UInt64 = 65536
-    /// How many events the ring holds; enough for 4 GiB of 4 KiB blocks between two looks of the host.
+    /// How many events the ring holds; enough for 3 GiB of 4 KiB blocks between two looks of the host.
     public static let ringSlotCount: UInt64 = 16384
     /// Eight words.
     public static let ringSlotByteCount: UInt64 = 64

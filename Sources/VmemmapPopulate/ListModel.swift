@@ -61,10 +61,6 @@ public struct ListModel: Equatable, Sendable {
 
     /// The entries from the head, newest first. Empty under ``PopulateRules/radixTables``.
     public let entries: [Entry]
-    /// The freed nodes, last freed first: the places of the next new entries.
-    public let freed: [Place]
-    /// How many node pages there are.
-    public let nodePageCount: UInt64
     /// The leaves of the page tables under ``PopulateRules/radixTables``, ascending; empty under the other rules.
     public let leaves: [Leaf]
 
@@ -95,20 +91,14 @@ public struct ListModel: Equatable, Sendable {
         leaves = emulator.tableBacking().map { Leaf(virtAddr: $0.virtAddr, byteCount: $0.byteCount) }
         let list = emulator.exit()
         let pageByteCount = layout.geometry.pageByteCount
-        func nodes(from head: UInt64, count: UInt64) -> [ListWalk.Node] {
-            // The stack's lowest link leads to where the next fresh node comes from: the count ends the walk there.
-            let walk = ListWalk(head: head, in: list.store, pageByteCount: pageByteCount, limit: Int(count))
-            return walk.nodes
+        let walk = ListWalk(
+            head: list.state.head, in: list.store, pageByteCount: pageByteCount, limit: Int(list.state.liveCount))
+        entries = walk.nodes.map {
+            let offset = $0.address - LinearMap.base
+            return Entry(
+                virtAddr: $0.backing.virtAddr,
+                place: Place(page: offset / pageByteCount, offset: offset % pageByteCount))
         }
-        func place(_ node: ListWalk.Node) -> Place {
-            let offset = node.address - LinearMap.base
-            return Place(page: offset / pageByteCount, offset: offset % pageByteCount)
-        }
-        entries = nodes(from: list.state.head, count: list.state.liveCount).map {
-            Entry(virtAddr: $0.backing.virtAddr, place: place($0))
-        }
-        freed = nodes(from: list.state.freedCount == 0 ? 0 : list.state.next, count: list.state.freedCount).map(place)
-        nodePageCount = list.store.nodePageCount
     }
 
     /// The parts of a range by memory block: what one hot-plug call adds or removes.
@@ -118,12 +108,5 @@ public struct ListModel: Equatable, Sendable {
         return stride(from: first, to: range.upperBound, by: Int(unit)).map {
             max($0, range.lowerBound)..<min($0 + unit, range.upperBound)
         }
-    }
-
-    /// How many entries have their node in each node page.
-    public var entriesPerPage: [Int] {
-        var counts = [Int](repeating: 0, count: Int(nodePageCount))
-        for entry in entries { counts[Int(entry.place.page)] += 1 }
-        return counts
     }
 }

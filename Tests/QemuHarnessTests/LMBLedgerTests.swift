@@ -57,6 +57,8 @@ import Testing
     @Test(
         arguments: [
             ("memory remove index 0x80000005", [4..<5, 6..<8]), ("memory add index 0x80000005", [4..<8]),
+            ("memory remove index 2147483653", [4..<5, 6..<8]), ("memory remove index 020000000005", [4..<5, 6..<8]),
+            ("memory remove index 0X80000005", [4..<5, 6..<8]), ("memory remove index 80000005", [4..<8]),
             ("memory remove index 0x80000003", [4..<8]), ("memory remove index 5", [4..<8]),
             ("memory remove count 1", [4..<8]), ("memory remove index 0x90000005", [4..<8]),
             ("memory remove index 0x180000005", [4..<8]), ("memory remove index 0x80000005 more", [4..<8]),

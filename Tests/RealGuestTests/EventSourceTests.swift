@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Libvirt
 import RunRecord
 import Subprocess
 import Testing
 import Verification
+
+@testable import qemu_harness
 
 extension RealGuest {
     /// Kernels that offer kprobe events, and what happens when they lose some.
@@ -42,6 +45,29 @@ extension RealGuest {
             #expect(try harness.information().guest.eventSource == "kprobe events")
             #expect(try harness.events(of: "guest.populate").count == 192)
             #expect(try harness.events(of: "guest.mirror-healed").isEmpty)
+        }
+
+        /// A populate that begins in the middle of an empty PMD entry's part gets base pages from 6.12.95, in 6.6 a block;
+        /// what lies before it then finds a table there. The mirror follows, and the model takes the rule that it sees.
+        @Test func aStartInTheMiddleIsFollowed() async throws {
+            let kernel = try GuestImages.kernel(
+                named: "6.12-64k", environment: ProcessInfo.processInfo.environment)
+            let gibibyte: UInt64 = 1 << 30
+            let run = try await Lab.run(
+                try Lab.configuration(cpu: .power9, plugs: [gibibyte, 2 * gibibyte], kernel: kernel),
+                [
+                    VerifyStep(), PlugStep(byteCount: gibibyte, base: 3 * gibibyte), VerifyStep(),
+                    PlugStep(byteCount: gibibyte, base: 2 * gibibyte), VerifyStep(), UnplugStep(number: 2),
+                    VerifyStep(),
+                ])
+            let results = run.report.results
+            #expect(results.outcome == .passed, "\(results)")
+            let models = results.steps.compactMap(\.verdict).compactMap { verdict in
+                verdict.witnesses.first { $0.witness == .model }
+            }
+            #expect(models.map(\.standing) == [.agrees, .agrees, .agrees, .agrees])
+            #expect(models.map(\.unsaidCount) == [0, 0, 0, 0])
+            #expect(!run.events.contains("guest.mirror-healed"))
         }
 
         /// Memory that carries its own memory map: base pages, which come and go with it.

@@ -34,14 +34,21 @@ enum GuestAction: Equatable, Sendable {
         }
     }
 
+    /// A number as the kernel reads it: hexadecimal behind `0x`, octal behind `0`, else decimal (`kstrtou32`, base 0).
+    private static func kernelNumber(_ word: Substring) -> UInt32? {
+        let digits = word.lowercased()
+        if digits.hasPrefix("0x") { return UInt32(digits.dropFirst(2), radix: 16) }
+        return UInt32(digits, radix: digits.hasPrefix("0") ? 8 : 10)
+    }
+
     /// What it does to an LMB when it succeeds: of requests by index and of probes the kernel's log may say nothing.
     var silentLMBEvent: AgentEvent? {
         switch self {
         case .probe(let base): return .lmbAdded(base: base, drcIndex: LMBLedger.drcIndex(of: base))
         case .dlpar(let line):
             let words = line.split(separator: " ")
-            guard words.count == 4, words[0] == "memory", words[2] == "index", words[3].hasPrefix("0x"),
-                let index = UInt32(words[3].dropFirst(2), radix: 16), index >> 28 == 8
+            guard words.count == 4, words[0] == "memory", words[2] == "index",
+                let index = Self.kernelNumber(words[3]), index >> 28 == 8
             else { return nil }
             let base = UInt64(index & 0xfff_ffff) * GuestConfiguration.lmbByteCount
             switch words[1] {
