@@ -92,18 +92,12 @@ extension Vmcoreinfo {
     ///   - note: bytes from the note's header on, possibly more than the note.
     ///   - order: the kernel's byte order.
     public init?(note: [UInt8], order: ByteOrder) {
-        func field(_ offset: Int) -> Int {
-            var value = 0
-            for index in 0..<4 {
-                let byte = order == .little ? note[offset + 3 - index] : note[offset + index]
-                value = value << 8 | Int(byte)
-            }
-            return value
-        }
         let textStart = Self.noteHeaderByteCount + Self.noteName.count
-        guard note.count >= textStart, field(0) == 11, field(8) == 0 else { return nil }
+        guard note.count >= textStart, order.number(in: note, at: 0, byteCount: 4) == 11,
+            order.number(in: note, at: 8, byteCount: 4) == 0
+        else { return nil }
         guard note[Self.noteHeaderByteCount..<textStart].elementsEqual(Self.noteName) else { return nil }
-        let byteCount = field(4)
+        let byteCount = Int(order.number(in: note, at: 4, byteCount: 4))
         guard byteCount > 0, byteCount <= Self.maximumByteCount, note.count - textStart >= byteCount else { return nil }
         let text = note[textStart..<(textStart + byteCount)]
         guard text.starts(with: "OSRELEASE=") else { return nil }

@@ -54,7 +54,7 @@ final class HeldMemory<System: AgentSystem> {
             guard case .bytes(let word) = system.read(pagemap, at: offset, byteCount: 8), word.count == 8 else {
                 continue
             }
-            let entry = Kcore<System>.field(word, 0, 8)
+            let entry = ByteOrder.native.number(in: word, at: 0, byteCount: 8)
             let frame = entry & ((1 << 55) - 1)
             guard entry >> 63 == 1, frame < UInt64.max / pageByteCount else { continue }
             if range.contains(frame * pageByteCount) { count += 1 }

@@ -66,7 +66,7 @@ struct KernelLog<System: AgentSystem> {
             case .bytes(let bytes):
                 // A record that is none of the format's is not ours to judge; its number is then missing below.
                 guard let record = KernelRecord(parsing: bytes) else { continue }
-                defer { expectedSequence = record.sequence + 1 }
+                defer { expectedSequence = record.sequence &+ 1 }
                 if let expectedSequence, record.sequence > expectedSequence {
                     return .lost(recordCount: record.sequence - expectedSequence, then: record)
                 }

@@ -111,9 +111,9 @@ final class FakeGuest: AgentSystem {
 
     // MARK: The kernel
 
-    /// Puts a record into the log.
-    func log(_ text: String) {
-        records[nextSequence] = Array("7,\(nextSequence),\(clock),-;\(text)\n".utf8)
+    /// Puts a record into the log; it may claim another number than it has.
+    func log(_ text: String, sequence: UInt64? = nil) {
+        records[nextSequence] = Array("7,\(sequence ?? nextSequence),\(clock),-;\(text)\n".utf8)
         nextSequence += 1
     }
 
