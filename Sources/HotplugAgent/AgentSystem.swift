@@ -58,8 +58,8 @@ public protocol AgentSystem: AnyObject {
     /// Reads up to `byteCount` bytes of a file from an offset on, and waits for none.
     func take(from path: [UInt8], at offset: UInt64, byteCount: Int) -> ReadResult
 
-    /// Has the kernel allocate memory that it cannot move; nil when it does not.
-    func allocateKernelBuffer(byteCount: UInt64) -> KernelBuffer?
+    /// Has the kernel allocate memory that it cannot move.
+    func allocateKernelBuffer(byteCount: UInt64) throws(ActionRefusal) -> KernelBuffer
 
     /// Gives a buffer back.
     func free(_ buffer: KernelBuffer)

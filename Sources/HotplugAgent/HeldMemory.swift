@@ -20,12 +20,12 @@ final class HeldMemory<System: AgentSystem> {
 
     /// Allocates until some pages lie in a physical range, keeps the buffer that has them, and tells how many they are.
     ///
-    /// Refused with `ENOMEM` when memory runs short before.
+    /// Refused with `ENOMEM` when memory runs short before, and with the kernel's own error when it gives no more.
     func hold(_ range: Range<UInt64>) throws(ActionRefusal) -> UInt64 {
         var elsewhere: [KernelBuffer] = []
         defer { for buffer in elsewhere { system.free(buffer) } }
-        while freeByteCount >= Self.reserveByteCount + Self.bufferByteCount {
-            guard let buffer = system.allocateKernelBuffer(byteCount: Self.bufferByteCount) else { break }
+        while Meminfo.byteCount("MemFree:", system: system) >= Self.reserveByteCount + Self.bufferByteCount {
+            let buffer = try system.allocateKernelBuffer(byteCount: Self.bufferByteCount)
             let pages = pageCount(of: buffer, in: range)
             if pages > 0 {
                 buffers.append(buffer)
@@ -60,17 +60,5 @@ final class HeldMemory<System: AgentSystem> {
             if range.contains(frame * pageByteCount) { count += 1 }
         }
         return count
-    }
-
-    /// `MemFree` of /proc/meminfo, in bytes.
-    private var freeByteCount: UInt64 {
-        var rest = (system.content("/proc/meminfo") ?? [])[...]
-        while !rest.isEmpty {
-            var line = rest.takeField(until: 0x0a)
-            guard line.skip("MemFree:") else { continue }
-            while line.first == 0x20 { line.removeFirst() }
-            return (line.takeNumber(radix: 10) ?? 0) << 10
-        }
-        return 0
     }
 }

@@ -52,6 +52,12 @@ final class FakeGuest: AgentSystem {
     var refusals: [String: UInt64] = [:]
     /// Where the kernel puts its next buffers; each starts at its frame, pages one after another.
     var bufferFrames: [UInt64] = []
+    /// What it says when there is no next one: `ENOMEM`.
+    var bufferErrno: UInt64 = 12
+    /// Whether the log and the trace always have something more to read.
+    var isTalkative = false
+    /// The files whose messages dynamic debug knows.
+    var debugFiles = ["arch/powerpc/mm/init_64.c", "init/main.c"]
     /// The buffers that are allocated now, by the address where they are mapped.
     private(set) var buffers: [UInt64: (buffer: KernelBuffer, frame: UInt64)] = [:]
     private var nextBufferAddress: UInt64 = 1 << 40
@@ -352,8 +358,8 @@ final class FakeGuest: AgentSystem {
         return piece.isEmpty ? .end : .bytes(Array(piece))
     }
 
-    func allocateKernelBuffer(byteCount: UInt64) -> KernelBuffer? {
-        guard !bufferFrames.isEmpty else { return nil }
+    func allocateKernelBuffer(byteCount: UInt64) throws(ActionRefusal) -> KernelBuffer {
+        guard !bufferFrames.isEmpty else { throw ActionRefusal(errno: bufferErrno) }
         let buffer = KernelBuffer(descriptor: nextDescriptor, address: nextBufferAddress, byteCount: byteCount)
         nextDescriptor += 1
         nextBufferAddress += byteCount
