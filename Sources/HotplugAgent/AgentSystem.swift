@@ -40,6 +40,9 @@ public protocol AgentSystem: AnyObject {
     /// Makes a folder; false when there is none afterwards.
     func makeFolder(_ path: StaticString) -> Bool
 
+    /// Removes an empty folder, or a trace instance that nobody uses.
+    func removeFolder(_ path: StaticString)
+
     /// Microseconds since boot.
     func microseconds() -> UInt64
 

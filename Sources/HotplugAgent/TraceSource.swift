@@ -38,6 +38,9 @@ struct TraceSource<System: AgentSystem> {
     private enum Folder {
         case instance, top
 
+        /// The instance's folder: making it makes the instance.
+        static var instancePath: StaticString { "/sys/kernel/tracing/instances/qemu-harness" }
+
         func path(_ name: StaticString) -> [UInt8] {
             var path = bytes(self == .instance ? "/sys/kernel/tracing/instances/qemu-harness/" : "/sys/kernel/tracing/")
             path.append(text: name)
@@ -57,10 +60,11 @@ struct TraceSource<System: AgentSystem> {
     ///   - system: the guest.
     ///   - probes: what is wanted.
     ///   - bufferKibibytes: the size of each processor's ring.
-    /// - Throws: what the kernel refuses, with nothing left of it.
+    /// - Throws: what the kernel refuses, with neither probes nor an instance left of it.
     init(system: System, probes: [Probe], bufferKibibytes: UInt64) throws(Refused) {
-        let folder: Folder = system.makeFolder("/sys/kernel/tracing/instances/qemu-harness") ? .instance : .top
         var refusals = Self.add(probes, system: system)
+        // An instance is a ring for each processor: a kernel that does not take the probes makes none.
+        let folder: Folder = refusals.isEmpty && system.makeFolder(Folder.instancePath) ? .instance : .top
         let pipe = refusals.isEmpty ? system.open(folder.path("trace_pipe"), .readNonblocking) : nil
         let marker = refusals.isEmpty ? system.open(folder.path("trace_marker"), .write) : nil
         if refusals.isEmpty {
@@ -81,6 +85,7 @@ struct TraceSource<System: AgentSystem> {
             if let pipe { system.close(pipe) }
             if let marker { system.close(marker) }
             Self.remove(probes, from: folder, system: system)
+            if folder == .instance { system.removeFolder(Folder.instancePath) }
             throw Refused(refusals: refusals)
         }
         notedLossCount = kernelLossCount()

@@ -315,6 +315,11 @@ final class FakeGuest: AgentSystem {
         trace.makeInstance("\(path)")
     }
 
+    func removeFolder(_ path: StaticString) {
+        let isInUse = descriptors.values.contains { if case .trace = $0 { true } else { false } }
+        if !isInUse { trace.removeInstance("\(path)") }
+    }
+
     func names(in folder: StaticString) -> [[UInt8]] {
         (folders["\(folder)"] ?? trace.names(in: "\(folder)")).map { Array($0.utf8) }
     }

@@ -57,6 +57,7 @@ struct SourceChoiceTests {
         #expect(trials[1].refusals.isEmpty)
         #expect(guest.trace.probes.isEmpty)
         #expect(!guest.trace.isEnabled)
+        #expect(guest.trace.instanceCount == 0)
         // The log and the control channel.
         #expect(guest.openCount == 2)
         guest.populate(16..<18)
@@ -83,6 +84,7 @@ struct SourceChoiceTests {
         #expect(text(hello.text("tried"))?.hasPrefix("kprobe-events:") == true)
         #expect(text(hello.text("tried")) == tried.replacing(":trace_pipe-does-not-answer", with: ""))
         #expect(guest.trace.probes.isEmpty)
+        #expect(guest.trace.instance == nil)
         #expect(guest.openCount == 2)
     }
 
@@ -92,6 +94,8 @@ struct SourceChoiceTests {
         let running = try RunningAgent.ready(guest)
         #expect(text(try running.ask("hello").text("tried")) == "kprobe-events:trace_pipe,dynamic-debug")
         #expect(guest.trace.probes.isEmpty)
+        #expect(guest.trace.instanceCount == 1)
+        #expect(guest.trace.instance == nil)
     }
 
     @Test func withoutInstances() throws {

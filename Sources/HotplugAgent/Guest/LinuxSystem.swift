@@ -15,6 +15,7 @@ func qhPread(_ descriptor: Int, _ buffer: UnsafeMutableRawPointer, _ byteCount: 
 @_extern(c, "qh_make_raw") func qhMakeRaw(_ descriptor: Int)
 @_extern(c, "qh_wait") func qhWait(_ descriptors: UnsafePointer<Int>, _ count: Int, _ milliseconds: Int)
 @_extern(c, "qh_make_folder") func qhMakeFolder(_ path: UnsafePointer<UInt8>) -> Int
+@_extern(c, "qh_remove_folder") func qhRemoveFolder(_ path: UnsafePointer<UInt8>)
 @_extern(c, "qh_names") func qhNames(_ path: UnsafePointer<UInt8>, _ buffer: UnsafeMutableRawPointer, _ byteCount: Int)
     -> Int
 @_extern(c, "qh_map") func qhMap(_ descriptor: Int, _ byteCount: UnsafeMutablePointer<UInt64>)
@@ -124,6 +125,11 @@ final class LinuxSystem: AgentSystem {
     func makeFolder(_ path: StaticString) -> Bool {
         // SAFETY: a StaticString is NUL-terminated.
         unsafe qhMakeFolder(path.utf8Start) >= 0
+    }
+
+    func removeFolder(_ path: StaticString) {
+        // SAFETY: a StaticString is NUL-terminated.
+        unsafe qhRemoveFolder(path.utf8Start)
     }
 
     func microseconds() -> UInt64 {

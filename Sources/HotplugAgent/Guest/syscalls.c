@@ -86,6 +86,8 @@ int64_t qh_make_folder(const char *path) {
     return mkdir(path, 0755) != 0 && errno != EEXIST ? -errno : 0;
 }
 
+void qh_remove_folder(const char *path) { rmdir(path); }
+
 // Names separated by NUL bytes. Those that do not fit are left out.
 int64_t qh_names(const char *path, void *buffer, int64_t byte_count) {
     DIR *folder = opendir(path);
