@@ -27,7 +27,7 @@ struct TraceSource<System: AgentSystem> {
     private let markerDescriptor: Int
     private var input: [UInt8] = []
     private var position = 0
-    /// Events that are known to be lost, by the kernel's counters or by trace_pipe's own word.
+    /// The kernel's count of lost events when it was last looked at, and what trace_pipe has said of them since.
     private var notedLossCount: UInt64 = 0
 
     /// A line is longer than this only when it is none of ours.
@@ -112,19 +112,21 @@ struct TraceSource<System: AgentSystem> {
             position = 0
             if input.count > Self.lineByteCountLimit {
                 input.removeAll()
-                return noteLoss(1)
+                return .lost(eventCount: 1)
             }
             guard case .bytes(let more) = system.read(descriptor, byteCount: 65536) else { return .nothingYet }
             input += more
         }
     }
 
-    /// How many events the kernel has counted as lost beyond those that were told already.
+    /// How many events the kernel has counted as lost since the last time, beyond those that trace_pipe told of.
+    ///
+    /// trace_pipe may tell of a loss behind the kernel's count of it. So each time begins at the count, and what was
+    /// told twice hides nothing later.
     mutating func takeUntoldLosses() -> UInt64 {
         let count = kernelLossCount()
-        guard count > notedLossCount else { return 0 }
         defer { notedLossCount = count }
-        return count - notedLossCount
+        return count > notedLossCount ? count - notedLossCount : 0
     }
 
     // MARK: - Reading
@@ -132,15 +134,11 @@ struct TraceSource<System: AgentSystem> {
     private mutating func reading(of line: ArraySlice<UInt8>) -> Reading {
         if let hit = ProbeHit(parsing: line) { return .hit(hit) }
         // `CPU:N [LOST COUNT EVENTS]`, or without the count when the kernel does not know it; whatever else cannot be
-        // read may have been an event.
+        // read may have been an event, which the kernel does not count as lost.
         var rest = line
         guard rest.skip("CPU:"), rest.takeNumber(radix: 10) != nil, rest.skip(" [LOST "),
             let count = rest.takeNumber(radix: 10), rest.equals(" EVENTS]")
-        else { return noteLoss(1) }
-        return noteLoss(count)
-    }
-
-    private mutating func noteLoss(_ count: UInt64) -> Reading {
+        else { return .lost(eventCount: 1) }
         notedLossCount &+= count
         return .lost(eventCount: count)
     }

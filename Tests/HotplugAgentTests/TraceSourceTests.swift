@@ -270,6 +270,22 @@ struct TraceLossTests {
         #expect(try running.sync().number("heals") == 2)
     }
 
+    /// What is told twice, or what the kernel does not count, makes no later loss go unseen.
+    @Test(arguments: ["CPU:0 [LOST 3 EVENTS]", "garbage", "CPU:0 [LOST EVENTS]", String(repeating: "x", count: 20000)])
+    func lossesThatAreToldLate(line: String) throws {
+        let running = try running()
+        let guest = running.guest
+        guest.trace.overrunCount = 3
+        #expect(try running.sync().number("heals") == 1)
+        guest.trace.line(line)
+        #expect(try running.sync().number("heals") == 2)
+        guest.populate(17..<19, told: false)
+        guest.trace.missCount = 1
+        #expect(try running.sync().number("heals") == 3)
+        #expect(try running.events().contains(.lost(recordCount: 1)))
+        #expect(try running.mirrorsTheKernel())
+    }
+
     @Test func hitsWithoutTheirCall() throws {
         let running = try running()
         let guest = running.guest
