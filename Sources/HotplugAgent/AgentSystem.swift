@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AgentProtocol
 public import GuestMemory
 
 /// What the agent asks of the operating system. The guest program has Linux behind it, tests have a made-up one.
@@ -139,11 +140,16 @@ extension AgentSystem {
         content(bytes(path), limit: limit)
     }
 
-    /// Writes a file at a literal path in one call.
-    func write(_ path: StaticString, _ content: StaticString) -> Bool {
-        guard let descriptor = open(path, .write) else { return false }
+    /// Reads a file that may be megabytes of text a line at a time, until `body` wants no more; false when it cannot be
+    /// opened. A line of 512 bytes or more is left out.
+    func readLines(of path: StaticString, _ body: (ArraySlice<UInt8>) -> Bool) -> Bool {
+        guard let descriptor = open(path, .read) else { return false }
         defer { close(descriptor) }
-        return write(descriptor, bytes(content))
+        var assembler = LineAssembler(maximumByteCount: 512)
+        while case .bytes(let text) = read(descriptor, byteCount: 65536) {
+            for line in assembler.append(text[...]) where !body(line[...]) { return true }
+        }
+        return true
     }
 }
 

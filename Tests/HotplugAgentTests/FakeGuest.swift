@@ -178,6 +178,18 @@ final class FakeGuest: AgentSystem {
 
     private var isDebugging: Bool { written[Self.debugControl]?.isEmpty == false }
 
+    /// Dynamic debug's control file (lib/dynamic_debug.c: `ddebug_proc_show`).
+    private var debugListing: [UInt8] {
+        let query = String(decoding: written[Self.debugControl] ?? [], as: UTF8.self)
+        let lines = debugFiles.flatMap { file in
+            [(203, "vmemmap_populate", "vmemmap_populate %lx..%lx, node %d"), (298, "vmemmap_free", "x =p")].map {
+                "\(file):\($0) [\(file.split(separator: "/").last?.dropLast(2) ?? "")]\($1) "
+                    + (query.contains(file) ? "=p" : "=_") + " \"\($2)\\012\"\n"
+            }
+        }
+        return Array(("# filename:lineno [module]function flags format\n" + lines.joined()).utf8)
+    }
+
     func hex(_ number: UInt64) -> String { String(number, radix: 16) }
 
     // MARK: What the agent did
@@ -211,6 +223,8 @@ final class FakeGuest: AgentSystem {
         case ("/dev/hvc1", .readWriteNonblocking) where hasChannel: file = .channel
         case ("/dev/console", .write): file = .console
         case ("/proc/self/pagemap", .read): file = .pagemap
+        case (Self.debugControl, .read) where written[Self.debugControl] != nil:
+            file = .content(debugListing, position: 0)
         case ("/proc/kcore", .read) where hasKcore:
             kcoreCount += 1
             beforeKcore[kcoreCount]?(self)

@@ -123,6 +123,35 @@ struct SourceChoiceTests {
                 + (hasLog ? "dynamic_debug/control" : "/dev/kmsg") + ",snapshots")
     }
 
+    /// The kernel takes a query that matches nothing.
+    @Test(arguments: [[], ["init/main.c"], ["arch/powerpc/mm/init_64.c.orig"]])
+    func dynamicDebugWithoutTheMessages(files: [String]) throws {
+        let guest = FakeGuest()
+        guest.debugFiles = files
+        let hello = try RunningAgent.ready(guest).ask("hello")
+        #expect(
+            text(hello.text("tried"))
+                == "kprobe-events:vmemmap_populate/22,dynamic-debug:messages-of-init_64.c,snapshots")
+    }
+
+    @Test(
+        arguments: [
+            (#"arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free =p "vmemmap_free %lx...%lx\012""#, true),
+            (#"arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free =pmflt "vmemmap_free %lx...%lx\012""#, true),
+            (#"arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free =mfp "x" class:a"#, true),
+            (#"arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free =p"#, true),
+            (#"arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free =_ "=p""#, false),
+            (#"arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free =mf "p""#, false),
+            (#"arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free p "p""#, false),
+            (#"arch/powerpc/mm/init_64.c:298"#, false), (#"arch/powerpc/mm/init_64.c:298 ["#, false),
+            (#"arch/powerpc/mm/init_64.c:x [init_64]vmemmap_free =p "x""#, false),
+            (#"x/arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free =p "x""#, false),
+            ("# filename:lineno [module]function flags format", false), ("", false),
+        ])
+    func linesOfDynamicDebug(line: String, isEnabled: Bool) {
+        #expect(KernelLog<FakeGuest>.isEnabledMessage(Array(line.utf8)[...]) == isEnabled)
+    }
+
     /// The list's probes are named after the MMU.
     @Test func radixWithAList() throws {
         let guest = FakeGuest()
