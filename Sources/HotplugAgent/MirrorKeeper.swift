@@ -282,7 +282,11 @@ final class MirrorKeeper<System: AgentSystem> {
 
     private func take(_ record: KernelRecord) throws(MemoryAccessError) {
         let time = record.microseconds
+        // Whoever has switched dynamic debug on: the trace tells the same, and nothing is mirrored twice.
+        let isSource = eventSource == .dynamicDebug
         switch record.message {
+        case .populate where !isSource, .block where !isSource, .free where !isSource:
+            break
         case .populate(let start, let end, let node):
             try mirror.publish(.populateCalled(start: start, end: end, node: node), microseconds: time)
             // The section is valid once the call is through; should it fail, a free of the same range follows.

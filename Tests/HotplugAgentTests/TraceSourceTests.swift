@@ -241,6 +241,43 @@ struct TraceObservingTests {
         #expect(events.contains(.blockFreed(virtAddr: window16, phys: 0x900_0000)))
     }
 
+    /// Dynamic debug may be on as well, by the kernel's command line: it tells what the trace has told.
+    @Test func dynamicDebugBesideTheTrace() throws {
+        let guest = tracedGuest()
+        guest.written[FakeGuest.debugControl] = Array("file arch/powerpc/mm/init_64.c +p".utf8)
+        let running = try RunningAgent.ready(guest)
+        #expect(try running.header(.eventSource) == EventSource.kprobes.rawValue)
+        guest.populate(16..<18)
+        guest.free(virtAddr: window16)
+        guest.log("pseries-hotplug-mem: Memory at 40000000 was hot-removed")
+        let answer = try running.sync()
+        #expect(answer.number("heals") == 0)
+        #expect(try running.mirrorsTheKernel())
+        // Two populates with a block each, a free with one, the LMB, the sync.
+        let events = try running.events()
+        #expect(events.count == 8)
+        #expect(events[6] == .lmbRemoved(base: 0x4000_0000))
+    }
+
+    /// The first snapshot falls into a call: its block is linked and not told of yet.
+    @Test func aCallUnderWayAtTheStart() throws {
+        let guest = tracedGuest()
+        let time = guest.clock
+        guest.beforeKcore[2] = { guest in
+            guest.populate(16..<17, told: false)
+            guest.trace.hit(FakeTrace.populate(window16, window16 + 0x4000), at: time)
+            guest.trace.hit(FakeTrace.allocated(LinearMap.base + guest.entries[0].phys), at: time)
+        }
+        let running = try RunningAgent.ready(guest)
+        guest.trace.hit(FakeTrace.map(window16, 65536, guest.entries[0].phys), at: time)
+        guest.trace.hit(FakeTrace.populated(0), at: time)
+        #expect(running.agent.step())
+        #expect(try running.mirrorsTheKernel())
+        #expect(try running.mirror().first?.provenance == .seeded)
+        #expect(try running.sync().number("heals") == 1)
+        #expect(try running.mirrorsTheKernel())
+    }
+
     @Test func eventsThatTheSnapshotHoldsAreDropped() throws {
         let guest = tracedGuest()
         guest.beforeKcore[2] = { $0.populate(16..<20) }
