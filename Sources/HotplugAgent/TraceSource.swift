@@ -146,13 +146,15 @@ struct TraceSource<System: AgentSystem> {
     /// What the kernel writes into the trace is there at once.
     private mutating func answers() -> Bool {
         guard write(marker: 0) else { return false }
-        while true {
+        // As many hits as may have come before it.
+        for _ in 0..<65536 {
             switch next() {
             case .hit(let hit): if hit.event == .marker(0) { return true }
             case .lost: continue
             case .nothingYet: return false
             }
         }
+        return false
     }
 
     /// Events that the rings had no room for, and hits for which a probe was busy, since boot.

@@ -258,6 +258,10 @@ final class FakeGuest: AgentSystem {
         case .log(let position):
             return readLog(descriptor, position: position)
         case .trace(.pipe):
+            if isTalkative {
+                trace.hit("somebody_elses: (f+0x8/0x40)", at: clock)
+                clock += 1000
+            }
             return trace.read(byteCount: byteCount)
         case .channel:
             guard !input.isEmpty else { return .nothingYet }
@@ -269,6 +273,10 @@ final class FakeGuest: AgentSystem {
     }
 
     private func readLog(_ descriptor: Int, position: UInt64) -> ReadResult {
+        if isTalkative {
+            log("x")
+            clock += 1000
+        }
         guard position >= oldestSequence else {
             descriptors[descriptor] = .log(position: oldestSequence)
             return .overwritten

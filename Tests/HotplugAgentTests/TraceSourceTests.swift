@@ -411,6 +411,24 @@ struct TraceLossTests {
         running.guest.trace.echoes = true
         try running.sync()
     }
+
+    /// Sources that never run dry keep nobody waiting: the agent goes round, and gives up at its deadline.
+    @Test(arguments: [true, false]) func endlessSources(isTraced: Bool) throws {
+        let guest = isTraced ? tracedGuest() : FakeGuest()
+        let running = try RunningAgent.ready(guest)
+        guest.isTalkative = true
+        guest.logEchoes = false
+        guest.trace.echoes = false
+        #expect(running.agent.step())
+        #expect(
+            text(try running.ask("sync").text("reason"))
+                == (isTraced ? "trace_pipe-does-not-answer" : "/dev/kmsg-does-not-answer"))
+        guest.isTalkative = false
+        guest.logEchoes = true
+        guest.trace.echoes = true
+        try running.sync()
+        #expect(try running.mirrorsTheKernel())
+    }
 }
 
 struct TraceBufferTests {
