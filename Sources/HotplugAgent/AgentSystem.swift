@@ -17,7 +17,8 @@ public protocol AgentSystem: AnyObject {
     /// Reads up to `byteCount` bytes at a file offset.
     func read(_ descriptor: Int, at offset: UInt64, byteCount: Int) -> ReadResult
 
-    /// Writes all of `bytes` in one call, and returns 0, or the errno of what kept any of them from going through.
+    /// Writes all of `bytes`, and returns 0, or the errno of what kept any of them from going through. A file that takes
+    /// all it is given gets them in one call.
     func put(_ descriptor: Int, _ bytes: [UInt8]) -> UInt64
 
     /// Moves to the end of a file (`SEEK_END`), which on /dev/kmsg is behind the newest record.
@@ -118,7 +119,7 @@ extension AgentSystem {
         open(bytes(path), mode)
     }
 
-    /// Writes all of `bytes` in one call; false when less went through.
+    /// Writes all of `bytes`; false when less went through.
     func write(_ descriptor: Int, _ bytes: [UInt8]) -> Bool {
         put(descriptor, bytes) == 0
     }
