@@ -42,7 +42,8 @@ struct TraceSource<System: AgentSystem> {
         static var instancePath: StaticString { "/sys/kernel/tracing/instances/qemu-harness" }
 
         func path(_ name: StaticString) -> [UInt8] {
-            var path = bytes(self == .instance ? "/sys/kernel/tracing/instances/qemu-harness/" : "/sys/kernel/tracing/")
+            var path = bytes(self == .instance ? Self.instancePath : "/sys/kernel/tracing")
+            path.append(0x2f)
             path.append(text: name)
             return path
         }
