@@ -13,7 +13,7 @@ public enum AgentEvent: Equatable, Sendable {
     case mappingFailed(errno: UInt64)
     /// `vmemmap_free(start, end)` was called.
     case freeCalled(start: UInt64, end: UInt64)
-    /// The call took a block off the list, as the kernel's rule has it: the message itself does not say so.
+    /// The call took a block off the list, as a kprobe on the unmapping says, or else the kernel's own rule.
     case blockFreed(virtAddr: UInt64, phys: UInt64)
     /// An LMB settled: `Memory at ADDRESS (drc index INDEX) was hot-added`.
     case lmbAdded(base: UInt64, drcIndex: UInt64)

@@ -14,7 +14,8 @@ public struct SourceTrial: Equatable, Sendable {
 
     /// One thing that was refused.
     public struct Refusal: Equatable, Sendable {
-        /// The function that cannot be probed, or the file that cannot be opened or does not answer.
+        /// The function that cannot be probed, the file that cannot be opened or does not answer, or the messages that
+        /// the kernel does not have.
         public let what: [UInt8]
         /// The error of the system call that was refused, nil when there was none.
         public let errno: UInt64?

@@ -51,6 +51,15 @@ public enum ByteOrder: UInt64, Sendable {
     public func value(ofStored word: UInt64) -> UInt64 {
         self == .native ? word : word.byteSwapped
     }
+
+    /// The number that `byteCount` bytes, up to eight, say in this order. They have to be there.
+    public func number(in bytes: [UInt8], at offset: Int, byteCount: Int) -> UInt64 {
+        var value: UInt64 = 0
+        for index in 0..<byteCount {
+            value = value << 8 | UInt64(bytes[offset + (self == .little ? byteCount - 1 - index : index)])
+        }
+        return value
+    }
 }
 
 extension UInt64 {

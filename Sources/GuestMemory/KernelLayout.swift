@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where a kernel keeps its vmemmap bookkeeping, read from VMCOREINFO and nothing else.
+/// Where a kernel keeps its vmemmap bookkeeping, read from VMCOREINFO. A symbol that the kernel's own text
+/// lacks may come from a symbol table (``Vmcoreinfo/adding(_:)``).
 public struct KernelLayout: Equatable, Sendable {
     /// `PAGE_SIZE` in bytes: 4096 or 65536 (`PAGESIZE`).
     public var pageByteCount: UInt64

@@ -95,14 +95,7 @@ extension Vmcoreinfo {
     ///   - note: bytes from the note's header on, ``noteBeginningByteCount`` or more.
     ///   - order: the kernel's byte order.
     public static func noteByteCount(beginning note: [UInt8], order: ByteOrder) -> Int? {
-        func field(_ offset: Int) -> Int {
-            var value = 0
-            for index in 0..<4 {
-                let byte = order == .little ? note[offset + 3 - index] : note[offset + index]
-                value = value << 8 | Int(byte)
-            }
-            return value
-        }
+        func field(_ offset: Int) -> Int { Int(order.number(in: note, at: offset, byteCount: 4)) }
         let textStart = noteHeaderByteCount + noteName.count
         guard note.count >= textStart, field(0) == 11, field(8) == 0 else { return nil }
         guard note[noteHeaderByteCount..<textStart].elementsEqual(noteName) else { return nil }

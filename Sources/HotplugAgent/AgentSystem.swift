@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AgentProtocol
 public import GuestMemory
 
 /// What the agent asks of the operating system. The guest program has Linux behind it, tests have a made-up one.
@@ -16,7 +17,8 @@ public protocol AgentSystem: AnyObject {
     /// Reads up to `byteCount` bytes at a file offset.
     func read(_ descriptor: Int, at offset: UInt64, byteCount: Int) -> ReadResult
 
-    /// Writes all of `bytes` in one call, and returns 0, or the errno of what kept any of them from going through.
+    /// Writes all of `bytes`, and returns 0, or the errno of what kept any of them from going through. A file that takes
+    /// all it is given gets them in one call.
     func put(_ descriptor: Int, _ bytes: [UInt8]) -> UInt64
 
     /// Moves to the end of a file (`SEEK_END`), which on /dev/kmsg is behind the newest record.
@@ -40,6 +42,9 @@ public protocol AgentSystem: AnyObject {
     /// Makes a folder; false when there is none afterwards.
     func makeFolder(_ path: StaticString) -> Bool
 
+    /// Removes an empty folder, or a trace instance that nobody uses.
+    func removeFolder(_ path: StaticString)
+
     /// Microseconds since boot.
     func microseconds() -> UInt64
 
@@ -58,8 +63,8 @@ public protocol AgentSystem: AnyObject {
     /// Reads up to `byteCount` bytes of a file from an offset on, and waits for none.
     func take(from path: [UInt8], at offset: UInt64, byteCount: Int) -> ReadResult
 
-    /// Has the kernel allocate memory that it cannot move; nil when it does not.
-    func allocateKernelBuffer(byteCount: UInt64) -> KernelBuffer?
+    /// Has the kernel allocate memory that it cannot move.
+    func allocateKernelBuffer(byteCount: UInt64) throws(ActionRefusal) -> KernelBuffer
 
     /// Gives a buffer back.
     func free(_ buffer: KernelBuffer)
@@ -114,7 +119,7 @@ extension AgentSystem {
         open(bytes(path), mode)
     }
 
-    /// Writes all of `bytes` in one call; false when less went through.
+    /// Writes all of `bytes`; false when less went through.
     func write(_ descriptor: Int, _ bytes: [UInt8]) -> Bool {
         put(descriptor, bytes) == 0
     }
@@ -136,11 +141,16 @@ extension AgentSystem {
         content(bytes(path), limit: limit)
     }
 
-    /// Writes a file at a literal path in one call.
-    func write(_ path: StaticString, _ content: StaticString) -> Bool {
-        guard let descriptor = open(path, .write) else { return false }
+    /// Reads a file that may be megabytes of text a line at a time, until `body` wants no more; false when it cannot be
+    /// opened. A line of 512 bytes or more is left out.
+    func readLines(of path: StaticString, _ body: (ArraySlice<UInt8>) -> Bool) -> Bool {
+        guard let descriptor = open(path, .read) else { return false }
         defer { close(descriptor) }
-        return write(descriptor, bytes(content))
+        var assembler = LineAssembler(maximumByteCount: 512)
+        while case .bytes(let text) = read(descriptor, byteCount: 65536) {
+            for line in assembler.append(text[...]) where !body(line[...]) { return true }
+        }
+        return true
     }
 }
 

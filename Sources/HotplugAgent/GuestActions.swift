@@ -89,8 +89,14 @@ final class GuestActions<System: AgentSystem> {
 }
 
 /// The kernel's error number for what it does not do.
-struct ActionRefusal: Error {
-    let errno: UInt64
+public struct ActionRefusal: Error {
+    /// Not 0.
+    public let errno: UInt64
+
+    /// Passes on a system call's error.
+    public init(errno: UInt64) {
+        self.errno = errno
+    }
 
     /// `EINVAL`: the request is not of its form.
     static var invalid: ActionRefusal { ActionRefusal(errno: 22) }

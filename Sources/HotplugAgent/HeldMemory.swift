@@ -20,12 +20,12 @@ final class HeldMemory<System: AgentSystem> {
 
     /// Allocates until some pages lie in a physical range, keeps the buffer that has them, and tells how many they are.
     ///
-    /// Refused with `ENOMEM` when memory runs short before.
+    /// Refused with `ENOMEM` when memory runs short before, and with the kernel's own error when it gives no more.
     func hold(_ range: Range<UInt64>) throws(ActionRefusal) -> UInt64 {
         var elsewhere: [KernelBuffer] = []
         defer { for buffer in elsewhere { system.free(buffer) } }
-        while freeByteCount >= Self.reserveByteCount + Self.bufferByteCount {
-            guard let buffer = system.allocateKernelBuffer(byteCount: Self.bufferByteCount) else { break }
+        while Meminfo.byteCount("MemFree:", system: system) >= Self.reserveByteCount + Self.bufferByteCount {
+            let buffer = try system.allocateKernelBuffer(byteCount: Self.bufferByteCount)
             let pages = pageCount(of: buffer, in: range)
             if pages > 0 {
                 buffers.append(buffer)
@@ -54,23 +54,11 @@ final class HeldMemory<System: AgentSystem> {
             guard case .bytes(let word) = system.read(pagemap, at: offset, byteCount: 8), word.count == 8 else {
                 continue
             }
-            let entry = Kcore<System>.field(word, 0, 8)
+            let entry = ByteOrder.native.number(in: word, at: 0, byteCount: 8)
             let frame = entry & ((1 << 55) - 1)
             guard entry >> 63 == 1, frame < UInt64.max / pageByteCount else { continue }
             if range.contains(frame * pageByteCount) { count += 1 }
         }
         return count
-    }
-
-    /// `MemFree` of /proc/meminfo, in bytes.
-    private var freeByteCount: UInt64 {
-        var rest = (system.content("/proc/meminfo") ?? [])[...]
-        while !rest.isEmpty {
-            var line = rest.takeField(until: 0x0a)
-            guard line.skip("MemFree:") else { continue }
-            while line.first == 0x20 { line.removeFirst() }
-            return (line.takeNumber(radix: 10) ?? 0) << 10
-        }
-        return 0
     }
 }

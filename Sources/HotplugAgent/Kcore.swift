@@ -11,6 +11,12 @@ final class Kcore<System: AgentSystem>: WordMemory, PhysicalMemory {
         let virtualAddress: UInt64
         let byteCount: UInt64
         let fileOffset: UInt64
+
+        /// Whether all of it has addresses and offsets, the last ones of 64 bits among them.
+        var isPossible: Bool {
+            guard byteCount > 0 else { return false }
+            return virtualAddress <= .max - (byteCount - 1) && fileOffset <= .max - (byteCount - 1)
+        }
     }
 
     private let system: System
@@ -30,19 +36,19 @@ final class Kcore<System: AgentSystem>: WordMemory, PhysicalMemory {
         self.system = system
         self.descriptor = descriptor
         guard let header = read(at: 0, byteCount: Self.fileHeaderByteCount),
-            header.starts(with: [0x7f, 0x45, 0x4c, 0x46, 2]), Self.field(header, 54, 2) == 56
+            header.starts(with: [0x7f, 0x45, 0x4c, 0x46, 2]), Self.number(header, 54, 2) == 56
         else { return nil }
-        let tableOffset = Self.field(header, 32, 8)
-        let count = Int(Self.field(header, 56, 2))
+        let tableOffset = Self.number(header, 32, 8)
+        let count = Int(Self.number(header, 56, 2))
         guard let table = read(at: tableOffset, byteCount: count * Self.programHeaderByteCount) else { return nil }
         for index in 0..<count {
             let entry = index * Self.programHeaderByteCount
             // PT_LOAD
-            guard Self.field(table, entry, 4) == 1 else { continue }
-            segments.append(
-                Segment(
-                    virtualAddress: Self.field(table, entry + 16, 8), byteCount: Self.field(table, entry + 40, 8),
-                    fileOffset: Self.field(table, entry + 8, 8)))
+            guard Self.number(table, entry, 4) == 1 else { continue }
+            let segment = Segment(
+                virtualAddress: Self.number(table, entry + 16, 8), byteCount: Self.number(table, entry + 40, 8),
+                fileOffset: Self.number(table, entry + 8, 8))
+            if segment.isPossible { segments.append(segment) }
         }
     }
 
@@ -54,7 +60,7 @@ final class Kcore<System: AgentSystem>: WordMemory, PhysicalMemory {
         if buffer.count < 8 || address < bufferAddress || address - bufferAddress > UInt64(buffer.count) - 8 {
             try fill(at: address)
         }
-        return Self.field(buffer, Int(address - bufferAddress), 8)
+        return Self.number(buffer, Int(address - bufferAddress), 8)
     }
 
     /// The linear map's word for a physical address.
@@ -79,9 +85,11 @@ final class Kcore<System: AgentSystem>: WordMemory, PhysicalMemory {
     private func fill(at address: UInt64) throws(MemoryAccessError) {
         guard let segment = segment(holding: address, byteCount: 8) else { throw .unmapped(address) }
         let start = max(address.alignedDown(to: Self.bufferByteCount), segment.virtualAddress)
-        let end = min(start + Self.bufferByteCount, segment.virtualAddress + segment.byteCount)
-        let offset = segment.fileOffset + (start - segment.virtualAddress)
-        guard let content = read(at: offset, byteCount: Int(end - start)) else { throw .unmapped(address) }
+        let skipped = start - segment.virtualAddress
+        let byteCount = Int(min(Self.bufferByteCount, segment.byteCount - skipped))
+        guard let content = read(at: segment.fileOffset + skipped, byteCount: byteCount) else {
+            throw .unmapped(address)
+        }
         bufferAddress = start
         buffer = content
     }
@@ -90,20 +98,14 @@ final class Kcore<System: AgentSystem>: WordMemory, PhysicalMemory {
         var content: [UInt8] = []
         while content.count < byteCount {
             let result = system.read(
-                descriptor, at: offset + UInt64(content.count), byteCount: byteCount - content.count)
+                descriptor, at: offset &+ UInt64(content.count), byteCount: byteCount - content.count)
             guard case .bytes(let more) = result else { return nil }
             content += more
         }
         return content
     }
 
-    /// A number in the machine's byte order.
-    static func field(_ bytes: [UInt8], _ offset: Int, _ byteCount: Int) -> UInt64 {
-        var value: UInt64 = 0
-        for index in 0..<byteCount {
-            let position = ByteOrder.native == .little ? byteCount - 1 - index : index
-            value = value << 8 | UInt64(bytes[offset + position])
-        }
-        return value
+    private static func number(_ bytes: [UInt8], _ offset: Int, _ byteCount: Int) -> UInt64 {
+        ByteOrder.native.number(in: bytes, at: offset, byteCount: byteCount)
     }
 }

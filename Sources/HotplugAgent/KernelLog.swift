@@ -38,15 +38,35 @@ struct KernelLog<System: AgentSystem> {
 
     /// Asks the kernel to log every populate and free with its addresses. Returns what of that it refuses.
     ///
-    /// By file and not by function: the functions' names have changed, the file's has not.
+    /// By file and not by function: the functions' names have changed, the file's has not. The kernel takes a query that
+    /// matches nothing as well (messages compiled out, or another file's), so it is asked what came of it.
     func enableDynamicDebug() -> [SourceTrial.Refusal] {
         let name = bytes("dynamic_debug/control")
-        guard let control = system.open("/sys/kernel/debug/dynamic_debug/control", .write) else {
-            return [SourceTrial.Refusal(name)]
-        }
-        defer { system.close(control) }
+        guard let control = system.open(Self.debugControl, .write) else { return [SourceTrial.Refusal(name)] }
         let errno = system.put(control, bytes("file arch/powerpc/mm/init_64.c +p"))
-        return errno == 0 ? [] : [SourceTrial.Refusal(name, errno: errno)]
+        system.close(control)
+        guard errno == 0 else { return [SourceTrial.Refusal(name, errno: errno)] }
+        var isOn = false
+        let isReadable = system.readLines(of: Self.debugControl) { line in
+            isOn = Self.isEnabledMessage(line)
+            return !isOn
+        }
+        guard isReadable else { return [SourceTrial.Refusal(name)] }
+        return isOn ? [] : [SourceTrial.Refusal(bytes("messages-of-init_64.c"))]
+    }
+
+    private static var debugControl: StaticString { "/sys/kernel/debug/dynamic_debug/control" }
+
+    /// Whether a line says that a message of the file is printed, `_` standing for no flags:
+    /// `arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free =p "vmemmap_free %lx...%lx\012"`.
+    static func isEnabledMessage(_ line: ArraySlice<UInt8>) -> Bool {
+        var rest = line
+        guard rest.skip("arch/powerpc/mm/init_64.c:"), rest.takeNumber(radix: 10) != nil, rest.skip(" [") else {
+            return false
+        }
+        // The module and the function.
+        _ = rest.takeField(until: 0x20)
+        return rest.skip("=") && rest.takeField(until: 0x20).contains(0x70)
     }
 
     /// Writes a marker into the log; false when the kernel does not take it.
@@ -66,7 +86,7 @@ struct KernelLog<System: AgentSystem> {
             case .bytes(let bytes):
                 // A record that is none of the format's is not ours to judge; its number is then missing below.
                 guard let record = KernelRecord(parsing: bytes) else { continue }
-                defer { expectedSequence = record.sequence + 1 }
+                defer { expectedSequence = record.sequence &+ 1 }
                 if let expectedSequence, record.sequence > expectedSequence {
                     return .lost(recordCount: record.sequence - expectedSequence, then: record)
                 }

@@ -74,8 +74,6 @@ struct Mirror: ~Copyable {
     private var list: VmemmapList<RegionNodeStore>
     /// How many events were published.
     private(set) var eventCount: UInt64 = 0
-    /// What the last snapshot held, by virtual address, until ``endSeeding()``.
-    private var seeded: [UInt64: UInt64] = [:]
     /// What the kernel's page tables map, where it keeps no list.
     private var tables: RadixTables?
 
@@ -179,14 +177,12 @@ struct Mirror: ~Copyable {
             let origin = try region.word(at: region.layout.originsOffset + slot * 8)
             origins[node.backing.virtAddr] = (node.backing.phys, origin)
         }
-        seeded = [:]
         var newCount: UInt64 = 0
         try region.beginChange()
         list = VmemmapList(store: RegionNodeStore(region: region), isIndexed: true)
         list.store.valid = valid
         try list.store.publish(list.state, newNode: nil)
         for block in blocks {
-            seeded[block.virtAddr] = block.phys
             var origin = EntryOrigin(newcomers, byteShift: block.byteShift).word
             if let known = origins[block.virtAddr], known.phys == block.phys,
                 EntryOrigin(word: known.origin)?.byteShift == block.byteShift
@@ -238,14 +234,9 @@ struct Mirror: ~Copyable {
         }
     }
 
-    /// Whether the last snapshot held a block at exactly this place.
-    func isSeeded(_ virtAddr: UInt64, phys: UInt64) -> Bool {
-        seeded[virtAddr] == phys
-    }
-
-    /// Events tell of what came behind the last snapshot from now on.
-    mutating func endSeeding() {
-        seeded = [:]
+    /// Whether the newest entry of this address says this block.
+    func holds(virtAddr: UInt64, phys: UInt64) throws(MemoryAccessError) -> Bool {
+        try list.indexedPhys(virtAddr: virtAddr) == phys
     }
 
     /// Mirrors the removal of one block, and publishes the event that says so; false when the mirror does not hold it.

@@ -29,11 +29,15 @@ final class MirrorKeeper<System: AgentSystem> {
     private var markerInLog: UInt64 = 0
     private var markerInTrace: UInt64 = 0
     private var nextMarker: UInt64 = 1
+    /// How many lines and records may still be read before the clock and the control channel are looked at again.
+    private var readsLeft = 0
 
     /// How long the agent waits for its own marker.
     private static var markerTimeoutMicroseconds: UInt64 { 20_000_000 }
     /// How many snapshots a `sync` takes before it gives up.
     private static var healingLimit: Int { 8 }
+    /// How much is read of sources that never run dry: more than one LMB's events.
+    private static var readingLimit: Int { 65536 }
 
     /// Opens and enables the best source that the kernel has. The mirror is empty until ``start()``.
     init(system: System, kernel: GuestKernel, region: SharedRegion, bufferKibibytes: UInt64) {
@@ -70,19 +74,21 @@ final class MirrorKeeper<System: AgentSystem> {
 
     /// Takes the first snapshot, then drops events that it already holds. Returns what is missing, or nil.
     func start() throws(MemoryAccessError) -> StaticString? {
-        guard try rebuild(newcomers: .seeded) != nil else { return "vmemmap_list" }
-        if let silent = try catchUp() { return silent }
-        endSeeding()
-        return nil
-    }
-
-    private func endSeeding() {
+        guard try rebuild(newcomers: .seeded) != nil else { return missingAccount }
+        let silent = try catchUpWithSnapshot()
         isSeeding = false
-        mirror.endSeeding()
+        return silent
     }
 
-    /// Reads what the sources have and mirrors it.
+    /// What there is no snapshot without.
+    private var missingAccount: StaticString {
+        guard rules == .radixTables else { return "vmemmap_list" }
+        return kernel.layout.pageTableRootAddress == nil ? "SYMBOL(swapper_pg_dir)" : "page-tables"
+    }
+
+    /// Reads what the sources have, up to a limit, and mirrors it.
     func drain() {
+        readsLeft = Self.readingLimit
         do throws(MemoryAccessError) {
             try drainTrace()
             while try takeRecord() {}
@@ -112,7 +118,7 @@ final class MirrorKeeper<System: AgentSystem> {
         needsHealing = false
         assembler.reset()
         isSeeding = true
-        defer { endSeeding() }
+        defer { isSeeding = false }
         guard let count = try rebuild(newcomers: .healed) else {
             needsHealing = true
             return "unreadable-list"
@@ -120,6 +126,11 @@ final class MirrorKeeper<System: AgentSystem> {
         healCount += 1
         try mirror.region.setHeader(.healCount, healCount)
         try mirror.publish(.healed(entryCount: count), microseconds: system.microseconds())
+        return try catchUpWithSnapshot()
+    }
+
+    /// Reads what happened while a snapshot was taken. Returns what keeps silent, or nil.
+    private func catchUpWithSnapshot() throws(MemoryAccessError) -> StaticString? {
         let silent = try catchUp()
         // A snapshot in the middle of a call holds a part of its blocks.
         if silent != nil || assembler.hasOpenCalls { needsHealing = true }
@@ -140,6 +151,7 @@ final class MirrorKeeper<System: AgentSystem> {
             guard system.microseconds() < deadline else {
                 return isTraceBehind ? "trace_pipe-does-not-answer" : "/dev/kmsg-does-not-answer"
             }
+            readsLeft = Self.readingLimit
             let hasHit = try drainTrace()
             let hasRecord = try takeRecord()
             if !hasHit, !hasRecord { system.wait(for: descriptors, milliseconds: 100) }
@@ -177,11 +189,12 @@ final class MirrorKeeper<System: AgentSystem> {
 
     // MARK: - Kprobe events
 
-    /// Reads all that the trace has; false when that is nothing.
+    /// Reads all that the trace has, up to the limit; false when that is nothing.
     @discardableResult
     private func drainTrace() throws(MemoryAccessError) -> Bool {
         var hasAny = false
-        while true {
+        while readsLeft > 0 {
+            readsLeft -= 1
             switch trace?.next() {
             case .hit(let hit): try take(hit)
             case .lost(let count): try noteLoss(eventCount: count, microseconds: system.microseconds())
@@ -189,6 +202,7 @@ final class MirrorKeeper<System: AgentSystem> {
             }
             hasAny = true
         }
+        return hasAny
     }
 
     private func take(_ hit: ProbeHit) throws(MemoryAccessError) {
@@ -223,8 +237,8 @@ final class MirrorKeeper<System: AgentSystem> {
         if rules == .radixTables {
             try populateTables(call, microseconds: microseconds)
         } else {
-            for mapping in call.mappings where !(isSeeding && mirror.isSeeded(mapping.virtAddr, phys: mapping.phys)) {
-                try mirror.observe(
+            for mapping in call.mappings {
+                try observe(
                     virtAddr: mapping.virtAddr, byteCount: mapping.byteCount, phys: mapping.phys,
                     microseconds: mapping.microseconds)
             }
@@ -234,6 +248,15 @@ final class MirrorKeeper<System: AgentSystem> {
             }
         }
         if call.errno != 0 { try mirror.publish(.populateFailed(errno: call.errno), microseconds: microseconds) }
+    }
+
+    /// Mirrors a block, unless a snapshot has brought it: the kernel links it first and tells of it then, and what was
+    /// not freed since cannot be given out again.
+    private func observe(
+        virtAddr: UInt64, byteCount: UInt64, phys: UInt64, microseconds: UInt64
+    ) throws(MemoryAccessError) {
+        guard try !mirror.holds(virtAddr: virtAddr, phys: phys) else { return }
+        try mirror.observe(virtAddr: virtAddr, byteCount: byteCount, phys: phys, microseconds: microseconds)
     }
 
     private func populateTables(_ call: PopulateCall, microseconds: UInt64) throws(MemoryAccessError) {
@@ -266,8 +289,10 @@ final class MirrorKeeper<System: AgentSystem> {
 
     // MARK: - The kernel's log
 
-    /// Reads one record of the log; false when there is none for now.
+    /// Reads one record of the log; false when there is none for now, or the limit is reached.
     private func takeRecord() throws(MemoryAccessError) -> Bool {
+        guard readsLeft > 0 else { return false }
+        readsLeft -= 1
         switch log?.next() {
         case .record(let record):
             try take(record)
@@ -282,7 +307,11 @@ final class MirrorKeeper<System: AgentSystem> {
 
     private func take(_ record: KernelRecord) throws(MemoryAccessError) {
         let time = record.microseconds
+        // Whoever has switched dynamic debug on: the trace tells the same, and nothing is mirrored twice.
+        let isSource = eventSource == .dynamicDebug
         switch record.message {
+        case .populate where !isSource, .block where !isSource, .free where !isSource:
+            break
         case .populate(let start, let end, let node):
             try mirror.publish(.populateCalled(start: start, end: end, node: node), microseconds: time)
             // The section is valid once the call is through; should it fail, a free of the same range follows.
@@ -292,8 +321,7 @@ final class MirrorKeeper<System: AgentSystem> {
             guard let phys = LinearMap.physical(pointer)?.rawValue, end > start else {
                 return try noteLoss(eventCount: 1, microseconds: time)
             }
-            if isSeeding, mirror.isSeeded(start, phys: phys) { return }
-            try mirror.observe(virtAddr: start, byteCount: end - start, phys: phys, microseconds: time)
+            try observe(virtAddr: start, byteCount: end - start, phys: phys, microseconds: time)
         case .mappingFailed(let errno):
             // Whether the caller undid the populate, only the list tells.
             needsHealing = true

@@ -21,19 +21,8 @@ enum TraceBuffer {
         let last = processors.split { $0 == 0x2d || $0 == 0x2c }.last?.number ?? 0
         return kibibytes(
             commandLine: system.content("/proc/cmdline") ?? [], blockCapacity: blockCapacity,
-            memoryByteCount: memoryByteCount(system.content("/proc/meminfo") ?? []),
+            memoryByteCount: Meminfo.byteCount("MemTotal:", system: system),
             processorCount: min(last, 4095) + 1)
-    }
-
-    /// Reads `MemTotal: SIZE kB`; 0 when it is not there.
-    private static func memoryByteCount(_ meminfo: [UInt8]) -> UInt64 {
-        for line in meminfo.split(separator: 0x0a) {
-            var rest = line
-            guard rest.skip("MemTotal:") else { continue }
-            rest = rest.drop { $0 == 0x20 }
-            return min(rest.takeNumber(radix: 10) ?? 0, 1 << 40) * 1024
-        }
-        return 0
     }
 
     /// The size of each processor's ring.

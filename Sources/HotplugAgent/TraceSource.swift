@@ -27,7 +27,7 @@ struct TraceSource<System: AgentSystem> {
     private let markerDescriptor: Int
     private var input: [UInt8] = []
     private var position = 0
-    /// Events that are known to be lost, by the kernel's counters or by trace_pipe's own word.
+    /// The kernel's count of lost events when it was last looked at, and what trace_pipe has said of them since.
     private var notedLossCount: UInt64 = 0
 
     /// A line is longer than this only when it is none of ours.
@@ -38,8 +38,12 @@ struct TraceSource<System: AgentSystem> {
     private enum Folder {
         case instance, top
 
+        /// The instance's folder: making it makes the instance.
+        static var instancePath: StaticString { "/sys/kernel/tracing/instances/qemu-harness" }
+
         func path(_ name: StaticString) -> [UInt8] {
-            var path = bytes(self == .instance ? "/sys/kernel/tracing/instances/qemu-harness/" : "/sys/kernel/tracing/")
+            var path = bytes(self == .instance ? Self.instancePath : "/sys/kernel/tracing")
+            path.append(0x2f)
             path.append(text: name)
             return path
         }
@@ -57,10 +61,11 @@ struct TraceSource<System: AgentSystem> {
     ///   - system: the guest.
     ///   - probes: what is wanted.
     ///   - bufferKibibytes: the size of each processor's ring.
-    /// - Throws: what the kernel refuses, with nothing left of it.
+    /// - Throws: what the kernel refuses, with neither probes nor an instance left of it.
     init(system: System, probes: [Probe], bufferKibibytes: UInt64) throws(Refused) {
-        let folder: Folder = system.makeFolder("/sys/kernel/tracing/instances/qemu-harness") ? .instance : .top
         var refusals = Self.add(probes, system: system)
+        // An instance is a ring for each processor: a kernel that does not take the probes makes none.
+        let folder: Folder = refusals.isEmpty && system.makeFolder(Folder.instancePath) ? .instance : .top
         let pipe = refusals.isEmpty ? system.open(folder.path("trace_pipe"), .readNonblocking) : nil
         let marker = refusals.isEmpty ? system.open(folder.path("trace_marker"), .write) : nil
         if refusals.isEmpty {
@@ -81,6 +86,7 @@ struct TraceSource<System: AgentSystem> {
             if let pipe { system.close(pipe) }
             if let marker { system.close(marker) }
             Self.remove(probes, from: folder, system: system)
+            if folder == .instance { system.removeFolder(Folder.instancePath) }
             throw Refused(refusals: refusals)
         }
         notedLossCount = kernelLossCount()
@@ -107,19 +113,21 @@ struct TraceSource<System: AgentSystem> {
             position = 0
             if input.count > Self.lineByteCountLimit {
                 input.removeAll()
-                return noteLoss(1)
+                return .lost(eventCount: 1)
             }
             guard case .bytes(let more) = system.read(descriptor, byteCount: 65536) else { return .nothingYet }
             input += more
         }
     }
 
-    /// How many events the kernel has counted as lost beyond those that were told already.
+    /// How many events the kernel has counted as lost since the last time, beyond those that trace_pipe told of.
+    ///
+    /// trace_pipe may tell of a loss behind the kernel's count of it. So each time begins at the count, and what was
+    /// told twice hides nothing later.
     mutating func takeUntoldLosses() -> UInt64 {
         let count = kernelLossCount()
-        guard count > notedLossCount else { return 0 }
         defer { notedLossCount = count }
-        return count - notedLossCount
+        return count > notedLossCount ? count - notedLossCount : 0
     }
 
     // MARK: - Reading
@@ -127,15 +135,11 @@ struct TraceSource<System: AgentSystem> {
     private mutating func reading(of line: ArraySlice<UInt8>) -> Reading {
         if let hit = ProbeHit(parsing: line) { return .hit(hit) }
         // `CPU:N [LOST COUNT EVENTS]`, or without the count when the kernel does not know it; whatever else cannot be
-        // read may have been an event.
+        // read may have been an event, which the kernel does not count as lost.
         var rest = line
         guard rest.skip("CPU:"), rest.takeNumber(radix: 10) != nil, rest.skip(" [LOST "),
             let count = rest.takeNumber(radix: 10), rest.equals(" EVENTS]")
-        else { return noteLoss(1) }
-        return noteLoss(count)
-    }
-
-    private mutating func noteLoss(_ count: UInt64) -> Reading {
+        else { return .lost(eventCount: 1) }
         notedLossCount &+= count
         return .lost(eventCount: count)
     }
@@ -143,13 +147,15 @@ struct TraceSource<System: AgentSystem> {
     /// What the kernel writes into the trace is there at once.
     private mutating func answers() -> Bool {
         guard write(marker: 0) else { return false }
-        while true {
+        // As many hits as may have come before it.
+        for _ in 0..<65536 {
             switch next() {
             case .hit(let hit): if hit.event == .marker(0) { return true }
             case .lost: continue
             case .nothingYet: return false
             }
         }
+        return false
     }
 
     /// Events that the rings had no room for, and hits for which a probe was busy, since boot.

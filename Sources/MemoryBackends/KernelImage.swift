@@ -144,15 +144,6 @@ extension ByteOrder {
         default: return nil
         }
     }
-
-    /// A number of up to eight bytes in this order.
-    fileprivate func number(in bytes: [UInt8], at offset: Int, byteCount: Int) -> UInt64 {
-        var value: UInt64 = 0
-        for index in 0..<byteCount {
-            value = value << 8 | UInt64(bytes[offset + (self == .little ? byteCount - 1 - index : index)])
-        }
-        return value
-    }
 }
 
 /// Why a kernel's file tells no symbols.

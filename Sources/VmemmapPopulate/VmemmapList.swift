@@ -112,6 +112,14 @@ public struct VmemmapList<Store: NodeStore>: ~Copyable {
         }
     }
 
+    /// The physical address that the newest entry of a window says; nil when it has none, or its newest one was freed.
+    ///
+    /// Only an indexed list can tell: nothing is searched.
+    public func indexedPhys(virtAddr: UInt64) throws(MemoryAccessError) -> UInt64? {
+        guard let node = index?.find(virtAddr)?.node else { return nil }
+        return try store.word(at: node + VmemmapBacking.physOffset)
+    }
+
     private mutating func unlink(_ node: UInt64, from link: VmemmapListLink) throws(MemoryAccessError) -> UInt64 {
         let older = try store.word(at: node + VmemmapBacking.listOffset)
         index?.remove(node, virtAddr: try store.word(at: node + VmemmapBacking.virtAddrOffset), older: older)

@@ -90,6 +90,32 @@ struct AgentStartTests {
         #expect(try running.mirror().prefix(2).map(\.provenance) == [.observed, .seeded])
     }
 
+    /// The kernel links a block and tells of it then: the first snapshot, and its marker, may fall in between.
+    @Test func aBlockThatIsToldBehindTheSnapshot() throws {
+        let guest = FakeGuest()
+        guest.populate(0..<16)
+        guest.beforeKcore[2] = { $0.populate(16..<17, told: false) }
+        let running = try RunningAgent.ready(guest)
+        let entry = guest.entries[0]
+        let end = guest.hex(entry.virtAddr + 65536)
+        let message =
+            "      * \(guest.hex(entry.virtAddr))..\(end) allocated at \(guest.hex(LinearMap.base + entry.phys))"
+        guest.log(message)
+        try running.sync()
+        #expect(try running.mirrorsTheKernel())
+        #expect(try running.mirror().first?.provenance == .seeded)
+        // Freed, the same block may come again, or another one.
+        guest.free(virtAddr: entry.virtAddr)
+        guest.populate(virtAddr: entry.virtAddr, phys: entry.phys)
+        try running.sync()
+        #expect(try running.mirrorsTheKernel())
+        #expect(try running.mirror().first?.provenance == .observed)
+        guest.free(virtAddr: entry.virtAddr)
+        guest.populate(virtAddr: entry.virtAddr, phys: 0x900_0000)
+        #expect(try running.sync().number("heals") == 0)
+        #expect(try running.mirrorsTheKernel())
+    }
+
     struct Missing: Sendable, CustomTestStringConvertible {
         let what: String
         let remove: @Sendable (FakeGuest) -> Void

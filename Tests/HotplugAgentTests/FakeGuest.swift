@@ -52,6 +52,12 @@ final class FakeGuest: AgentSystem {
     var refusals: [String: UInt64] = [:]
     /// Where the kernel puts its next buffers; each starts at its frame, pages one after another.
     var bufferFrames: [UInt64] = []
+    /// What it says when there is no next one: `ENOMEM`.
+    var bufferErrno: UInt64 = 12
+    /// Whether the log and the trace always have something more to read.
+    var isTalkative = false
+    /// The files whose messages dynamic debug knows.
+    var debugFiles = ["arch/powerpc/mm/init_64.c", "init/main.c"]
     /// The buffers that are allocated now, by the address where they are mapped.
     private(set) var buffers: [UInt64: (buffer: KernelBuffer, frame: UInt64)] = [:]
     private var nextBufferAddress: UInt64 = 1 << 40
@@ -111,9 +117,9 @@ final class FakeGuest: AgentSystem {
 
     // MARK: The kernel
 
-    /// Puts a record into the log.
-    func log(_ text: String) {
-        records[nextSequence] = Array("7,\(nextSequence),\(clock),-;\(text)\n".utf8)
+    /// Puts a record into the log; it may claim another number than it has.
+    func log(_ text: String, sequence: UInt64? = nil) {
+        records[nextSequence] = Array("7,\(sequence ?? nextSequence),\(clock),-;\(text)\n".utf8)
         nextSequence += 1
     }
 
@@ -172,6 +178,18 @@ final class FakeGuest: AgentSystem {
 
     private var isDebugging: Bool { written[Self.debugControl]?.isEmpty == false }
 
+    /// Dynamic debug's control file (lib/dynamic_debug.c: `ddebug_proc_show`).
+    private var debugListing: [UInt8] {
+        let query = String(decoding: written[Self.debugControl] ?? [], as: UTF8.self)
+        let lines = debugFiles.flatMap { file in
+            [(203, "vmemmap_populate", "vmemmap_populate %lx..%lx, node %d"), (298, "vmemmap_free", "x =p")].map {
+                "\(file):\($0) [\(file.split(separator: "/").last?.dropLast(2) ?? "")]\($1) "
+                    + (query.contains(file) ? "=p" : "=_") + " \"\($2)\\012\"\n"
+            }
+        }
+        return Array(("# filename:lineno [module]function flags format\n" + lines.joined()).utf8)
+    }
+
     func hex(_ number: UInt64) -> String { String(number, radix: 16) }
 
     // MARK: What the agent did
@@ -205,6 +223,8 @@ final class FakeGuest: AgentSystem {
         case ("/dev/hvc1", .readWriteNonblocking) where hasChannel: file = .channel
         case ("/dev/console", .write): file = .console
         case ("/proc/self/pagemap", .read): file = .pagemap
+        case (Self.debugControl, .read) where written[Self.debugControl] != nil:
+            file = .content(debugListing, position: 0)
         case ("/proc/kcore", .read) where hasKcore:
             kcoreCount += 1
             beforeKcore[kcoreCount]?(self)
@@ -238,6 +258,10 @@ final class FakeGuest: AgentSystem {
         case .log(let position):
             return readLog(descriptor, position: position)
         case .trace(.pipe):
+            if isTalkative {
+                trace.hit("somebody_elses: (f+0x8/0x40)", at: clock)
+                clock += 1000
+            }
             return trace.read(byteCount: byteCount)
         case .channel:
             guard !input.isEmpty else { return .nothingYet }
@@ -249,6 +273,10 @@ final class FakeGuest: AgentSystem {
     }
 
     private func readLog(_ descriptor: Int, position: UInt64) -> ReadResult {
+        if isTalkative {
+            log("x")
+            clock += 1000
+        }
         guard position >= oldestSequence else {
             descriptors[descriptor] = .log(position: oldestSequence)
             return .overwritten
@@ -309,6 +337,11 @@ final class FakeGuest: AgentSystem {
         trace.makeInstance("\(path)")
     }
 
+    func removeFolder(_ path: StaticString) {
+        let isInUse = descriptors.values.contains { if case .trace = $0 { true } else { false } }
+        if !isInUse { trace.removeInstance("\(path)") }
+    }
+
     func names(in folder: StaticString) -> [[UInt8]] {
         (folders["\(folder)"] ?? trace.names(in: "\(folder)")).map { Array($0.utf8) }
     }
@@ -352,8 +385,8 @@ final class FakeGuest: AgentSystem {
         return piece.isEmpty ? .end : .bytes(Array(piece))
     }
 
-    func allocateKernelBuffer(byteCount: UInt64) -> KernelBuffer? {
-        guard !bufferFrames.isEmpty else { return nil }
+    func allocateKernelBuffer(byteCount: UInt64) throws(ActionRefusal) -> KernelBuffer {
+        guard !bufferFrames.isEmpty else { throw ActionRefusal(errno: bufferErrno) }
         let buffer = KernelBuffer(descriptor: nextDescriptor, address: nextBufferAddress, byteCount: byteCount)
         nextDescriptor += 1
         nextBufferAddress += byteCount

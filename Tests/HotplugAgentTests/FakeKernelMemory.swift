@@ -17,11 +17,17 @@ struct FakeKernelMemory {
     private static let pageByteCount: UInt64 = 65536
     /// Where the file holds physical address 0.
     private static let dataOffset: UInt64 = 0x2_0000
+    /// Where it holds the other segments, which are empty.
+    private static let otherOffset: UInt64 = 0x1_0000
 
     /// RAM in bytes; what is behind it is in no segment.
     var byteCount: UInt64 = 1 << 30
     /// The file's magic number.
     var magic: [UInt8] = [0x7f, 0x45, 0x4c, 0x46, 2]
+    /// Segments beside the linear map's.
+    var otherSegments: [(fileOffset: UInt64, address: UInt64, byteCount: UInt64)] = [
+        (0x1_0000, 0xc008_0000_0000_0000, 0x1000)
+    ]
     private var pages: [UInt64: [UInt8]] = [:]
 
     /// A word in the machine's own order.
@@ -43,21 +49,20 @@ struct FakeKernelMemory {
         }
     }
 
-    /// The file's header: an ELF header, a note, a segment that is not the linear map's, the linear map's.
+    /// The file's header: an ELF header, a note, other segments, the linear map's.
     private var header: [UInt8] {
-        var header = [UInt8](repeating: 0, count: 64 + 3 * 56)
+        var header = [UInt8](repeating: 0, count: 64 + (otherSegments.count + 2) * 56)
         func put(_ value: UInt64, _ count: Int, at offset: Int) {
             header.replaceSubrange(offset..<(offset + count), with: Self.bytes(of: value, count: count))
         }
         header.replaceSubrange(0..<magic.count, with: magic)
         put(64, 8, at: 32)
         put(56, 2, at: 54)
-        put(3, 2, at: 56)
-        let segments: [(type: UInt64, offset: UInt64, address: UInt64, byteCount: UInt64)] = [
-            (4, 0x1000, 0, 0x1000),
-            (1, 0x1_0000, 0xc008_0000_0000_0000, 0x1000),
-            (1, Self.dataOffset, LinearMap.base, byteCount),
-        ]
+        put(UInt64(otherSegments.count) + 2, 2, at: 56)
+        let segments: [(type: UInt64, offset: UInt64, address: UInt64, byteCount: UInt64)] =
+            [(4, 0x1000, 0, 0x1000)]
+            + otherSegments.map { (1, $0.fileOffset, $0.address, $0.byteCount) }
+            + [(1, Self.dataOffset, LinearMap.base, byteCount)]
         for (index, segment) in segments.enumerated() {
             let entry = 64 + index * 56
             put(segment.type, 4, at: entry)
@@ -73,7 +78,10 @@ struct FakeKernelMemory {
     func read(at offset: UInt64, byteCount: Int) -> [UInt8] {
         guard offset >= Self.dataOffset else {
             let header = header
-            return offset < header.count ? Array(header[Int(offset)...].prefix(byteCount)) : []
+            guard offset >= Self.otherOffset else {
+                return offset < header.count ? Array(header[Int(offset)...].prefix(byteCount)) : []
+            }
+            return [UInt8](repeating: 0, count: byteCount)
         }
         let place = offset - Self.dataOffset
         guard place < self.byteCount else { return [] }

@@ -21,6 +21,7 @@ struct FakeTrace {
     private(set) var isEnabled = false
     private(set) var bufferKibibytes: String?
     private(set) var instance: String?
+    private(set) var instanceCount = 0
     /// What the kernel counts: `overrun`, `dropped events`, and hits that a probe missed.
     var overrunCount = 0
     var droppedCount = 0
@@ -94,7 +95,13 @@ struct FakeTrace {
     mutating func makeInstance(_ path: String) -> Bool {
         guard hasInstances, path.hasPrefix(Self.top + "instances/") else { return false }
         instance = path
+        instanceCount += 1
         return true
+    }
+
+    /// As the kernel does it: an instance whose events are on is not empty.
+    mutating func removeInstance(_ path: String) {
+        if instance == path, !isEnabled { instance = nil }
     }
 
     func file(_ path: String, _ mode: OpenMode) -> File? {

@@ -99,6 +99,14 @@ import Testing
         #expect(guest.buffers.isEmpty)
     }
 
+    /// Memory is not all that a kernel may be out of.
+    @Test func tellsWhyThereIsNoBuffer() throws {
+        guest.bufferFrames = [0x100]
+        guest.bufferErrno = 24
+        #expect(try agent.ask("hold start=0x40000000 end=0x80000000").number("errno") == 24)
+        #expect(guest.buffers.isEmpty)
+    }
+
     @Test func startsTheMachineAnew() throws {
         guest.input += Array("1 reboot\n".utf8)
         agent.agent.serve()

@@ -65,6 +65,14 @@ struct KernelLogTests {
         #expect(reading.marker == 1)
     }
 
+    /// The last number there is has none behind it.
+    @Test func theLastSequenceNumber() throws {
+        let guest = FakeGuest()
+        var log = try open(guest)
+        guest.log("qemu-harness sync 1", sequence: .max)
+        #expect(marker(log.next()).map { $0 == (0, 1) } == true)
+    }
+
     @Test func noLog() {
         let guest = FakeGuest()
         guest.hasLog = false
@@ -109,6 +117,26 @@ struct KcoreTests {
         #expect(throws: MemoryAccessError.misaligned(0xc000_0000_0000_0004)) {
             try kcore.word(at: 0xc000_0000_0000_0004)
         }
+    }
+
+    /// A segment may reach up to the last address. One that claims more is passed over.
+    @Test func segmentsAtTheEndOfAllAddresses() throws {
+        let guest = FakeGuest()
+        guest.memory.otherSegments = [(0x1_0000, .max - 0xfff, 0x1000)]
+        guest.memory.store(0x0102_0304_0506_0708, at: 0xc000_0000_0100_0000)
+        var kcore = try #require(Kcore(system: guest))
+        #expect(kcore.bytes(at: .max - 7, byteCount: 8) == [UInt8](repeating: 0, count: 8))
+        #expect(try kcore.word(at: .max - 7) == 0)
+        guest.memory.otherSegments = [
+            (0x1_0000, .max - 0xfff, 0x1008), (.max - 0xfff, 0xd000_0000_0000_0000, 0x1008),
+            (0x1_0000, 0xd000_0000_0001_0000, 0), (0x1_0000, 0xffff_0000_0000_0000, .max),
+        ]
+        kcore = try #require(Kcore(system: guest))
+        for address in [.max - 7, 0xd000_0000_0000_1000, 0xd000_0000_0001_0000, 0xffff_0000_0000_0000] as [UInt64] {
+            #expect(throws: MemoryAccessError.unmapped(address)) { try kcore.word(at: address) }
+            #expect(kcore.bytes(at: address, byteCount: 8) == nil)
+        }
+        #expect(try kcore.word(at: 0xc000_0000_0100_0000) == 0x0102_0304_0506_0708)
     }
 
     @Test func bytesEndWithTheSegment() throws {

@@ -267,6 +267,20 @@ struct RadixSessionTests {
         #expect(try entries(running) == [[0, 0x3600_0000]])
     }
 
+    @Test(arguments: ["c000000002741000", nil]) func withoutARoot(value: String?) throws {
+        let key = "SYMBOL(swapper_pg_dir)"
+        let sample = SampleVmcoreinfo()
+        let guest = FakeGuest(
+            vmcoreinfo: value.map { sample.replacing(key, with: $0) } ?? sample.removing(key))
+        guest.files["/proc/cpuinfo"] = Array("MMU\t\t: Radix\n".utf8)
+        guest.memory.store(FakeKernelMemory.bytes(of: 0, count: 4), at: FakeKernelMemory.vmemmapPageSizeIndex)
+        guest.memory.store(FakeKernelMemory.bytes(of: 12, count: 4), at: FakeKernelMemory.pageSizeDefinitions)
+        guest.trace = FakeTrace()
+        _ = RunningAgent(guest)
+        let trouble = try #require(guest.takeLines().first ?? nil)
+        #expect(trouble.text("missing").map { String(decoding: $0, as: UTF8.self) } == key)
+    }
+
     /// Dynamic debug's messages carry no addresses here.
     @Test func withoutKprobesSnapshotsRemain() throws {
         let (guest, _) = guest()

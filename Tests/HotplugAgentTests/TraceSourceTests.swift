@@ -57,6 +57,7 @@ struct SourceChoiceTests {
         #expect(trials[1].refusals.isEmpty)
         #expect(guest.trace.probes.isEmpty)
         #expect(!guest.trace.isEnabled)
+        #expect(guest.trace.instanceCount == 0)
         // The log and the control channel.
         #expect(guest.openCount == 2)
         guest.populate(16..<18)
@@ -83,6 +84,7 @@ struct SourceChoiceTests {
         #expect(text(hello.text("tried"))?.hasPrefix("kprobe-events:") == true)
         #expect(text(hello.text("tried")) == tried.replacing(":trace_pipe-does-not-answer", with: ""))
         #expect(guest.trace.probes.isEmpty)
+        #expect(guest.trace.instance == nil)
         #expect(guest.openCount == 2)
     }
 
@@ -92,6 +94,8 @@ struct SourceChoiceTests {
         let running = try RunningAgent.ready(guest)
         #expect(text(try running.ask("hello").text("tried")) == "kprobe-events:trace_pipe,dynamic-debug")
         #expect(guest.trace.probes.isEmpty)
+        #expect(guest.trace.instanceCount == 1)
+        #expect(guest.trace.instance == nil)
     }
 
     @Test func withoutInstances() throws {
@@ -117,6 +121,35 @@ struct SourceChoiceTests {
             text(hello.text("tried"))
                 == "kprobe-events:vmemmap_populate/22,dynamic-debug:"
                 + (hasLog ? "dynamic_debug/control" : "/dev/kmsg") + ",snapshots")
+    }
+
+    /// The kernel takes a query that matches nothing.
+    @Test(arguments: [[], ["init/main.c"], ["arch/powerpc/mm/init_64.c.orig"]])
+    func dynamicDebugWithoutTheMessages(files: [String]) throws {
+        let guest = FakeGuest()
+        guest.debugFiles = files
+        let hello = try RunningAgent.ready(guest).ask("hello")
+        #expect(
+            text(hello.text("tried"))
+                == "kprobe-events:vmemmap_populate/22,dynamic-debug:messages-of-init_64.c,snapshots")
+    }
+
+    @Test(
+        arguments: [
+            (#"arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free =p "vmemmap_free %lx...%lx\012""#, true),
+            (#"arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free =pmflt "vmemmap_free %lx...%lx\012""#, true),
+            (#"arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free =mfp "x" class:a"#, true),
+            (#"arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free =p"#, true),
+            (#"arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free =_ "=p""#, false),
+            (#"arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free =mf "p""#, false),
+            (#"arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free p "p""#, false),
+            (#"arch/powerpc/mm/init_64.c:298"#, false), (#"arch/powerpc/mm/init_64.c:298 ["#, false),
+            (#"arch/powerpc/mm/init_64.c:x [init_64]vmemmap_free =p "x""#, false),
+            (#"x/arch/powerpc/mm/init_64.c:298 [init_64]vmemmap_free =p "x""#, false),
+            ("# filename:lineno [module]function flags format", false), ("", false),
+        ])
+    func linesOfDynamicDebug(line: String, isEnabled: Bool) {
+        #expect(KernelLog<FakeGuest>.isEnabledMessage(Array(line.utf8)[...]) == isEnabled)
     }
 
     /// The list's probes are named after the MMU.
@@ -208,6 +241,43 @@ struct TraceObservingTests {
         #expect(events.contains(.blockFreed(virtAddr: window16, phys: 0x900_0000)))
     }
 
+    /// Dynamic debug may be on as well, by the kernel's command line: it tells what the trace has told.
+    @Test func dynamicDebugBesideTheTrace() throws {
+        let guest = tracedGuest()
+        guest.written[FakeGuest.debugControl] = Array("file arch/powerpc/mm/init_64.c +p".utf8)
+        let running = try RunningAgent.ready(guest)
+        #expect(try running.header(.eventSource) == EventSource.kprobes.rawValue)
+        guest.populate(16..<18)
+        guest.free(virtAddr: window16)
+        guest.log("pseries-hotplug-mem: Memory at 40000000 was hot-removed")
+        let answer = try running.sync()
+        #expect(answer.number("heals") == 0)
+        #expect(try running.mirrorsTheKernel())
+        // Two populates with a block each, a free with one, the LMB, the sync.
+        let events = try running.events()
+        #expect(events.count == 8)
+        #expect(events[6] == .lmbRemoved(base: 0x4000_0000))
+    }
+
+    /// The first snapshot falls into a call: its block is linked and not told of yet.
+    @Test func aCallUnderWayAtTheStart() throws {
+        let guest = tracedGuest()
+        let time = guest.clock
+        guest.beforeKcore[2] = { guest in
+            guest.populate(16..<17, told: false)
+            guest.trace.hit(FakeTrace.populate(window16, window16 + 0x4000), at: time)
+            guest.trace.hit(FakeTrace.allocated(LinearMap.base + guest.entries[0].phys), at: time)
+        }
+        let running = try RunningAgent.ready(guest)
+        guest.trace.hit(FakeTrace.map(window16, 65536, guest.entries[0].phys), at: time)
+        guest.trace.hit(FakeTrace.populated(0), at: time)
+        #expect(running.agent.step())
+        #expect(try running.mirrorsTheKernel())
+        #expect(try running.mirror().first?.provenance == .seeded)
+        #expect(try running.sync().number("heals") == 1)
+        #expect(try running.mirrorsTheKernel())
+    }
+
     @Test func eventsThatTheSnapshotHoldsAreDropped() throws {
         let guest = tracedGuest()
         guest.beforeKcore[2] = { $0.populate(16..<20) }
@@ -264,6 +334,22 @@ struct TraceLossTests {
         running.guest.trace.line("CPU:0 [LOST 5 EVENTS]")
         #expect(try running.sync().number("losses") == 2)
         #expect(try running.sync().number("heals") == 2)
+    }
+
+    /// What is told twice, or what the kernel does not count, makes no later loss go unseen.
+    @Test(arguments: ["CPU:0 [LOST 3 EVENTS]", "garbage", "CPU:0 [LOST EVENTS]", String(repeating: "x", count: 20000)])
+    func lossesThatAreToldLate(line: String) throws {
+        let running = try running()
+        let guest = running.guest
+        guest.trace.overrunCount = 3
+        #expect(try running.sync().number("heals") == 1)
+        guest.trace.line(line)
+        #expect(try running.sync().number("heals") == 2)
+        guest.populate(17..<19, told: false)
+        guest.trace.missCount = 1
+        #expect(try running.sync().number("heals") == 3)
+        #expect(try running.events().contains(.lost(recordCount: 1)))
+        #expect(try running.mirrorsTheKernel())
     }
 
     @Test func hitsWithoutTheirCall() throws {
@@ -324,6 +410,24 @@ struct TraceLossTests {
         #expect(text(try running.ask("sync").text("reason")) == "trace_pipe-does-not-answer")
         running.guest.trace.echoes = true
         try running.sync()
+    }
+
+    /// Sources that never run dry keep nobody waiting: the agent goes round, and gives up at its deadline.
+    @Test(arguments: [true, false]) func endlessSources(isTraced: Bool) throws {
+        let guest = isTraced ? tracedGuest() : FakeGuest()
+        let running = try RunningAgent.ready(guest)
+        guest.isTalkative = true
+        guest.logEchoes = false
+        guest.trace.echoes = false
+        #expect(running.agent.step())
+        #expect(
+            text(try running.ask("sync").text("reason"))
+                == (isTraced ? "trace_pipe-does-not-answer" : "/dev/kmsg-does-not-answer"))
+        guest.isTalkative = false
+        guest.logEchoes = true
+        guest.trace.echoes = true
+        try running.sync()
+        #expect(try running.mirrorsTheKernel())
     }
 }
 

@@ -109,6 +109,20 @@ extension RealGuest {
             #expect(try harness.events(of: "guest.mirror-healed").count == 1)
         }
 
+        /// Somebody has switched dynamic debug on as well: each block is told twice and mirrored once.
+        @Test func dynamicDebugBesideKprobes() async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let ending = try await harness.run([
+                "--kernel", "6.12-64k", "--append", #"dyndbg="file arch/powerpc/mm/init_64.c +p""#,
+            ])
+            #expect(ending.status == .exited(0), "\(ending.errors)")
+            let verdict = try #require(try harness.results().steps.compactMap(\.verdict).last)
+            #expect(verdict.provenance == [.seeded: 16, .observed: 16])
+            #expect(try harness.information().guest.eventSource == "kprobe events")
+            #expect(try harness.events(of: "guest.populate").count == 64)
+        }
+
         @Test func aRingSizeThatIsNone() async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }

@@ -35,6 +35,19 @@ struct VmemmapListFreeTests {
             .map { $0.backing.virtAddr - 0x1000 }
     }
 
+    @Test func theIndexTellsTheNewestEntry() throws {
+        var list = VmemmapList(store: PlainNodeStore(pageByteCount: 4096), isIndexed: true)
+        #expect(try list.indexedPhys(virtAddr: 0x1000) == nil)
+        try list.populate(phys: 1 << 16, virtAddr: 0x1000)
+        #expect(try list.indexedPhys(virtAddr: 0x1000) == 1 << 16)
+        try list.populate(phys: 2 << 16, virtAddr: 0x1000)
+        try list.populate(phys: 3 << 16, virtAddr: 0x2000)
+        #expect(try list.indexedPhys(virtAddr: 0x1000) == 2 << 16)
+        try list.free(virtAddr: 0x2000)
+        #expect(try list.indexedPhys(virtAddr: 0x2000) == nil)
+        #expect(try self.list(count: 1).indexedPhys(virtAddr: 0x1000) == nil)
+    }
+
     @Test(arguments: [(0, [3, 2, 1]), (1, [3, 2, 0]), (2, [3, 1, 0]), (3, [2, 1, 0])] as [(UInt64, [UInt64])])
     func unlinks(index: UInt64, left: [UInt64]) throws {
         var list = try list(count: 4)

@@ -15,6 +15,7 @@ func qhPread(_ descriptor: Int, _ buffer: UnsafeMutableRawPointer, _ byteCount: 
 @_extern(c, "qh_make_raw") func qhMakeRaw(_ descriptor: Int)
 @_extern(c, "qh_wait") func qhWait(_ descriptors: UnsafePointer<Int>, _ count: Int, _ milliseconds: Int)
 @_extern(c, "qh_make_folder") func qhMakeFolder(_ path: UnsafePointer<UInt8>) -> Int
+@_extern(c, "qh_remove_folder") func qhRemoveFolder(_ path: UnsafePointer<UInt8>)
 @_extern(c, "qh_names") func qhNames(_ path: UnsafePointer<UInt8>, _ buffer: UnsafeMutableRawPointer, _ byteCount: Int)
     -> Int
 @_extern(c, "qh_map") func qhMap(_ descriptor: Int, _ byteCount: UnsafeMutablePointer<UInt64>)
@@ -27,7 +28,7 @@ func qhPread(_ descriptor: Int, _ buffer: UnsafeMutableRawPointer, _ byteCount: 
 @_extern(c, "qh_put") func qhPut(_ path: UnsafePointer<UInt8>, _ buffer: UnsafeRawPointer, _ byteCount: Int) -> Int
 @_extern(c, "qh_take")
 func qhTake(_ path: UnsafePointer<UInt8>, _ buffer: UnsafeMutableRawPointer, _ byteCount: Int, _ offset: Int) -> Int
-@_extern(c, "qh_allocate") func qhAllocate(_ byteCount: UInt64, _ descriptor: UnsafeMutablePointer<Int>) -> UInt64
+@_extern(c, "qh_allocate") func qhAllocate(_ byteCount: UInt64, _ address: UnsafeMutablePointer<UInt64>) -> Int
 @_extern(c, "qh_free") func qhFree(_ descriptor: Int, _ address: UInt64, _ byteCount: UInt64)
 
 /// Linux under the agent.
@@ -126,6 +127,11 @@ final class LinuxSystem: AgentSystem {
         unsafe qhMakeFolder(path.utf8Start) >= 0
     }
 
+    func removeFolder(_ path: StaticString) {
+        // SAFETY: a StaticString is NUL-terminated.
+        unsafe qhRemoveFolder(path.utf8Start)
+    }
+
     func microseconds() -> UInt64 {
         qhMicroseconds()
     }
@@ -165,11 +171,12 @@ final class LinuxSystem: AgentSystem {
         }
     }
 
-    func allocateKernelBuffer(byteCount: UInt64) -> KernelBuffer? {
-        var descriptor = -1
+    func allocateKernelBuffer(byteCount: UInt64) throws(ActionRefusal) -> KernelBuffer {
+        var address: UInt64 = 0
         // SAFETY: the C side writes one word.
-        let address = unsafe qhAllocate(byteCount, &descriptor)
-        return address == 0 ? nil : KernelBuffer(descriptor: descriptor, address: address, byteCount: byteCount)
+        let descriptor = unsafe qhAllocate(byteCount, &address)
+        guard descriptor >= 0 else { throw ActionRefusal(errno: UInt64(-descriptor)) }
+        return KernelBuffer(descriptor: descriptor, address: address, byteCount: byteCount)
     }
 
     func free(_ buffer: KernelBuffer) {

@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <termios.h>
@@ -85,6 +86,8 @@ int64_t qh_make_folder(const char *path) {
     return mkdir(path, 0755) != 0 && errno != EEXIST ? -errno : 0;
 }
 
+void qh_remove_folder(const char *path) { rmdir(path); }
+
 // Names separated by NUL bytes. Those that do not fit are left out.
 int64_t qh_names(const char *path, void *buffer, int64_t byte_count) {
     DIR *folder = opendir(path);
@@ -150,23 +153,24 @@ int64_t qh_take(const char *path, void *buffer, int64_t byte_count, int64_t offs
 }
 
 // The buffer of a perf event that counts nothing: pages that the kernel has allocated for itself (rb_alloc), so that it
-// cannot move them, and that this process sees, so that /proc/self/pagemap tells where they are.
-uint64_t qh_allocate(uint64_t byte_count, int64_t *descriptor) {
+// cannot move them, and that this process sees, so that /proc/self/pagemap tells where they are. Returns the descriptor.
+int64_t qh_allocate(uint64_t byte_count, uint64_t *address) {
     struct perf_event_attr attributes = {
         .type = PERF_TYPE_SOFTWARE, .size = sizeof attributes, .config = PERF_COUNT_SW_DUMMY};
     long event = syscall(SYS_perf_event_open, &attributes, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
-    if (event < 0) return 0;
+    if (event < 0) return -errno;
     uint64_t page = qh_page_size();
     // A page for the event's own words comes first.
     uint8_t *base = mmap(NULL, page + byte_count, PROT_READ, MAP_SHARED, (int)event, 0);
     if (base == MAP_FAILED) {
+        int64_t status = -errno;
         close((int)event);
-        return 0;
+        return status;
     }
     // Mapped as they are touched.
     for (uint64_t offset = page; offset < page + byte_count; offset += page) (void)*(volatile uint8_t *)(base + offset);
-    *descriptor = event;
-    return (uint64_t)(uintptr_t)(base + page);
+    *address = (uint64_t)(uintptr_t)(base + page);
+    return event;
 }
 
 void qh_free(int64_t descriptor, uint64_t address, uint64_t byte_count) {
@@ -175,11 +179,21 @@ void qh_free(int64_t descriptor, uint64_t address, uint64_t byte_count) {
     close((int)descriptor);
 }
 
+// Each buffer is a descriptor, and the soft limit of 1024 would end at 4 GiB of them.
+static void raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 // Whoever is not PID 1 is no guest's agent, and mounts and switches off nothing.
 int main(void) {
-    if (getpid() == 1)
+    if (getpid() == 1) {
+        raise_descriptor_limit();
         qh_agent_main();
-    else
+    } else {
         qh_self_test();
+    }
     return 0;
 }

@@ -5,7 +5,7 @@ import GuestMemory
 
 /// The files that a guest boots from: a kernel and the agent's initramfs.
 enum GuestImages {
-    /// The environment variable that names the folder with the agent's initramfs; scripts/run and scripts/test set it.
+    /// The environment variable that names the folder with the agent's initramfs, where that is not beside the program.
     static let agentVariable = "QEMU_HARNESS_AGENT_DIR"
 
     /// What scripts/build-agent calls the machine of a byte order, which is what `uname -m` says there.
