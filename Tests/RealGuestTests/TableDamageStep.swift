@@ -81,7 +81,7 @@ struct TableDamageStep: RunStep {
         else { throw HarnessError.infrastructure("the guest is not up") }
         let memory = await machine.memory
         var snapshot = try await SnapshotTaker(
-            machine: machine, kernel: kernel, hello: hello, region: region, peakEntryCount: context.peakEntryCount
+            machine: machine, kernel: kernel, hello: hello, region: region, peakEntryCount: context.past.peakEntryCount
         ).snapshot()
         let base = snapshot.kernel.vmemmapBase
         let tables = try DamagedTables(memory, kernel: kernel, vmemmapBase: base)

@@ -80,7 +80,7 @@ extension GuestMachine {
         refusedUnplugs.remove(alias)
         if pendingUnplugs[alias] != .silent { try await requestUnplug(alias: alias, range) }
         let bases = LMBLedger.lmbs(in: range)
-        let settled = try await waitUntil(within: patience.plug) { () async throws -> UnplugResult? in
+        let settled = try await waitUntil(within: patience.unplug) { () async throws -> UnplugResult? in
             try await checkAlive()
             try drainEvents()
             if lmbs.failedRemoveCount > failuresBefore { return .refused }
