@@ -88,12 +88,13 @@ extension Vmcoreinfo {
     /// How many bytes tell whether a note begins there: header, name, and the text's first key.
     public static let noteBeginningByteCount = 40
 
-    /// How many bytes an ELF note has that begins so (`vmcoreinfo_note`, kernel/crash_core.c), or nil when it is no such
-    /// note: wrong name, an impossible size, or a text that does not begin with `OSRELEASE=`.
+    /// How long an ELF note is that begins so (`vmcoreinfo_note`, kernel/crash_core.c).
     ///
     /// - Parameters:
     ///   - note: bytes from the note's header on, ``noteBeginningByteCount`` or more.
     ///   - order: the kernel's byte order.
+    /// - Returns: the note's bytes, or nil when it is none: wrong name, an impossible size, or a text that does not begin
+    ///   with `OSRELEASE=`.
     public static func noteByteCount(beginning note: [UInt8], order: ByteOrder) -> Int? {
         func field(_ offset: Int) -> Int { Int(order.number(in: note, at: offset, byteCount: 4)) }
         let textStart = noteHeaderByteCount + noteName.count

@@ -32,5 +32,5 @@ public struct ByteCount: Equatable, Hashable, Sendable {
     }
 
     /// As it is written: ``init(argument:)`` reads it again where it is a whole number of KiB.
-    public var written: String { text.filter { $0 != " " } }
+    public var written: String { value == 0 ? "0KiB" : text.filter { $0 != " " } }
 }

@@ -113,11 +113,12 @@ public struct Plan: Equatable, Sendable {
         public var mmu: String?
         /// The kernel's page size in bytes.
         public var pageSize: UInt64?
-        /// The size of a vmemmap page in bytes.
+        /// The size of a vmemmap page in bytes; nothing tells it where the kernel keeps no list.
         public var vmemmapPageSize: UInt64?
-        /// What an unplug came to: `removed`, `refused` or `silent`.
+        /// What the newest unplug came to that the running kernel has seen: `removed`, `refused` or `silent`.
         public var unplug: String?
-        /// Whether plugged memory holds its own memory map: `seen` or `none`.
+        /// Whether plugged memory holds its own memory map, as the running kernel's newest verification shows: `seen` or
+        /// `none`.
         public var altmap: String?
 
         /// Expects nothing.

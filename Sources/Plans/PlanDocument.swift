@@ -4,9 +4,10 @@ import Yams
 
 /// A plan's YAML as a tree: one document of bounded size and depth, without anchors, aliases or tags.
 enum PlanDocument {
-    /// How many `*` may stand outside of comments. Aliases begin with one, and a parser resolves them before anybody can
-    /// refuse them: so few cannot make it busy.
-    private static let asteriskLimit = 16
+    /// How many `*` may stand before a letter, a digit, `-` or `_`, wherever in the text. Aliases begin like that, and a
+    /// parser resolves them before anybody can refuse them: so few cannot make it busy. What is a comment or in quotes
+    /// only a parser knows.
+    private static let aliasLimit = 16
 
     static func root(of text: String) throws(PlanProblem) -> Node {
         try checkText(text)
@@ -31,15 +32,24 @@ enum PlanDocument {
                 line: 1, column: 1,
                 "the plan has \(text.utf8.count) bytes; \(PlanLimits.textByteCount) are the most that it can have")
         }
-        var asteriskCount = 0
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            guard !line.drop(while: { $0 == " " }).hasPrefix("#") else { continue }
-            asteriskCount += line.utf8.count { $0 == UInt8(ascii: "*") }
-            guard asteriskCount <= asteriskLimit else {
+        var (line, aliasCount, isBehindAsterisk) = (1, 0, false)
+        for byte in text.utf8 {
+            if isBehindAsterisk, isInAliases(byte) { aliasCount += 1 }
+            guard aliasCount <= aliasLimit else {
                 throw PlanProblem(
-                    line: index + 1, column: 1,
-                    "more than \(asteriskLimit) asterisks outside of comments; aliases are refused")
+                    line: line, column: 1, "more than \(aliasLimit) words begin with an asterisk; aliases are refused")
             }
+            isBehindAsterisk = byte == UInt8(ascii: "*")
+            if byte == UInt8(ascii: "\n") { line += 1 }
+        }
+    }
+
+    private static func isInAliases(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"):
+            true
+        default: false
         }
     }
 

@@ -83,7 +83,10 @@ extension Node {
     func number(_ name: String, in range: ClosedRange<UInt64>) throws(PlanProblem) -> UInt64 {
         guard case .scalar(let scalar) = self, tag == Tag(.int), scalar.string.allSatisfy({ "0"..."9" ~= $0 }),
             let number = UInt64(scalar.string)
-        else { throw PlanProblem(self, "\(name) has to be a whole number in decimal digits") }
+        else {
+            let found = scalar.map { "; it is '\($0.string.prefix(80))'" } ?? ""
+            throw PlanProblem(self, "\(name) has to be a whole number in decimal digits\(found)")
+        }
         guard range.contains(number) else {
             throw PlanProblem(self, "\(name) \(number) is outside \(range.lowerBound) to \(range.upperBound)")
         }

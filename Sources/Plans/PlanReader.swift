@@ -16,7 +16,11 @@ extension Plan {
         var reader = StepReader()
         steps = try reader.steps(try fields.need("steps"), "steps", repeatDepth: 0, times: 1)
         try fields.end(known: ["description", "guest", "steps"])
-        try guest.check(against: reader.peak, plan: root)
+        do throws(Machine.Impossible) {
+            _ = try Machine(for: self)
+        } catch {
+            throw PlanProblem(root, error.message)
+        }
     }
 }
 
@@ -60,33 +64,4 @@ extension Plan.Guest {
     static let keys = [
         "cpu", "kernel", "memory", "maximum-memory", "slots", "vcpus", "numa-nodes", "hpt-page-size", "append",
     ]
-
-    /// What of the guest depends on the steps.
-    fileprivate func check(against peak: StepReader.Peak, plan: Node) throws(PlanProblem) {
-        guard peak.dimmCount <= slots ?? PlanLimits.slots else {
-            throw PlanProblem(
-                plan, "\(peak.dimmCount) DIMMs are plugged at once; the machine has \(slots ?? PlanLimits.slots) slots")
-        }
-        if let node = peak.highestNode, node >= numaNodes ?? 1 {
-            throw PlanProblem(plan, "a plug names NUMA node \(node); the guest has \(numaNodes ?? 1)")
-        }
-        if let problem = sizeProblem(plugged: peak.byteCount) { throw PlanProblem(plan, problem) }
-    }
-
-    /// What is wrong with the guest's sizes together, nil when nothing is.
-    private func sizeProblem(plugged: UInt64) -> String? {
-        let memory = memory ?? PlanLimits.leastMemory
-        let nodes = UInt64(numaNodes ?? 1)
-        if self.memory != nil, memory % (nodes * PlanLimits.lmbByteCount) != 0 {
-            return "memory \(ByteCount(memory).text) is not to be shared by \(nodes) NUMA nodes in multiples of 256 MiB"
-        }
-        if memory + plugged > PlanLimits.memory {
-            return "boot memory and plugs add up to more than \(ByteCount(PlanLimits.memory).text), the limit here"
-        }
-        if let maximumMemory, maximumMemory < memory + plugged {
-            return "maximum-memory \(ByteCount(maximumMemory).text) is less than boot memory and plugs, which are "
-                + ByteCount(memory + plugged).text
-        }
-        return nil
-    }
 }

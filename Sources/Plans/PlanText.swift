@@ -3,13 +3,15 @@
 import Yams
 
 extension Plan {
-    /// The plan as YAML, which ``init(yaml:)`` reads as the same plan.
+    /// The plan as YAML, which ``init(yaml:)`` reads as the same plan, or refuses for what the plan holds.
     public func yaml() throws -> String {
         var fields: [(String, Node)] = [("description", .text(description))]
         let guest = guest.fields
         if !guest.isEmpty { fields.append(("guest", .fields(guest))) }
         fields.append(("steps", .sequence(.init(steps.map(\.node)))))
-        return try Yams.serialize(node: .fields(fields), indent: 2, width: 120, sortKeys: false)
+        let text = try Yams.serialize(node: .fields(fields), indent: 2, width: 120, sortKeys: false)
+        // All of them are in quotes. The reader takes only some, which may be aliases; escaped, none is.
+        return text.replacing("*", with: "\\x2A")
     }
 }
 
@@ -91,10 +93,10 @@ extension Plan.Expectation {
 }
 
 extension Node {
-    /// A text, in quotes where it would read as something else.
+    /// A text, in quotes where it would read as something else, or holds what has to be escaped.
     fileprivate static func text(_ text: String) -> Node {
         let plain = Node(text)
-        let isPlain = plain.tag == Tag(.str)
+        let isPlain = plain.tag == Tag(.str) && !text.contains("*")
         return .scalar(.init(text, Tag(.str), isPlain ? .any : .doubleQuoted))
     }
 

@@ -5,15 +5,6 @@ import Yams
 
 /// Reads steps, and keeps the books of the DIMMs that they plug.
 struct StepReader {
-    /// The most that is plugged at once, should every unplug succeed.
-    struct Peak {
-        var dimmCount = 0
-        var byteCount: UInt64 = 0
-        var highestNode: Int?
-    }
-
-    /// The most so far.
-    private(set) var peak = Peak()
     private var books = DIMMBooks()
     private var stepCount = 0
     /// Whether the step before is one that an expectation can be about.
@@ -56,10 +47,16 @@ struct StepReader {
             let dimm = try dimm(value, "unplug")
             books.unplug(dimm)
             return note(.unplug(dimm))
-        case "wait": return .wait(try wait(value))
+        case "wait":
+            let wait = try wait(value)
+            // Time shows nothing; an unplug that has settled does.
+            hasSubject = wait == .settled
+            return .wait(wait)
         case "guest": return note(.guest(try action(value)))
         case "expect":
-            guard hasSubject else { throw PlanProblem(key, "expect has no step before it to look at") }
+            guard hasSubject else {
+                throw PlanProblem(key, "expect has no step before it to look at; a wait for a time is none")
+            }
             return .expect(try Plan.Expectation(value))
         case "repeat": return try repetition(value, depth: repeatDepth + 1)
         default:
@@ -89,13 +86,7 @@ struct StepReader {
             base = try fields.take("base").map { node throws(PlanProblem) in try node.memorySize("base") }
             try fields.end(known: ["size", "node", "base", "model"])
         }
-        books.plug(size)
-        peak.dimmCount = max(peak.dimmCount, books.pluggedCount)
-        peak.byteCount = max(peak.byteCount, books.pluggedByteCount)
-        if let nodeNumber { peak.highestNode = max(peak.highestNode ?? 0, nodeNumber) }
-        guard peak.byteCount <= PlanLimits.memory else {
-            throw PlanProblem(node, "more than \(ByteCount(PlanLimits.memory).text) are plugged, the limit here")
-        }
+        books.plug(size, at: base)
         return .plug(size: size, node: nodeNumber, base: base)
     }
 

@@ -17,6 +17,8 @@ enum RecordFile {
     /// What is read of results.json or a snapshot. A guest of 8 TiB with 64 KiB windows, the most that runs have, fills
     /// less than half of it.
     static let documentByteLimit = 256 << 20
+    /// The steps of results.json. A plan has 1000 at most; boot and power-off are beside them.
+    static let stepLimit = 1024
     /// What is read of any file for its digest: guests may print a lot.
     static let digestByteLimit = 4 << 30
 

@@ -110,6 +110,13 @@ public struct RecordVerification: Sendable {
             compare("run", recorded.run, information.run)
             compare("outcome", recorded.outcome.rawValue, information.outcome?.rawValue ?? "none")
         }
+        guard recorded.steps.count <= RecordFile.stepLimit else {
+            problems.append(
+                RecordProblem(
+                    RecordFile.results,
+                    "has \(recorded.steps.count) steps; \(RecordFile.stepLimit) are the most that it can have"))
+            return nil
+        }
         for (step, next) in zip(recorded.steps, recorded.steps.dropFirst()) where next.number <= step.number {
             problems.append(
                 RecordProblem(RecordFile.results, "has step \(next.number) after step \(step.number); numbers ascend"))
@@ -224,8 +231,6 @@ public struct RecordVerification: Sendable {
             results.error = problems.map(\.description).joined(separator: "; ")
             return
         }
-        let outcome = RunResults.outcome(of: results.steps)
-        let hasVerdict = results.steps.contains { $0.verdict != nil }
-        results.outcome = outcome == .passed && !hasVerdict ? .skipped : outcome
+        results.outcome = RunResults.outcome(of: results.steps)
     }
 }

@@ -76,7 +76,7 @@ public struct RunInformation: Codable, Equatable, Sendable {
         public var isBigEndian: Bool?
         /// The kernel's page size in bytes, nil before the guest spoke.
         public var pageByteCount: UInt64?
-        /// A vmemmap page's size in bytes, nil before the guest spoke.
+        /// A vmemmap page's size in bytes, nil before the guest spoke and for a kernel that keeps no list.
         public var vmemmapPageByteCount: UInt64?
         /// Where the agent hears of populates, nil before the guest spoke.
         public var eventSource: String?

@@ -27,16 +27,22 @@ public struct RunResults: Codable, Equatable, Sendable {
         self.steps = steps
     }
 
-    /// What steps come to that were all taken. A finding that the step behind it expects makes none of them fail.
+    /// What steps come to that were all taken. A finding that the expectations right behind it name makes no step fail,
+    /// except where it is an expectation's own; and without any verdict nothing was verified.
     public static func outcome(of steps: [StepResult]) -> Outcome {
-        var outcome = Outcome.passed
-        for (index, step) in steps.enumerated() {
-            let expected = Set(
-                steps[(index + 1)...].prefix { $0.expectedFindings != nil }.flatMap { $0.expectedFindings ?? [] })
-            if step.allFindings.contains(where: { !expected.contains($0.name) }) { return .failed }
-            if step.outcome == .skipped { outcome = .skipped }
+        var expected: Set<String> = []
+        // From the back, so that each step meets its expectations in one walk: a record may hold any number of them.
+        for step in steps.reversed() {
+            if let names = step.expectedFindings {
+                guard step.allFindings.isEmpty else { return .failed }
+                expected.formUnion(names)
+            } else {
+                guard step.allFindings.allSatisfy({ expected.contains($0.name) }) else { return .failed }
+                expected = []
+            }
         }
-        return outcome
+        let hasVerdict = steps.contains { $0.verdict != nil }
+        return hasVerdict && !steps.contains { $0.outcome == .skipped } ? .passed : .skipped
     }
 }
 

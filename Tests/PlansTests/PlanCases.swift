@@ -33,6 +33,7 @@ enum PlanCases {
         plan("  - verify\n  - expect: {findings: [list-cycle, plug-refused]}"),
         plan("  - verify\n  - expect: {mmu: radix, page-size: 4KiB, vmemmap-page-size: 2MiB, altmap: seen}"),
         plan("  - verify\n  - expect: {unplug: silent}\n  - expect: {entries: 1}"),
+        plan("  - plug: 1GiB\n  - unplug: 1\n  - wait: settled\n  - expect: {unplug: removed}"),
         plan("  - repeat: {times: 500, steps: [verify]}"),
         plan("  - repeat: {times: 2, steps: [{repeat: {times: 2, steps: [{repeat: {times: 2, steps: [verify]}}]}}]}"),
         plan("  - repeat: {times: 20, steps: [{plug: 1GiB}, {unplug: last}]}"),
@@ -40,7 +41,7 @@ enum PlanCases {
             "  - verify",
             guest: "{cpu: POWER10, kernel: /boot/vmlinux, memory: 512MiB, vcpus: 16, slots: 32, append: \"a b=c\"}"),
         plan("  - verify", guest: "{hpt-page-size: 16MiB, maximum-memory: 8TiB, kernel: \"6.1\"}"),
-        "# a comment with * and &\n" + plan("  - verify # and one more"),
+        "#" + String(repeating: "*", count: 80) + "\n# a comment with * and &\n" + plan("  - verify # and one more"),
     ]
 
     private static func formal(_ yaml: String, _ message: String) -> Refusal {
@@ -85,7 +86,7 @@ enum PlanCases {
         formal(plan("  - plug: {size: 1GiB, model: virtio}"), "3:31: no model 'virtio'; there is dimm"),
         formal(plan("  - unplug: 0"), "3:13: unplug 0 is outside 1 to 1000"),
         formal(plan("  - unplug: first"), "3:13: no unplug 'first'; there are last"),
-        formal(plan("  - unplug: 1.5"), "3:13: unplug has to be a whole number in decimal digits"),
+        formal(plan("  - unplug: 1.5"), "3:13: unplug has to be a whole number in decimal digits; it is '1.5'"),
         formal(plan("  - wait: 5"), "3:11: wait has to be a text: write \"5\" in quotes"),
         formal(plan("  - wait: 5m"), "3:11: wait has to be 'settled', or seconds such as 5s"),
         formal(plan("  - wait: -5s"), "3:11: wait has to be 'settled', or seconds such as 5s"),
@@ -132,12 +133,20 @@ enum PlanCases {
         other(plan("  - plug: 0GiB"), "3:11: plug 0 bytes is no multiple of 256 MiB"),
         other(plan("  - plug: 16TiB"), "3:11: plug 16 TiB is more than 8 TiB, the limit here"),
         other(plan("  - plug: 99999999999999999999GiB"), "3:11: plug has to be a size with its unit"),
-        other(plan("  - plug: 8TiB\n  - plug: 256MiB"), "4:11: more than 8 TiB are plugged, the limit here"),
+        other(
+            plan("  - plug: 8TiB\n  - plug: 256MiB"),
+            "1:1: boot memory and plugs add up to more than 8 TiB, the limit here"),
         other(plan("  - plug: 1GiB\n  - unplug: 2"), "4:13: unplug 2: 1 DIMMs were plugged so far"),
         other(plan("  - unplug: last"), "3:13: no DIMM is plugged here"),
         other(plan("  - guest: {hold: last}"), "3:19: no DIMM is plugged here"),
         other(plan("  - plug: 1GiB\n  - repeat: {times: 2, steps: [{unplug: last}]}"), "4:41: no DIMM is plugged here"),
         other(plan("  - expect: {entries: 1}"), "3:5: expect has no step before it to look at"),
+        other(
+            plan("  - verify\n  - wait: 5s\n  - expect: {entries: 1}"),
+            "5:5: expect has no step before it to look at; a wait for a time is none"),
+        other(
+            plan("  - verify\n  - repeat: {times: 2, steps: [expect: {entries: 1}, wait: 5s]}"),
+            "4:32: expect has no step before it to look at"),
         other(
             plan("  - repeat: {times: 33, steps: [{plug: 256MiB}]}"), "33 DIMMs are plugged at once; the machine has 32"
         ),
@@ -148,6 +157,23 @@ enum PlanCases {
         other(plan("  - verify", guest: "{memory: 256MiB}"), "2:17: memory 256 MiB is less than 512 MiB"),
         other(plan("  - verify", guest: "{memory: 768MiB, numa-nodes: 2}"), "memory 768 MiB is not to be shared by 2"),
         other(plan("  - plug: 4GiB", guest: "{maximum-memory: 4GiB}"), "maximum-memory 4 GiB is less than boot memory"),
+        other(
+            plan("  - plug: {size: 1GiB, base: 4GiB}", guest: "{memory: 1GiB, maximum-memory: 2GiB}"),
+            "maximum-memory 2 GiB is less than boot memory and plugs need, which is 5 GiB"),
+        other(
+            plan("  - plug: {size: 1GiB, base: 1GiB}", guest: "{memory: 4GiB}"),
+            "a DIMM is to lie at 1 GiB; plugged memory starts at 4 GiB"),
+        other(
+            plan("  - plug: {size: 2GiB, base: 3GiB}", guest: "{memory: 4GiB}"),
+            "a DIMM is to lie at 3 GiB; plugged memory starts at 4 GiB"),
+        other(
+            plan("  - plug: {size: 1GiB, base: 512MiB}"), "a DIMM is to lie at 512 MiB; plugged memory starts at 1 GiB"),
+        other(
+            plan("  - plug: {size: 1GiB, base: 8TiB}", guest: "{memory: 1GiB}"),
+            "boot memory and plugs add up to more than 8 TiB"),
+        other(
+            plan("  - plug: {size: 2GiB, base: 2GiB}\n  - plug: 1GiB\n  - plug: {size: 1GiB, base: 3GiB}"),
+            "DIMM 3 is to lie at 3 GiB, where DIMM 1 lies"),
         other(
             plan("  - repeat: {times: 500, steps: [verify, verify, verify]}"), "more than 1000 steps are to be taken"),
         other(
@@ -172,7 +198,9 @@ enum PlanCases {
         other(String(repeating: "[", count: 64), "did not find expected"),
         other(
             String(repeating: "[", count: 17) + String(repeating: "]", count: 17), "1:17: nested deeper than 16 levels"),
-        other("description: " + String(repeating: "* ", count: 17), "1:1: more than 16 asterisks outside of comments"),
+        other(
+            "# one\ndescription: " + String(repeating: "*a ", count: 17),
+            "2:1: more than 16 words begin with an asterisk; aliases are refused"),
         other("#" + String(repeating: "a", count: 65536), "1:1: the plan has 65537 bytes; 65536 are the most"),
     ]
 }

@@ -50,17 +50,49 @@ import Yams
             ])
     }
 
-    /// An alias that a parser resolves before anybody refuses it must not keep it busy.
-    @Test(.timeLimit(.minutes(1))) func aliasesDoNotMultiply() {
+    /// Aliases that a parser resolves before anybody refuses them must not keep it busy, whatever ends their lines and
+    /// stands before them.
+    @Test(
+        .timeLimit(.minutes(1)),
+        arguments: [
+            ("", "\n"), ("# a comment\n", "\n"), ("# a comment\r\n", "\r\n"), ("# a comment\r", "\r"),
+            ("s: \"\n#\"\n", "\n"),
+        ])
+    func aliasesDoNotMultiply(beginning: String, lineEnd: String) {
+        var yaml = beginning + "a0: &a0 [x, x, x, x, x, x, x, x, x]" + lineEnd
+        for level in 1..<9 {
+            let aliases = Array(repeating: "*a\(level - 1)", count: 9).joined(separator: ", ")
+            yaml += "a\(level): &a\(level) [\(aliases)]" + lineEnd
+        }
+        yaml += "? *a8" + lineEnd + ": x" + lineEnd
+        #expect(throws: PlanProblem.self) { try Plan(yaml: yaml) }
+    }
+
+    /// A line that looks like a comment is none inside of quotes, and what follows them on it may be an alias.
+    @Test(.timeLimit(.minutes(1))) func aliasesDoNotHideBehindQuotes() {
         var yaml = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n"
         for level in 1..<9 {
             let aliases = Array(repeating: "*a\(level - 1)", count: 9).joined(separator: ", ")
-            yaml += "a\(level): &a\(level) [\(aliases)]\n"
+            yaml += "a\(level): &a\(level) [\"\n # \", \(aliases)]\n"
         }
         yaml += "? *a8\n: x\n"
         #expect(throws: PlanProblem.self) { try Plan(yaml: yaml) }
+    }
+
+    @Test func aFewAliasesAreRefusedWhereTheyLead() {
         let twice = "a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]\n? *c\n: x\n"
         #expect(throws: PlanProblem(line: 1, column: 4, "anchors and aliases are refused")) { try Plan(yaml: twice) }
+    }
+
+    /// Texts with as many asterisks as anybody likes are written so that none is taken for an alias.
+    @Test(arguments: [
+        String(repeating: "*a ", count: 100) + "*", #"\*a\\*b "*c" '*d'"#, "*", "#*a",
+        String(repeating: "*", count: 512),
+    ])
+    func whatIsWrittenHoldsNoAlias(text: String) throws {
+        var plan = Plan(description: "d", steps: [.guest(.read(path: "/a", contains: text)), .guest(.dlpar(text))])
+        plan.guest.append = text
+        #expect(try Plan(yaml: plan.yaml()) == plan)
     }
 
     /// A parser that runs deep is a parser that crashes.

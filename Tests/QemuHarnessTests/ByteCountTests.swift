@@ -32,6 +32,10 @@ import Testing
         ] as [(UInt64, String)])
     func isShownInTheLargestWholeUnit(value: UInt64, text: String) {
         #expect(ByteCount(value).text == text)
-        #expect(ByteCount(value).defaultValueDescription == text.replacing(" ", with: ""))
+        #expect(value == 0 || ByteCount(value).defaultValueDescription == text.replacing(" ", with: ""))
+    }
+
+    @Test(arguments: [0, 1 << 10, 1536 << 20, 3 << 40] as [UInt64]) func readsWhatItWrites(value: UInt64) {
+        #expect(ByteCount(argument: ByteCount(value).written) == ByteCount(value))
     }
 }

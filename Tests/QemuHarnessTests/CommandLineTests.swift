@@ -24,14 +24,14 @@ import Testing
     }
 
     /// Runs the program that was built beside the tests, in a folder of its own.
-    private func run(_ arguments: [String]) throws -> Ending {
+    private func run(_ arguments: [String], agent: String = "agent") throws -> Ending {
         let process = Process()
         process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
             .deletingLastPathComponent().appending(path: "qemu-harness")
         process.arguments = arguments
         process.currentDirectoryURL = folder.url.appending(path: "work")
         process.environment = [
-            "PATH": "/usr/bin:/bin", "HOME": folder.url.path, GuestImages.agentVariable: folder.path("agent"),
+            "PATH": "/usr/bin:/bin", "HOME": folder.url.path, GuestImages.agentVariable: folder.path(agent),
         ]
         let output = folder.url.appending(path: "stdout")
         let errors = folder.url.appending(path: "stderr")
@@ -48,11 +48,11 @@ import Testing
     }
 
     @Test(arguments: [
-        (["--memory", "300MiB"], "--memory 300 MiB is no multiple of 256 MiB"),
-        (["--plug", "100MiB"], "--plug 100 MiB is no multiple of 256 MiB"),
+        (["--memory", "300MiB"], "memory 300 MiB is no multiple of 256 MiB"),
+        (["--plug", "100MiB"], "plug 100 MiB is no multiple of 256 MiB"),
         (["--memory", "1GB"], "1GB"), (["--cpu", "POWER7"], "no CPU model 'POWER7'"),
-        (["--vcpus", "17"], "--vcpus 17 is outside 1 to 16"), (["--slowdown", "0"], "--slowdown 0.0 is outside"),
-        (["--append", "a\nb"], "--append holds the character U+000A"), (["nonsense"], "no ready plan 'nonsense'"),
+        (["--vcpus", "17"], "vcpus 17 is outside 1 to 16"), (["--slowdown", "0"], "--slowdown 0.0 is outside"),
+        (["--append", "a\nb"], "append holds the character U+000A"), (["nonsense"], "no ready plan 'nonsense'"),
         (["prune", "--nonsense"], "--nonsense"),
     ])
     func aUsersErrorIs64(arguments: [String], message: String) throws {
@@ -85,11 +85,11 @@ import Testing
 
     /// Only findings end with 1, so whatever nobody thought of must not.
     @Test func anErrorThatNobodyThoughtOfIs2() throws {
-        let path = try folder.write(elfHeader(), to: "vm\u{1}linux")
-        let ending = try run(["--kernel", path, "--dry-run"])
+        try folder.write([1], to: "ag\u{1}ent/initramfs-ppc64le.cpio.gz")
+        let ending = try run(["--kernel", folder.path("vmlinux"), "--dry-run"], agent: "ag\u{1}ent")
         #expect(ending.status == ExitStatus.infrastructure)
         #expect(
-            ending.errors == "qemu-harness: <kernel> holds the character U+0001, which XML for libvirt cannot carry\n")
+            ending.errors == "qemu-harness: <initrd> holds the character U+0001, which XML for libvirt cannot carry\n")
     }
 
     @Test func versionAndHelpAre0() throws {

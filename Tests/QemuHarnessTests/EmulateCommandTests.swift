@@ -113,6 +113,18 @@ struct EmulateCommandTests {
         #expect(verdict.witnesses.first { $0.witness == .model }?.agreeingCount == entryCount)
     }
 
+    /// What a kernel did not give up is still there, and still what its books say.
+    @Test func aFailedUnplugChangesNothing() throws {
+        let command = try EmulateCommand.parse([
+            "--memory", "32MiB", "--plug", "32GiB", "--unplug", "1", "--write", "x", "--progress", "none",
+        ])
+        let (emulation, snapshot) = try command.emulate()
+        #expect(emulation.failures == ["unplug 1: it holds the kernel's own data"])
+        let verdict = try Verifier.verdict(on: #require(snapshot))
+        #expect(verdict.findings == [])
+        #expect(verdict.coveredSectionCount == 2050)
+    }
+
     /// A kernel of 2010 keeps entries of memory that is gone: today's rules call them stale.
     @Test func theRulesOf2010LeaveStaleEntries() throws {
         let command = try EmulateCommand.parse(

@@ -52,8 +52,7 @@ import Testing
         (["--slowdown", "1000.1"], "--slowdown 1000.1 is outside 0.1 to 1000"),
         (["--slowdown", "nan"], "--slowdown nan is outside 0.1 to 1000"),
         (["--slowdown", "inf"], "--slowdown inf is outside 0.1 to 1000"),
-        (["--append", "a\nb"], "--append holds the character U+000A, which a kernel's command line cannot have"),
-        (["--append", "\u{1b}[2J"], "--append holds the character U+001B"), (["--nonsense"], "--nonsense"),
+        (["--nonsense"], "--nonsense"),
         (["plan.yaml", "other.yaml"], "other.yaml"),
     ])
     func refusesOtherArguments(arguments: [String], message: String) throws {
@@ -68,7 +67,7 @@ import Testing
 
     @Test func stretchesEveryLimit() {
         let (plain, slow) = (Patience(factor: 1), Patience(factor: 2.5))
-        for limit in [\Patience.boot, \.answer, \.plug, \.powerOff] {
+        for limit in [\Patience.boot, \.answer, \.plug, \.unplug, \.powerOff, \.ending] {
             #expect(slow[keyPath: limit] == plain[keyPath: limit] * 2.5)
         }
     }
@@ -103,11 +102,62 @@ import Testing
     }
 
     @Test(arguments: [
-        ["--cpu", "POWER8"], ["--kernel", "k"], ["--vcpus", "1"], ["--append", "loud"],
+        ["--cpu", "POWER8"], ["--cpu", "POWER9"], ["--kernel", "k"], ["--vcpus", "1"], ["--append", "loud"],
     ]) func anOptionThatThePlanSettlesIsRefused(arguments: [String]) {
         let message = "\(arguments[0]) cannot go with a plan that settles it"
         #expect(throws: HarnessError.usage(message)) { try resolved(["all"] + arguments) }
         #expect(throws: Never.self) { try resolved(["none"] + arguments) }
+    }
+
+    /// A plan that the reader would not take again is not run.
+    @Test(arguments: [
+        (["--memory", "300MiB"], "memory 300 MiB is no multiple of 256 MiB, the LMB of a pseries machine"),
+        (["--memory", "0MiB"], "memory 0 bytes is no multiple of 256 MiB, the LMB of a pseries machine"),
+        (["--memory", "256MiB"], "memory 256 MiB is less than 512 MiB, which the guest needs to boot"),
+        (["--memory", "16TiB"], "memory 16 TiB is more than 8 TiB, the limit here"),
+        (["--memory", "17592186044160MiB"], "memory 17592186044160 MiB is more than 8 TiB, the limit here"),
+        (["--plug", "100MiB"], "plug 100 MiB is no multiple of 256 MiB, the LMB of a pseries machine"),
+        (["--plug", "9TiB"], "plug 9 TiB is more than 8 TiB, the limit here"),
+        (["--plug", "8TiB"], "boot memory and plugs add up to more than 8 TiB, the limit here"),
+        (
+            Array(repeating: ["--plug", "1GiB"], count: 33).flatMap { $0 },
+            "33 DIMMs are plugged at once; the machine has 32 slots"
+        ),
+        (["--vcpus", "0"], "vcpus 0 is outside 1 to 16"), (["--vcpus", "17"], "vcpus 17 is outside 1 to 16"),
+        (["--vcpus=-1"], "vcpus has to be a whole number in decimal digits; it is '-1'"),
+        (
+            ["--append", String(repeating: "a", count: 600)],
+            "append has 600 bytes; 512 are the most that it can have"
+        ),
+        (
+            ["--kernel", String(repeating: "k", count: 513)],
+            "kernel has 513 bytes; 512 are the most that it can have"
+        ),
+        (["--append", "a\nb"], "append holds the character U+000A"),
+        (["--append", "\u{1b}[2J"], "append holds the character U+001B"), (["--kernel", ""], "kernel is empty"),
+    ])
+    func optionsAreHeldToThePlansLimits(arguments: [String], message: String) {
+        #expect(throws: HarnessError.usage(message)) { try resolved(arguments) }
+    }
+
+    /// Whatever the command line adds, the reader takes the plan that the record holds.
+    @Test(arguments: [
+        String(repeating: "*a ", count: 17), String(repeating: "a", count: 512), "5", "yes", " a: [b", "a # b", "ünï",
+    ])
+    func theResolvedPlanIsAPlan(append: String) throws {
+        let plan = try resolved(["none", "--append", append])
+        #expect(plan.guest.append == append)
+        #expect(try Plan(yaml: plan.yaml()) == plan)
+    }
+
+    /// What only the command line settles can make a plan impossible.
+    @Test func thePlansOwnRulesHoldForOptions() throws {
+        try folder.write(
+            Array("description: d\nsteps: [{plug: {size: 1GiB, base: 2GiB}}]\n".utf8), to: "placed.yaml")
+        #expect(throws: Never.self) { try resolved(["placed", "--memory", "2GiB"]) }
+        #expect(throws: HarnessError.usage("a DIMM is to lie at 2 GiB; plugged memory starts at 3 GiB")) {
+            try resolved(["placed", "--memory", "2304MiB"])
+        }
     }
 
     @Test(arguments: [["--plug", "1GiB"], ["--unplug", "1"]]) func aPlanHasItsOwnPlugs(arguments: [String]) {

@@ -2,15 +2,26 @@
 
 import RunRecord
 import Testing
-import Verification
 
+@testable import Verification
 @testable import qemu_harness
 
 @Suite struct RunOutcomeTests {
     private static let finding = Finding(.list, .cycle, "made up")
 
+    /// A verification.
     private static func step(_ outcome: Outcome, _ findings: [Finding] = []) -> StepResult {
         var step = StepResult(number: 1, title: "verify", seconds: 0, outcome: outcome)
+        step.verdict = Verdict(
+            findings: findings, witnesses: [], account: .list, entryCount: 1, provenance: [:], sectionCount: 64,
+            coveredSectionCount: 64)
+        return step
+    }
+
+    /// A step that verifies nothing.
+    private static func action(_ findings: [Finding] = []) -> StepResult {
+        var step = StepResult(
+            number: 1, title: "plug 1 GiB", seconds: 0, outcome: findings.isEmpty ? .passed : .failed)
         step.findings = findings
         return step
     }
@@ -24,6 +35,11 @@ import Verification
         ([step(.passed)], HarnessError.infrastructure("monitor closed"), true, .interrupted),
         ([step(.failed, [finding])], HarnessError.infrastructure("monitor closed"), true, .interrupted),
         ([step(.passed)], nil, true, .passed),
+        ([action(), step(.passed), action()], nil, false, .passed),
+        // Without a verdict nothing was verified.
+        ([], nil, false, .skipped), ([action(), action()], nil, false, .skipped),
+        ([action(), action([finding])], nil, false, .failed),
+        ([action()], HarnessError.infrastructure("guest lost"), false, .error),
     ])
     func outcomeFollowsFromStepsAndError(
         steps: [StepResult], failure: HarnessError?, wasInterrupted: Bool, expected: Outcome
@@ -31,8 +47,8 @@ import Verification
         #expect(Runner.outcome(steps, failure: failure, wasInterrupted: wasInterrupted) == expected)
     }
 
-    private static func expectation(_ names: [String]) -> StepResult {
-        var step = step(.passed)
+    private static func expectation(_ names: [String], isMet: Bool = true) -> StepResult {
+        var step = action(isMet ? [] : [Finding(.plan, .unmet, "made up")])
         step.expectedFindings = names
         return step
     }
@@ -47,9 +63,22 @@ import Verification
         ([expectation(["list-cycle"]), step(.failed, [finding])], .failed),
         ([step(.failed, [finding, Finding(.list, .order, "too")]), expectation(["list-cycle"])], .failed),
         ([step(.failed, [finding]), expectation(["list-cycle"]), step(.skipped)], .skipped),
+        ([action([finding]), expectation(["list-cycle"])], .skipped),
+        // That an expectation is not met no other one excuses.
+        ([step(.passed), expectation([], isMet: false), expectation(["plan-unmet"])], .failed),
+        ([step(.passed), expectation(["plan-unmet"], isMet: false)], .failed),
+        ([step(.passed), action([Finding(.plan, .unmet, "no such text")]), expectation(["plan-unmet"])], .passed),
     ])
     func expectedFindingsDoNotFail(steps: [StepResult], outcome: Outcome) {
         #expect(RunResults.outcome(of: steps) == outcome)
+    }
+
+    /// Anybody may have made a record.
+    @Test(.timeLimit(.minutes(1))) func anyNumberOfExpectationsIsWalkedOnce() {
+        let steps =
+            [Self.step(.failed, [Self.finding])]
+            + Array(repeating: Self.expectation(["list-cycle"]), count: 200_000)
+        #expect(RunResults.outcome(of: steps) == .passed)
     }
 
     @Test func cancellationIsAnInterruption() {

@@ -42,7 +42,9 @@ import Testing
     @Test(arguments: ["GuestMemory", "VmemmapPopulate", "AgentProtocol", "HotplugAgent"])
     func theGuestsCodeAsksNoCompilerForTheByteOrder(module: String) throws {
         let question = try Regex(#"_endian\b|\b(little|big)Endian\b|\bString\b|[.]utf8\b"#)
-        for (place, text) in try Self.lines(in: "Sources/\(module)") where text.contains(question) {
+        let lines = try Self.lines(in: "Sources/\(module)")
+        #expect(lines.count > 100)
+        for (place, text) in lines where text.contains(question) {
             Issue.record("\(place) cannot be built for big-endian guests: \(text)")
         }
     }

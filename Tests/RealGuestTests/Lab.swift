@@ -44,11 +44,14 @@ enum Lab {
         let order = (try? GuestImages.byteOrder(ofKernel: kernel)) ?? .little
         let agent = try GuestImages.initramfs(
             order, environment: environment, executable: HarnessProcess.program)
+        var plan = Plan(
+            description: "A test's guest.", steps: plugs.map { .plug(size: $0, node: nil, base: nil) })
+        plan.guest.cpu = cpu.rawValue
+        plan.guest.memory = bootMemoryByteCount
+        plan.guest.append = append.isEmpty ? nil : append
         return try GuestConfiguration(
-            cpu: cpu, cpuCount: 1, bootMemoryByteCount: bootMemoryByteCount, plugs: .init(plugs),
-            kernel: kernel,
-            initramfs: initramfs.map { agent.deletingLastPathComponent().appending(path: $0) } ?? agent,
-            append: append)
+            plan, kernel: kernel,
+            initramfs: initramfs.map { agent.deletingLastPathComponent().appending(path: $0) } ?? agent)
     }
 
     /// What a run came to.

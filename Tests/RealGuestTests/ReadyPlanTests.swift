@@ -83,6 +83,9 @@ extension RealGuest {
             #expect(missing.results.steps.flatMap(\.allFindings).map(\.name) == ["plan-unmet", "plan-unmet"])
             let surplus = try await run("- guest: {offline: 0}\n- verify\n- expect: {sections: 32}")
             #expect(surplus.code == 1)
+            let unverified = try await run("- guest: release")
+            #expect(unverified.code == 4)
+            #expect(unverified.results.outcome == .skipped)
         }
 
         private static func expectToPass(_ plan: String) async throws {

@@ -154,6 +154,19 @@ import Verification
             errors: ["results.json was edited", "results.json has step 1 after step 1; numbers ascend"]
         ) { try $0.edit("results.json", "\"number\" : 2", "\"number\" : 1") },
         Damage(
+            testDescription: "steps without end",
+            errors: ["results.json has 200000 steps; 1024 are the most that it can have"], output: "128 of 128"
+        ) {
+            var results = try JSONDecoder().decode(RunResults.self, from: Data(contentsOf: $0.file("results.json")))
+            results.steps = (1...200_000).map {
+                var step = StepResult(number: $0, title: "expect", seconds: 0, outcome: .passed)
+                step.expectedFindings = []
+                return step
+            }
+            try RunDirectory.json(results).write(to: $0.file("results.json"))
+            try await $0.coverUp("results.json")
+        },
+        Damage(
             testDescription: "a document in the place of another",
             errors: ["snapshot-2.json was edited", "snapshot-2.json is incomplete: the document has no "]
         ) { try $0.write($0.text("results.json"), to: "snapshot-2.json") },

@@ -123,6 +123,7 @@ struct EmulateCommand: ParsableCommand {
                 failedPlugs.insert(number + 1)
             }
         }
+        var unplugged: [Int] = []
         for number in unplug {
             guard plugs.indices.contains(number - 1) else {
                 throw HarnessError.usage("--unplug \(number): there is no plug of this number")
@@ -134,11 +135,13 @@ struct EmulateCommand: ParsableCommand {
             let range = plugs[number - 1]
             if let failure = try Self.failure({ () throws(HotplugError) in try emulator.unplug(range) }) {
                 failures.append("unplug \(number): \(failure)")
+            } else {
+                unplugged.append(number)
             }
         }
         let snapshot = try write.map { _ in
             try EmulatedSnapshot(
-                boot: boot, plugs: plugs, failedPlugs: failedPlugs, unplugs: unplug, failures: failures
+                boot: boot, plugs: plugs, failedPlugs: failedPlugs, unplugged: unplugged, failures: failures
             )
             .snapshot(of: emulator)
         }

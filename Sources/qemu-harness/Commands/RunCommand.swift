@@ -15,8 +15,7 @@ struct RunCommand: AsyncParsableCommand {
         discussion: """
             Without a plan: the options' own. Without options: 1 GiB at boot, 1 GiB plugged, on POWER8 (hash MMU).
 
-            An option that a plan settles cannot go with it: --plug and --unplug never, the others where the plan says \
-            something else.
+            What a plan settles no option can say again, not even the same. --plug and --unplug never go with a plan.
             """
     )
 
@@ -97,12 +96,6 @@ struct RunCommand: AsyncParsableCommand {
     func validate() throws {
         guard slowdown.isFinite, 0.1...1000 ~= slowdown else {
             throw ValidationError("--slowdown \(slowdown) is outside 0.1 to 1000")
-        }
-        if let append, let control = append.unicodeScalars.first(where: { $0.properties.generalCategory == .control }) {
-            let code = String(control.value, radix: 16, uppercase: true)
-            throw ValidationError(
-                "--append holds the character U+\(String(repeating: "0", count: 4 - code.count))\(code), which a kernel's "
-                    + "command line cannot have")
         }
     }
 

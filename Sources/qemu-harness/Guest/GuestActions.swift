@@ -63,8 +63,8 @@ enum GuestAction: Equatable, Sendable {
 
 /// What came of an action.
 enum GuestActionResult: Equatable {
-    /// It is done; what was read, where something was.
-    case done(content: [UInt8])
+    /// It is done; what was read, where something was, and whether that is all of it.
+    case done(content: [UInt8], isWhole: Bool)
     /// The guest's kernel refused it, with this error number.
     case refused(errno: Int32)
 }
@@ -81,16 +81,18 @@ extension GuestMachine {
             return result
         }
         var content: [UInt8] = []
-        while content.count < Self.contentByteLimit {
+        while true {
             let (result, answer) = try await settled(action.request.with("offset", UInt64(content.count)))
             guard case .done = result else { return result }
             guard let piece = answer.bytes("content") else {
                 throw HarnessError.infrastructure("the agent has answered 'read' without content")
             }
-            if piece.isEmpty { break }
+            if piece.isEmpty { return .done(content: content, isWhole: true) }
             content += piece
+            guard content.count <= Self.contentByteLimit else {
+                return .done(content: Array(content.prefix(Self.contentByteLimit)), isWhole: false)
+            }
         }
-        return .done(content: content)
     }
 
     private func settled(_ request: ControlLine) async throws -> (result: GuestActionResult, answer: ControlLine) {
@@ -100,7 +102,7 @@ extension GuestMachine {
         }
         // The kernel moves and frees memory before it answers.
         let answer = try await answer(to: request, within: patience.plug)
-        if answer.has(verb: "ok") { return (.done(content: []), answer) }
+        if answer.has(verb: "ok") { return (.done(content: [], isWhole: true), answer) }
         guard answer.text("reason")?.elementsEqual("refused".utf8) == true, let number = answer.number("errno"),
             let errno = Int32(exactly: number)
         else {

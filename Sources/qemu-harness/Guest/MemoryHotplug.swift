@@ -83,7 +83,7 @@ extension GuestMachine {
 
     /// The next unplug that is through; nil when the guest has said nothing for too long.
     private func nextSettledUnplug() async throws -> UnplugQueue.Settled? {
-        try await waitUntil(within: patience.plug) { () async throws -> UnplugQueue.Settled? in
+        try await waitUntil(within: patience.unplug) { () async throws -> UnplugQueue.Settled? in
             try await checkAlive()
             try drainEvents()
             return try await settleOldestUnplug()

@@ -8,6 +8,8 @@ struct Patience: Sendable {
     var answer: Duration
     /// From the plug to the last LMB's message.
     var plug: Duration
+    /// From an unplug to the end of its DIMM, or to the guest's refusal.
+    var unplug: Duration
     /// Between two looks at memory that the guest takes back: when nothing has changed, it is through.
     var rollback: Duration
     /// From power-off, or from libvirt's destroying, to the end of QEMU.
@@ -20,6 +22,7 @@ struct Patience: Sendable {
         boot = .seconds(90) * factor
         answer = .seconds(30) * factor
         plug = .seconds(120) * factor
+        unplug = .seconds(120) * factor
         rollback = .seconds(2) * factor
         powerOff = .seconds(20) * factor
         ending = .seconds(1) * factor

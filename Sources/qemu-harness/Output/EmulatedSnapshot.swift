@@ -11,9 +11,9 @@ struct EmulatedSnapshot {
     let plugs: [Range<UInt64>]
     /// The numbers, from 1, of those that failed.
     let failedPlugs: Set<Int>
-    /// The numbers of the plugs that were unplugged, in order.
-    let unplugs: [Int]
-    /// What was made to fail.
+    /// The numbers of those that are gone again, in the order of their unplugs.
+    let unplugged: [Int]
+    /// What failed.
     let failures: [String]
 
     /// The most entries and sections together: what `verify` reads at most is some hundred MiB.
@@ -54,7 +54,7 @@ struct EmulatedSnapshot {
 
     private var memory: [MemoryRange] {
         let plugged = plugs.enumerated().filter { index, _ in
-            !failedPlugs.contains(index + 1) && !unplugs.contains(index + 1)
+            !failedPlugs.contains(index + 1) && !unplugged.contains(index + 1)
         }
         return [Self.range("boot", boot)] + plugged.map { Self.range(name($0.offset + 1), $0.element) }
     }
@@ -74,9 +74,9 @@ struct EmulatedSnapshot {
 
     private var history: HotplugHistory {
         var history = HotplugHistory(bootMemory: [Self.range("boot", boot)])
-        if let failure = failures.first { history.noteGap("something was made to fail (\(failure))") }
+        if let failure = failures.first { history.noteGap("something failed (\(failure))") }
         for (index, range) in plugs.enumerated() where !failedPlugs.contains(index + 1) { history.note(.added, range) }
-        for number in unplugs where !failedPlugs.contains(number) { history.note(.removed, plugs[number - 1]) }
+        for number in unplugged { history.note(.removed, plugs[number - 1]) }
         return history
     }
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
 import Libvirt
 import Plans
 
 extension RunCommand {
     static let defaultKernel = "6.1"
 
-    /// The plan that the command line asks for, with everything in it that it leaves to the command line.
+    /// The plan that the command line asks for, with everything in it that it leaves to the command line: as it is read
+    /// from what the record will hold, so that one reader judges flags and plans, and takes the record's plan again.
     func resolvedPlan(_ environment: [String: String]) throws -> Plan {
         var plan = try givenPlan(environment)
         func settle<Value>(_ option: String, _ given: Value?, _ planned: inout Value?, default value: Value?) throws {
@@ -25,7 +25,13 @@ extension RunCommand {
         try settle("--memory", memory?.value, &plan.guest.memory, default: 1 << 30)
         try settle("--vcpus", vcpus, &plan.guest.vcpus, default: 1)
         try settle("--append", append.flatMap { $0.isEmpty ? nil : $0 }, &plan.guest.append, default: nil)
-        return plan
+        let text = try plan.yaml()
+        do throws(PlanProblem) {
+            return try Plan(yaml: text)
+        } catch {
+            // Its place is one in a text that nobody has written.
+            throw HarnessError.usage(error.message)
+        }
     }
 
     private func givenPlan(_ environment: [String: String]) throws -> Plan {
@@ -49,19 +55,5 @@ extension RunCommand {
         for plug in plugs { steps += [.plug(size: plug.value, node: nil, base: nil), .verify] }
         for number in unplug { steps += [.unplug(.number(number)), .verify] }
         return Plan(description: "As the command line says.", steps: steps)
-    }
-}
-
-extension GuestConfiguration {
-    /// The guest of a plan that has been resolved.
-    init(_ plan: Plan, kernel: URL, initramfs: URL) throws {
-        let guest = plan.guest
-        guard let cpu = guest.cpu.flatMap(DomainDescription.CPUModel.init), let memory = guest.memory else {
-            throw HarnessError.usage("the plan names no CPU model or no memory")
-        }
-        try self.init(
-            cpu: cpu, cpuCount: guest.vcpus ?? 1, bootMemoryByteCount: memory, plugs: plan.plugs, kernel: kernel,
-            initramfs: initramfs, append: guest.append ?? "", maximumMemoryByteCount: guest.maximumMemory,
-            slotCount: guest.slots, numaNodeCount: guest.numaNodes ?? 1, hptPageByteCount: guest.hptPageSize)
     }
 }

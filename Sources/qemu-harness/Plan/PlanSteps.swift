@@ -17,7 +17,7 @@ extension Plan {
             switch step {
             case .verify: taken.append(VerifyStep())
             case .plug(let size, let node, let base):
-                books.plug(size)
+                books.plug(size, at: base)
                 taken.append(PlugStep(byteCount: size, node: node, base: base))
             case .unplug(let dimm):
                 // The reader has seen to it that there is one.
@@ -34,29 +34,6 @@ extension Plan {
             }
         }
         return taken
-    }
-
-    /// What the machine has to have room for, should every unplug succeed.
-    var plugs: GuestConfiguration.Plugs {
-        var books = DIMMBooks()
-        var plugs = GuestConfiguration.Plugs([])
-        func go(_ steps: [Step]) {
-            for step in steps {
-                switch step {
-                case .plug(let size, _, let base):
-                    books.plug(size)
-                    plugs.sizes.append(size)
-                    plugs.peakByteCount = max(plugs.peakByteCount, books.pluggedByteCount)
-                    plugs.peakCount = max(plugs.peakCount, books.pluggedCount)
-                    if let base { plugs.highestEnd = max(plugs.highestEnd ?? 0, base + size) }
-                case .unplug(let dimm): books.unplug(dimm)
-                case .repeat(let times, let steps): for _ in 0..<times { go(steps) }
-                default: break
-                }
-            }
-        }
-        go(steps)
-        return plugs
     }
 }
 

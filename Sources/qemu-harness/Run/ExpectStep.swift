@@ -61,8 +61,8 @@ extension Plan.Expectation {
         compare("the MMU", mmu, guest.mmu) { $0 }
         compare("the page size", pageSize, guest.pageByteCount) { ByteCount($0).text }
         compare("the vmemmap page size", vmemmapPageSize, guest.vmemmapPageByteCount) { ByteCount($0).text }
-        compare("the unplug", unplug, context.unplugResult?.rawValue) { $0 }
-        compare("an altmap", altmap, context.altmap) { $0 }
+        compare("the unplug", unplug, context.past.unplugResult?.rawValue) { $0 }
+        compare("an altmap", altmap, context.past.altmap) { $0 }
         return unmet
     }
 }

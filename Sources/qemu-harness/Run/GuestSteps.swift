@@ -55,18 +55,26 @@ struct GuestStep: RunStep {
             try context.record.append("action.settled", ["action": title, "errno": "\(errno)"])
             let reason = String(cString: strerror(errno))
             result.fail(Finding(.guest, .refused, "the guest's kernel refused '\(title)': \(reason) (errno \(errno))"))
-        case .done(let content):
+        case .done(let content, let isWhole):
             try context.record.append("action.settled", ["action": title, "errno": "0"])
             guard case .read(let path, let expected) = kind else { return }
             let text = String(decoding: content.map { 0x20...0x7e ~= $0 || $0 == 0x0a ? $0 : 0x3f }, as: UTF8.self)
             result.note = String(text.prefix { $0 != "\n" }.prefix(80))
-            guard !expected.isEmpty, !text.contains(expected) else { return }
-            result.fail(
-                Finding(
-                    .plan, .unmet,
-                    "\(path) does not contain '\(expected)'; it begins '\(text.prefix(80).replacing("\n", with: " "))'")
-            )
+            if let finding = Self.finding(path: path, text: text, isWhole: isWhole, expected: expected) {
+                result.fail(finding)
+            }
         }
+    }
+
+    /// What is wrong with a file's text, nil when nothing is. Of a file that goes on only so much is known.
+    static func finding(path: String, text: String, isWhole: Bool, expected: String) -> Finding? {
+        guard !expected.isEmpty, !text.contains(expected) else { return nil }
+        let subject =
+            isWhole
+            ? "\(path) does not contain"
+            : "\(path) is read to its first \(GuestMachine.contentByteLimit) bytes, which do not contain"
+        let beginning = text.prefix(80).replacing("\n", with: " ")
+        return Finding(.plan, .unmet, "\(subject) '\(expected)'; it begins '\(beginning)'")
     }
 }
 
@@ -77,17 +85,9 @@ struct RebootStep: RunStep {
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let machine = try context.runningMachine()
         try await machine.reboot()
-        context.forgetKernel()
+        context.past = KernelPast()
         let dimmCount = await machine.memory.regions.count { $0.name.hasPrefix("ua-") }
         try context.record.append("reboot.settled", ["dimms": "\(dimmCount)"])
         result.note = dimmCount == 1 ? "with 1 DIMM" : "with \(dimmCount) DIMMs"
-    }
-}
-
-extension StepResult {
-    /// Notes what is wrong.
-    fileprivate mutating func fail(_ finding: Finding) {
-        findings = [finding]
-        outcome = .failed
     }
 }

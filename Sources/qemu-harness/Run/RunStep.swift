@@ -6,6 +6,7 @@ import MemoryBackends
 import Plans
 import RunRecord
 import Verification
+import VmemmapPopulate
 
 /// Something that a run does to its guest.
 protocol RunStep: Sendable {
@@ -29,25 +30,32 @@ struct RunContext {
     var machine: GuestMachine?
     /// The entries of the kernel's account at the last verification.
     var lastEntries: [BackedWindow] = []
-
     /// What the newest step came to that is no expectation.
     var previous: StepResult?
-    /// What the newest unplug came to.
-    var unplugResult: UnplugResult?
-    /// Whether memory that was plugged before the newest verification holds its own memory map (`memmap_on_memory`):
-    /// `seen` or `none`, nil when nothing tells.
-    var altmap: String?
-
-    /// A kernel begins anew: nothing that its predecessor's list has been through holds for its own.
-    mutating func forgetKernel() {
-        unplugResult = nil
-        altmap = nil
-    }
+    /// What the running kernel has been through; another one begins anew.
+    var past = KernelPast()
 
     /// The guest; throws when there is none.
     func runningMachine() throws -> GuestMachine {
         guard let machine else { throw HarnessError.infrastructure("no guest is running") }
         return machine
+    }
+}
+
+/// What a kernel has been through since it booted.
+struct KernelPast {
+    /// What the newest unplug came to.
+    var unplugResult: UnplugResult?
+    /// Whether memory that was plugged before the newest verification holds its own memory map (`memmap_on_memory`):
+    /// `seen` or `none`, nil when nothing tells.
+    var altmap: String?
+}
+
+extension StepResult {
+    /// Notes what is wrong.
+    mutating func fail(_ finding: Finding) {
+        findings = [finding]
+        outcome = .failed
     }
 }
 
@@ -73,11 +81,19 @@ struct BootStep: RunStep {
         context.information.guest.mmu = hello.verdictMMU.rawValue
         context.information.guest.isBigEndian = kernel.order == .big
         context.information.guest.pageByteCount = kernel.layout.pageByteCount
-        context.information.guest.vmemmapPageByteCount =
-            12...34 ~= hello.vmemmapPageShift ? 1 << hello.vmemmapPageShift : nil
+        context.information.guest.vmemmapPageByteCount = hello.vmemmapPageByteCount
         context.information.guest.eventSource = hello.eventSource.text
         context.information.guest.eventSourceTrials = hello.sourceTrials.map(\.recorded)
         try context.record.write(context.information)
+    }
+}
+
+extension Hello {
+    /// A vmemmap page's size in bytes, nil where the kernel says none that it uses: one without a list leaves the
+    /// variable at its first value.
+    var vmemmapPageByteCount: UInt64? {
+        let rules = PopulateRules(isRadix: mmu == .radix, vmemmapPageShift: vmemmapPageShift, hasHadEntries: false)
+        return rules != .radixTables && 12...34 ~= vmemmapPageShift ? 1 << vmemmapPageShift : nil
     }
 }
 
@@ -103,13 +119,11 @@ struct PlugStep: RunStep {
                 "refused_lmbs": "\(plug.refusedLMBs.count)",
             ])
         guard let first = plug.refusedLMBs.first else { return }
-        result.findings = [
+        result.fail(
             Finding(
                 .plug, .refused,
                 "the guest did not take \(plug.refusedLMBs.count) LMBs of \(plug.alias), the first at "
-                    + first.hexadecimal)
-        ]
-        result.outcome = .failed
+                    + first.hexadecimal))
     }
 }
 
@@ -122,9 +136,18 @@ struct UnplugStep: RunStep {
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let alias = "ua-dimm\(number)"
-        let outcome = try await context.runningMachine().unplug(alias: alias)
+        let machine = try context.runningMachine()
+        // A plan may ask again for what a guest may have refused, or was silent about.
+        let isThere = await machine.memory.regions.contains { $0.name == alias }
+        let isPending = await machine.unplugs.requests.contains { $0.alias == alias }
+        guard isThere || isPending else {
+            context.past.unplugResult = nil
+            result.fail(Finding(.plan, .unmet, "DIMM \(number) is not plugged any more"))
+            return
+        }
+        let outcome = try await machine.unplug(alias: alias)
         try context.record.append("unplug.settled", ["alias": alias, "result": outcome.rawValue])
-        context.unplugResult = outcome
+        context.past.unplugResult = outcome
         switch outcome {
         case .removed: result.note = "removed"
         case .refused: result.note = "the guest refused, and has its memory again"
@@ -146,7 +169,7 @@ struct VerifyStep: RunStep {
         ).snapshot()
         try context.record.write(snapshot, step: result.number)
         try result.judge(snapshot, since: context.lastEntries)
-        context.altmap = snapshot.showsAltmap.map { $0 ? "seen" : "none" }
+        context.past.altmap = snapshot.showsAltmap.map { $0 ? "seen" : "none" }
         context.lastEntries = snapshot.accountEntries
         for finding in result.allFindings {
             try context.record.append("finding", ["name": finding.name, "message": finding.message])

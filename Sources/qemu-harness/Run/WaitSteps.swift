@@ -27,11 +27,11 @@ struct SettleStep: RunStep {
         for alias in await machine.unplugs.requests.map(\.alias) {
             let outcome = try await machine.unplug(alias: alias)
             try context.record.append("unplug.settled", ["alias": alias, "result": outcome.rawValue])
-            context.unplugResult = outcome
+            context.past.unplugResult = outcome
             notes.append("\(alias) \(outcome.rawValue)")
             guard outcome != .silent else {
                 throw HarnessError.infrastructure(
-                    "the unplug of \(alias) has not settled within \(context.patience.plug)")
+                    "the unplug of \(alias) has not settled within \(context.patience.unplug)")
             }
         }
         if !notes.isEmpty { result.note = notes.joined(separator: ", ") }
