@@ -9,7 +9,7 @@ import Verification
 extension RealGuest {
     /// The plans that come with the program, each in a real guest.
     @Suite struct ReadyPlans {
-        @Test(arguments: ["first-light", "unplug-replug", "numa", "refused-unplug"])
+        @Test(arguments: ["first-light", "unplug-replug", "numa", "refused-unplug", "hpt-resize"])
         func passes(plan: String) async throws {
             try await Self.expectToPass(plan)
         }

@@ -148,6 +148,15 @@ int64_t qh_take(const char *path, void *buffer, int64_t byte_count, int64_t offs
     int descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     if (descriptor < 0) return -errno;
     int64_t count = result(pread(descriptor, buffer, (size_t)byte_count, offset));
+    if (count == -ESPIPE) {
+        // Some of debugfs can only be read from the start (no_llseek): what comes before the offset is read and dropped.
+        while (offset > 0) {
+            count = qh_read(descriptor, buffer, offset < byte_count ? offset : byte_count);
+            if (count <= 0) break;
+            offset -= count;
+        }
+        if (offset == 0) count = qh_read(descriptor, buffer, byte_count);
+    }
     close(descriptor);
     return count;
 }
