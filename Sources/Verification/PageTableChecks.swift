@@ -37,7 +37,7 @@ struct PageTableChecks {
         var mapped = MemoryRanges()
         var contradicted: Set<UInt64> = []
         for window in windows {
-            mapped.insert(window.range)
+            if let range = window.addresses { mapped.insert(range) }
             guard let entry = Self.entry(in: listed, holding: window) else {
                 findings.append(
                     Finding(
@@ -132,7 +132,7 @@ struct PageTableChecks {
                         .pageTables, .physicalOutsideMemory,
                         "phys \(window.phys.hexadecimal) of \(virt) lies outside present memory"))
             }
-            guard let described = geometry.describedMemory(window.range) else {
+            guard let described = window.addresses.flatMap(geometry.describedMemory) else {
                 findings.append(
                     Finding(
                         .pageTables, .virtualOutsideVmemmap,
@@ -174,7 +174,7 @@ struct PageTableChecks {
     /// The base pages of each present section's memory map that nothing backs. A section without such is covered.
     private func coverage() -> (coveredCount: Int, findings: [Finding]) {
         var mapped = MemoryRanges()
-        for window in windows { mapped.insert(window.range) }
+        for range in windows.compactMap(\.addresses) { mapped.insert(range) }
         let geometry = geometry
         var findings: [Finding] = []
         var coveredCount = 0
@@ -196,11 +196,6 @@ struct PageTableChecks {
         }
         return (coveredCount, findings)
     }
-}
-
-extension BackedWindow {
-    /// Its effective addresses; a page table cannot map the last one of all.
-    var range: Range<UInt64> { virtAddr..<virtAddr + byteCount }
 }
 
 extension MemoryMapGeometry {

@@ -8,7 +8,9 @@ public import GuestMemory
 /// allocator chooses otherwise: no physical address here predicts one in a guest.
 public struct EmulatedKernel: PopulateEnvironment {
     /// Memory that there is (memblock, onlined blocks), whether or not its memory map is populated.
-    private(set) var present = MemoryRanges()
+    private(set) var present = MemoryRanges() {
+        didSet { freshMemory = blockPool ?? 0..<0 }
+    }
     /// Memory whose `struct page`s are valid.
     public private(set) var valid = MemoryRanges()
     private var arena: NodeArena
@@ -51,15 +53,9 @@ public struct EmulatedKernel: PopulateEnvironment {
         valid.ranges.reduce(0) { $0 + ($1.upperBound - $1.lowerBound) }
     }
 
-    mutating func addPresent(_ range: Range<UInt64>) {
-        present.insert(range)
-        freshMemory = blockPool ?? 0..<0
-    }
+    mutating func addPresent(_ range: Range<UInt64>) { present.insert(range) }
 
-    mutating func removePresent(_ range: Range<UInt64>) {
-        present.remove(range)
-        freshMemory = blockPool ?? 0..<0
-    }
+    mutating func removePresent(_ range: Range<UInt64>) { present.remove(range) }
 
     mutating func markValid(_ range: Range<UInt64>) { valid.insert(range) }
 
