@@ -92,7 +92,7 @@ public struct Finding: Codable, Equatable, Sendable {
         case unmapped
         /// Sections encode different memory maps.
         case baseDiffers = "base-differs"
-        /// A section is present where the machine has no memory.
+        /// A section is present where the machine has no memory, or none that the guest has taken.
         case sectionWithoutMemory = "section-without-memory"
         /// The machine has memory where no section is present.
         case memoryWithoutSection = "memory-without-section"

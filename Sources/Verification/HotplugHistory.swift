@@ -15,6 +15,8 @@ public struct HotplugHistory: Codable, Equatable, Sendable {
             case added
             /// `vmemmap_free` was called for each.
             case removed
+            /// `vmemmap_populate` was called for one and failed, and what it had done was undone.
+            case failed
         }
 
         /// Which way.
@@ -25,13 +27,18 @@ public struct HotplugHistory: Codable, Equatable, Sendable {
         public var byteCount: UInt64
         /// Whether the memory brought its own memory map (`memmap_on_memory`: the call had an altmap).
         public var hasAltmap: Bool
+        /// How many blocks the call that failed had put on the list; nil when none failed.
+        public var linkedCount: UInt64?
 
         /// Describes a step.
-        public init(change: Change, base: UInt64, byteCount: UInt64, hasAltmap: Bool = false) {
+        public init(
+            change: Change, base: UInt64, byteCount: UInt64, hasAltmap: Bool = false, linkedCount: UInt64? = nil
+        ) {
             self.change = change
             self.base = base
             self.byteCount = byteCount
             self.hasAltmap = hasAltmap
+            self.linkedCount = linkedCount
         }
     }
 
@@ -62,11 +69,28 @@ public struct HotplugHistory: Codable, Equatable, Sendable {
             last.base &+ last.byteCount == range.lowerBound
         {
             steps[steps.count - 1].byteCount += byteCount
-        } else if steps.count == Self.stepLimit {
-            noteGap("the guest tells of more than \(Self.stepLimit) plugs and unplugs")
         } else {
-            steps.append(Step(change: change, base: range.lowerBound, byteCount: byteCount, hasAltmap: hasAltmap))
+            append(Step(change: change, base: range.lowerBound, byteCount: byteCount, hasAltmap: hasAltmap))
         }
+    }
+
+    /// Notes that the section that was added last was not: its populate failed, with so many blocks on the list.
+    public mutating func noteFailure(of section: Range<UInt64>, linkedCount: UInt64) {
+        let byteCount = section.upperBound - section.lowerBound
+        guard var last = steps.last, last.change == .added, last.byteCount >= byteCount,
+            last.base + last.byteCount == section.upperBound
+        else { return noteGap("a populate failed that was not seen before") }
+        steps.removeLast()
+        last.byteCount -= byteCount
+        if last.byteCount > 0 { steps.append(last) }
+        append(Step(change: .failed, base: section.lowerBound, byteCount: byteCount, linkedCount: linkedCount))
+    }
+
+    private mutating func append(_ step: Step) {
+        guard steps.count < Self.stepLimit else {
+            return noteGap("the guest tells of more than \(Self.stepLimit) plugs and unplugs")
+        }
+        steps.append(step)
     }
 
     /// Notes that something happened which the steps do not tell. The first reason stays.

@@ -94,10 +94,7 @@ struct ModelChecks {
             return .model(
                 try ListModel(
                     layout: layout, bootMemory: history.bootMemory.map(\.range),
-                    history: history.steps.map {
-                        let range = $0.base..<$0.base + $0.byteCount
-                        return $0.change == .added ? .add(range, memmapOnMemory: $0.hasAltmap) : .remove(range)
-                    }))
+                    history: history.steps.map(\.modelStep)))
         } catch {
             return .impossible(reason(error))
         }
@@ -179,6 +176,18 @@ struct ModelChecks {
                     .model, .otherNode,
                     "virt \(entry.virtAddr.hexadecimal) is in node \(entry.node.hexadecimal), and its history puts it at "
                         + "offset \(place.offset.hexadecimal)\(expectedPage)"))
+        }
+    }
+}
+
+extension HotplugHistory.Step {
+    /// The same for the model.
+    fileprivate var modelStep: ListModel.Step {
+        let range = base..<base + byteCount
+        return switch change {
+        case .added: .add(range, memmapOnMemory: hasAltmap)
+        case .removed: .remove(range)
+        case .failed: .failToAdd(range, linkedCount: linkedCount ?? 0)
         }
     }
 }

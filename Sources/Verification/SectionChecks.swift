@@ -41,8 +41,8 @@ struct SectionChecks {
             findings.append(
                 Finding(
                     .sections, .sectionWithoutMemory,
-                    "section \(number) is present at \((number * sectionByteCount).hexadecimal), where the machine has "
-                        + "no memory"))
+                    "section \(number) is present at \((number * sectionByteCount).hexadecimal), where the guest has "
+                        + "taken no memory"))
         }
         return findings
     }

@@ -13,6 +13,8 @@ public struct ListModel: Equatable, Sendable {
     public enum Step: Equatable, Sendable {
         /// Sections that were added, ascending; each memory block may carry its own memory map.
         case add(Range<UInt64>, memmapOnMemory: Bool = false)
+        /// A section whose populate failed with so many blocks on the list, and was undone.
+        case failToAdd(Range<UInt64>, linkedCount: UInt64)
         /// Sections that were removed, ascending. A refused unplug is the sections that went, and then their addition.
         case remove(Range<UInt64>)
     }
@@ -84,6 +86,8 @@ public struct ListModel: Equatable, Sendable {
                 for part in Self.memoryBlocks(of: range) {
                     try emulator.addMemory(part, memmapOnMemory: memmapOnMemory)
                 }
+            case .failToAdd(let section, let linkedCount):
+                try emulator.failToAdd(section, linkedCount: linkedCount)
             case .remove(let range):
                 for part in Self.memoryBlocks(of: range) { try emulator.removeMemory(part) }
             }

@@ -147,6 +147,25 @@ public struct VmemmapEmulator: ~Copyable {
         list.store.addPresent(range)
     }
 
+    /// Fails to add a section, as ``addMemory(_:memmapOnMemory:)`` does when its populate fails: what was put on the list
+    /// comes off it again.
+    ///
+    /// - Parameters:
+    ///   - section: one section.
+    ///   - linkedCount: how many blocks the call had put on the list. Page tables are as they were, whatever it was.
+    public mutating func failToAdd(_ section: Range<UInt64>, linkedCount: UInt64) throws(HotplugError) {
+        try check(section, unit: EmulatedLayout.sectionByteCount)
+        guard layout.rules != .radixTables else { return }
+        // No section has more windows than pages.
+        let blockCount = min(linkedCount, EmulatedLayout.sectionByteCount / layout.geometry.pageByteCount)
+        list.store.backingLimit =
+            list.store.backingByteCount + blockCount * layout.geometry.vmemmapPageByteCount
+        defer { list.store.backingLimit = .max }
+        var altmap: Altmap?
+        try? populateSectionMemmap(section, altmap: &altmap)
+        depopulateSectionMemmap(section, altmap: &altmap)
+    }
+
     /// Removes memory: `__remove_pages`, section by section; each one is invalid before its memory map goes
     /// (`section_deactivate`).
     public mutating func removeMemory(_ range: Range<UInt64>) throws(HotplugError) {

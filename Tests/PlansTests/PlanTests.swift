@@ -128,9 +128,9 @@ import Yams
         let names = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
         #expect(
             names == [
-                "4k-pages.yaml", "altmap.yaml", "disable-radix.yaml", "first-light.yaml", "hash-16m.yaml",
-                "hpt-resize.yaml",
-                "many-dimms.yaml", "numa.yaml", "refused-unplug.yaml", "unplug-replug.yaml",
+                "4k-pages.yaml", "altmap.yaml", "disable-radix.yaml", "failed-plug.yaml", "first-light.yaml",
+                "half-added-block.yaml", "hash-16m.yaml", "hpt-resize.yaml", "many-dimms.yaml", "numa.yaml",
+                "refused-unplug.yaml", "unplug-replug.yaml",
             ])
         let texts = try names.map { try String(contentsOf: folder.appending(path: $0), encoding: .utf8) }
         for (name, text) in zip(names, texts) {

@@ -34,7 +34,7 @@ private let mapByteCount: UInt64 = 16 << 10
             keeper.take(.populateCalled(start: map.lowerBound, end: map.upperBound, node: 0))
         }
         // As 6.1 prints it: the start is that of the vmemmap page.
-        let last = Self.map(of: 127)
+        let last = Self.map(of: 67)
         keeper.take(.freeCalled(start: last.upperBound - 65536, end: last.upperBound))
         // The log says it again, LMB by LMB.
         keeper.take(.lmbAdded(base: gibibyte, drcIndex: 0x8000_0004))
@@ -43,7 +43,7 @@ private let mapByteCount: UInt64 = 16 << 10
         #expect(keeper.history.bootMemory == Self.boot)
         let steps: [HotplugHistory.Step] = [
             .init(change: .added, base: gibibyte, byteCount: gibibyte),
-            .init(change: .removed, base: 127 << 24, byteCount: 16 << 20),
+            .init(change: .removed, base: 67 << 24, byteCount: 16 << 20),
         ]
         #expect(keeper.history.steps == steps)
         #expect(keeper.history.gap == nil)
@@ -93,7 +93,8 @@ private let mapByteCount: UInt64 = 16 << 10
 
     @Test(
         arguments: [
-            (.lost(recordCount: 3), "lost 3 events"), (.mappingFailed(errno: 12), "mapping failed"),
+            (.lost(recordCount: 3), "lost 3 events"), (.mappingFailed(errno: 12), "error 12, and nothing tells which"),
+            (.populateFailed(errno: 12), "error 12, and nothing tells which"),
             (.populateCalled(start: 8, end: 16, node: 0), "0x8 to 0x10"),
             (.populateCalled(start: vmemmap + mapByteCount, end: vmemmap, node: 0), "is none"),
             (.freeCalled(start: .max, end: .max), "is none"),
@@ -104,6 +105,55 @@ private let mapByteCount: UInt64 = 16 << 10
         let gap = try #require(keeper.history.gap)
         #expect(gap.contains(reason), "\(gap)")
         #expect(keeper.history.steps.isEmpty)
+    }
+
+    /// Sections 64 and 65 of a block come, 66 fails with a block on the list and is undone, and the kernel takes back what
+    /// it had added of the blocks before. Not every source says that it failed.
+    @Test(
+        arguments: [
+            (.kprobes, [.populateFailed(errno: 12)]), (.dynamicDebug, [.mappingFailed(errno: 14)]), (.dynamicDebug, []),
+            (.kprobes, [.mappingFailed(errno: 14), .populateFailed(errno: 14)]),
+        ] as [(EventSource, [AgentEvent])])
+    func aPopulateThatFailsIsKnown(source: EventSource, failure: [AgentEvent]) throws {
+        var keeper = try Self.keeper(source: source)
+        for section in 64..<67 as Range<UInt64> {
+            let map = Self.map(of: section)
+            keeper.take(.populateCalled(start: map.lowerBound, end: map.upperBound, node: 0))
+            if section != 65 {
+                keeper.take(.blockMirrored(virtAddr: map.lowerBound, byteCount: 4096, phys: 0, mirrorNode: 0))
+            }
+        }
+        for event in failure { keeper.take(event) }
+        #expect((keeper.history.gap == nil) == failure.isEmpty)
+        let failed = Self.map(of: 66)
+        keeper.take(.freeCalled(start: failed.lowerBound, end: failed.upperBound))
+        keeper.take(.blockFreed(virtAddr: failed.lowerBound, phys: 0))
+        keeper.take(.hotplugFailed(.add))
+        let first = Self.map(of: 64)
+        keeper.take(.freeCalled(start: first.lowerBound, end: first.upperBound))
+        let steps: [HotplugHistory.Step] = [
+            .init(change: .added, base: gibibyte, byteCount: 32 << 20),
+            .init(change: .failed, base: 66 << 24, byteCount: 16 << 20, linkedCount: 1),
+            .init(change: .removed, base: gibibyte, byteCount: 16 << 20),
+        ]
+        #expect(keeper.history.steps == steps)
+        #expect(keeper.history.gap == nil)
+    }
+
+    /// Another call comes before anything is undone, or another section is freed.
+    @Test(
+        arguments: [
+            .populateCalled(start: vmemmap, end: vmemmap + mapByteCount, node: 0),
+            .freeCalled(start: vmemmap, end: vmemmap + mapByteCount),
+        ] as [AgentEvent])
+    func aFailureThatIsNotUndoneIsAGap(next: AgentEvent) throws {
+        var keeper = try Self.keeper()
+        let map = Self.map(of: 64)
+        keeper.take(.populateCalled(start: map.lowerBound, end: map.upperBound, node: 0))
+        keeper.take(.populateFailed(errno: 12))
+        keeper.take(next)
+        keeper.take(.freeCalled(start: map.lowerBound, end: map.upperBound))
+        #expect(keeper.history.gap == "a populate failed with error 12, and nothing was seen to undo it")
     }
 
     @Test func whatTheRingLostIsAGap() throws {

@@ -9,7 +9,7 @@ import Verification
 extension RealGuest {
     /// The plans that come with the program, each in a real guest.
     @Suite struct ReadyPlans {
-        @Test(arguments: ["first-light", "unplug-replug", "numa", "refused-unplug", "hpt-resize"])
+        @Test(arguments: ["first-light", "unplug-replug", "numa", "refused-unplug", "hpt-resize", "failed-plug"])
         func passes(plan: String) async throws {
             try await Self.expectToPass(plan)
         }
@@ -18,7 +18,7 @@ extension RealGuest {
         @Test(
             .enabled(
                 if: ProcessInfo.processInfo.environment["QEMU_HARNESS_ALL_TESTS"] != nil, "run by scripts/test --all"),
-            arguments: ["many-dimms", "disable-radix", "hash-16m", "4k-pages", "altmap"])
+            arguments: ["many-dimms", "disable-radix", "hash-16m", "4k-pages", "altmap", "half-added-block"])
         func passesToo(plan: String) async throws {
             try await Self.expectToPass(plan)
         }

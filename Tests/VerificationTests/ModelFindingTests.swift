@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Testing
 import Verification
 import VmemmapPopulate
@@ -71,6 +72,46 @@ private let gibibyte: UInt64 = 1 << 30
         let statement = try #require(Verifier.verdict(on: snapshot).witnesses.first { $0.witness == .model })
         #expect(statement.standing == .agrees)
         #expect(statement.agreeingCount == 32)
+    }
+
+    /// A populate that failed with two blocks on the list has left their nodes on the stack of freed ones, and the plug that
+    /// went through took them first.
+    @Test func aFailureDecidesWhichNodesAreNext() throws {
+        var snapshot = GoodSnapshot.hash()
+        snapshot.history = HotplugHistory(bootMemory: [MemoryRange(name: "boot", base: 0, byteCount: gibibyte)])
+        snapshot.history?.note(.added, gibibyte..<gibibyte + 16 << 20)
+        snapshot.history?.noteFailure(of: gibibyte..<gibibyte + 16 << 20, linkedCount: 1)
+        snapshot.history?.note(.added, 4 * gibibyte..<4 * gibibyte + 16 << 20)
+        snapshot.history?.noteFailure(of: 4 * gibibyte..<4 * gibibyte + 16 << 20, linkedCount: 0)
+        snapshot.history?.note(.added, gibibyte..<2 * gibibyte)
+        #expect(snapshot.history?.gap == nil)
+        func names() throws -> [String] { try Verifier.verdict(on: snapshot).findings.map(\.name) }
+        #expect(try names() == [])
+        let encoded = try JSONEncoder().encode(snapshot.history)
+        #expect(try JSONDecoder().decode(HotplugHistory.self, from: encoded) == snapshot.history)
+        // Two nodes come back in reverse.
+        snapshot.history = HotplugHistory(bootMemory: [MemoryRange(name: "boot", base: 0, byteCount: gibibyte)])
+        for base in [gibibyte, gibibyte + 64 << 20] {
+            snapshot.history?.note(.added, base..<base + 64 << 20)
+        }
+        snapshot.history?.note(.removed, gibibyte..<gibibyte + 128 << 20)
+        snapshot.history?.note(.added, gibibyte..<2 * gibibyte)
+        #expect(try names() == ["model-other-node", "model-other-node"])
+    }
+
+    /// What cannot have failed is a gap.
+    @Test(
+        arguments: [
+            [], [.init(change: .removed, base: gibibyte, byteCount: 16 << 20)],
+            [.init(change: .added, base: gibibyte, byteCount: 8 << 20)],
+            [.init(change: .added, base: 2 * gibibyte, byteCount: 16 << 20)],
+        ] as [[HotplugHistory.Step]])
+    func aFailureOfNothingIsAGap(steps: [HotplugHistory.Step]) {
+        var history = HotplugHistory(bootMemory: [])
+        for step in steps { history.note(step.change, step.base..<step.base + step.byteCount) }
+        history.noteFailure(of: gibibyte..<gibibyte + 16 << 20, linkedCount: 0)
+        #expect(history.gap == "a populate failed that was not seen before")
+        #expect(history.steps == steps)
     }
 
     /// Without a list the model says which leaves the page tables have. In this guest base pages stand where a block could.

@@ -109,6 +109,54 @@ struct VmemmapEmulatorTests {
         try emulator.plug(gibibyte..<2 * gibibyte)
     }
 
+    /// Told how many blocks a call had put on the list when it failed, the emulator ends up where one does that meets the
+    /// failure itself, whatever it was: no block, no page for a node, or no mapping.
+    @Test(arguments: [.hash, .radixList] as [PopulateRules])
+    func aFailureThatIsToldIsAsOneThatIsMet(rules: PopulateRules) throws {
+        let layout = try layout(rules, page: 4096, vmemmapPage: 4096)
+        let section = gibibyte..<gibibyte + 16 << 20
+        let bootMemory = [0..<gibibyte]
+        let bootRequestCount = try VmemmapEmulator(layout: layout, bootMemory: bootMemory).list.store.requestCount
+        func places(_ emulator: borrowing VmemmapEmulator) -> [[UInt64]] {
+            walk(emulator).nodes.map { [$0.address, $0.backing.virtAddr] }
+        }
+        var linkedCounts: Set<UInt64> = []
+        for request in 1... as PartialRangeFrom<UInt64> {
+            var met = try VmemmapEmulator(
+                layout: layout, bootMemory: bootMemory, failingRequest: bootRequestCount + request)
+            guard failing({ () throws(HotplugError) in try met.addMemory(section) }) != nil else { break }
+            // Nothing was freed before.
+            let linkedCount = met.list.state.freedCount
+            linkedCounts.insert(linkedCount)
+            var told = try VmemmapEmulator(layout: layout, bootMemory: bootMemory)
+            try told.failToAdd(section, linkedCount: linkedCount)
+            #expect(told.list.state == met.list.state)
+            #expect(told.list.store.validByteCount == gibibyte)
+            #expect(places(told) == places(met))
+            // The nodes that were undone come back last freed first, and behind them fresh ones.
+            try met.addMemory(section)
+            try told.addMemory(section)
+            #expect(told.list.state == met.list.state)
+            #expect(places(told) == places(met))
+        }
+        #expect(linkedCounts == Set(0...64))
+    }
+
+    /// A snapshot can tell of any number of blocks.
+    @Test(arguments: [0, 64, .max] as [UInt64]) func aFailureChangesNoTables(linkedCount: UInt64) throws {
+        var emulator = try VmemmapEmulator(layout: layout(.radixTables), bootMemory: [0..<gibibyte])
+        let before = emulator.tableBacking()
+        try emulator.failToAdd(gibibyte..<gibibyte + 16 << 20, linkedCount: linkedCount)
+        #expect(emulator.tableBacking() == before)
+        var list = try VmemmapEmulator(layout: layout(.hash), bootMemory: [0..<gibibyte])
+        try list.failToAdd(2 * gibibyte..<2 * gibibyte + 16 << 20, linkedCount: linkedCount)
+        #expect(windows(list) == (0..<16).reversed())
+        #expect(list.list.state.freedCount == min(linkedCount, 1))
+        #expect(
+            failing { () throws(HotplugError) in try list.failToAdd(0..<16 << 20, linkedCount: 0) }
+                == .overlaps(0..<16 << 20))
+    }
+
     /// Windows that reach over memory that stays are not given back.
     @Test func aWindowStaysWhileAnythingInItIsValid() throws {
         var emulator = try VmemmapEmulator(

@@ -163,9 +163,11 @@ struct RunCommand: AsyncParsableCommand {
 
     private static func listPlans(_ environment: [String: String]) throws {
         let folder = try ReadyPlans.folder(environment: environment, executable: GuestImages.executable)
-        for name in try ReadyPlans.names(in: folder) {
+        let names = try ReadyPlans.names(in: folder)
+        let width = (names.map(\.count).max() ?? 0) + 2
+        for name in names {
             let plan = try ReadyPlans.plan(at: folder.appending(path: name + ".yaml"))
-            print(name.padding(toLength: 16, withPad: " ", startingAt: 0) + plan.description)
+            print(name.padding(toLength: width, withPad: " ", startingAt: 0) + plan.description)
         }
     }
 }

@@ -40,8 +40,8 @@ actor GuestMachine {
     var refusedUnplugs: Set<String> = []
     /// The end of the highest memory that the guest ever had.
     var memoryEnd = PhysicalAddress(0)
-    /// The most entries that the kernel's list was seen to have.
-    var peakEntryCount = 0
+    /// The most entries that the kernel's list has had.
+    var peak = EntryPeak()
     /// How many DIMMs were ever plugged.
     var dimmCount = 0
 
@@ -148,6 +148,8 @@ actor GuestMachine {
         historyKeeper = HistoryKeeper(
             bootMemory: memory.regions.map(MemoryRange.init), layout: kernel.layout, hello: heard)
         try openRegion(kernel: kernel)
+        peak = EntryPeak()
+        notePeak(try kernelList())
     }
 
     /// Has the guest start anew, its DIMMs plugged, and waits for its agent.
@@ -160,7 +162,6 @@ actor GuestMachine {
         try await waitForAgent()
         try await domain.setRebootAction(.destroy)
         // QEMU takes a DIMM away on reset if its unplug was pending; the others are memory like any other now.
-        peakEntryCount = 0
         (unplugs, refusedUnplugs, machineRefusals) = (UnplugQueue(), [], [])
         lmbs = LMBLedger(present: memory.regions.map(\.range))
     }
@@ -300,6 +301,7 @@ actor GuestMachine {
 
     /// Takes into account what has happened in the guest, once, though the log and an answer may both have said it.
     func take(_ event: AgentEvent) {
+        peak.take(event)
         if lmbs.note(event) { historyKeeper?.take(event) }
     }
 

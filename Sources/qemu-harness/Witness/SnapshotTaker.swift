@@ -179,8 +179,8 @@ extension GuestMachine {
     /// Takes the length of a list into account, and gives the longest so far. A walk that does not end counts nothing.
     @discardableResult
     func notePeak(_ list: ListWalk) -> Int {
-        if list.end == .terminated { peakEntryCount = max(peakEntryCount, list.nodes.count) }
-        return max(peakEntryCount, list.nodes.count)
+        if list.end == .terminated { peak.note(entryCount: list.nodes.count) }
+        return max(peak.entryCount, list.nodes.count)
     }
 }
 
