@@ -153,6 +153,7 @@ public struct VmemmapEmulator: ~Copyable {
     /// - Parameters:
     ///   - section: one section.
     ///   - linkedCount: how many blocks the call had put on the list. Page tables are as they were, whatever it was.
+    /// - Throws: what is wrong with the range.
     public mutating func failToAdd(_ section: Range<UInt64>, linkedCount: UInt64) throws(HotplugError) {
         try check(section, unit: EmulatedLayout.sectionByteCount)
         guard layout.rules != .radixTables else { return }
