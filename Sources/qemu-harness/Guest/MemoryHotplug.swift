@@ -166,14 +166,22 @@ extension GuestMachine {
     /// After a hot-add that failed the kernel removes the LMBs again that it had added, without a message for each. One
     /// that it cannot remove stays.
     private func waitForRollback(of range: Range<UInt64>) async throws {
-        _ = try await waitUntil(within: patience.plug) { () async throws -> Bool? in
-            let present = try await blocks(in: range)
-            if present.isEmpty { return true }
-            try await Task.sleep(for: patience.rollback)
-            return try await blocks(in: range) == present ? true : nil
+        var present = try await blocks(in: range)
+        var unchangedSince = ContinuousClock.now
+        let settled = try await waitUntil(within: patience.plug) { () async throws -> Bool? in
+            if present.isEmpty || ContinuousClock.now - unchangedSince > patience.rollback { return true }
+            try await Task.sleep(for: .milliseconds(100))
+            let next = try await blocks(in: range)
+            if next != present { (present, unchangedSince) = (next, .now) }
+            return nil
+        }
+        guard settled != nil else {
+            throw HarnessError.infrastructure(
+                "the guest could not add the memory at \(range.lowerBound.hexadecimal) and has not taken it all back within "
+                    + "\(patience.plug)")
         }
         try drainEvents()
-        lmbs.takeBack(range, present: Set(try await blocks(in: range).keys))
+        lmbs.takeBack(range, present: Set(present.keys))
     }
 
     /// What a plug came to.

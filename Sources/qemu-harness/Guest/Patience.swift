@@ -10,7 +10,8 @@ struct Patience: Sendable {
     var plug: Duration
     /// From an unplug to the end of its DIMM, or to the guest's refusal.
     var unplug: Duration
-    /// Between two looks at memory that the guest takes back: when nothing has changed, it is through.
+    /// While memory is taken back and nothing changes, before that is taken for its end. An LMB of 4 KiB pages needs most of
+    /// a second to go.
     var rollback: Duration
     /// From power-off, or from libvirt's destroying, to the end of QEMU.
     var powerOff: Duration
@@ -23,7 +24,7 @@ struct Patience: Sendable {
         answer = .seconds(30) * factor
         plug = .seconds(120) * factor
         unplug = .seconds(120) * factor
-        rollback = .seconds(2) * factor
+        rollback = .seconds(10) * factor
         powerOff = .seconds(20) * factor
         ending = .seconds(1) * factor
     }
