@@ -184,12 +184,19 @@ extension GuestMachine {
         lmbs.takeBack(range, present: Set(present.keys))
     }
 
+    /// The sections whose populate failed, by address, in order.
+    private var failedSections: [UInt64] {
+        history?.steps.filter { $0.change == .failed }.map(\.base) ?? []
+    }
+
     /// What a plug came to.
     struct PlugResult {
         let alias: String
         let range: Range<UInt64>
         /// The LMBs that the guest did not take.
         let refusedLMBs: [UInt64]
+        /// The section whose memory map could not be populated, by address; nil when none was seen.
+        let failedSection: UInt64?
     }
 
     /// Plugs a DIMM through libvirt and waits until the guest has settled every LMB of it.
@@ -199,6 +206,7 @@ extension GuestMachine {
         dimmCount += 1
         let alias = "ua-dimm\(dimmCount)"
         let failuresBefore = lmbs.failedAddCount
+        let sectionsFailedBefore = failedSections.count
         // Where there are nodes, a DIMM belongs to one.
         let node = configuration.numaNodeCount > 1 ? node ?? 0 : nil
         var device = MemoryDevice(alias: alias, byteCount: byteCount, node: node)
@@ -227,6 +235,8 @@ extension GuestMachine {
         }
         if lmbs.failedAddCount > failuresBefore { try await waitForRollback(of: region.range) }
         notePeak(try kernelList())
-        return PlugResult(alias: alias, range: region.range, refusedLMBs: bases.filter { !lmbs.isAdded($0) })
+        return PlugResult(
+            alias: alias, range: region.range, refusedLMBs: bases.filter { !lmbs.isAdded($0) },
+            failedSection: failedSections.dropFirst(sectionsFailedBefore).first)
     }
 }

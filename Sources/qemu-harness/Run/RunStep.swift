@@ -123,7 +123,9 @@ struct PlugStep: RunStep {
             Finding(
                 .plug, .refused,
                 "the guest did not take \(plug.refusedLMBs.count) LMBs of \(plug.alias), the first at "
-                    + first.hexadecimal))
+                    + first.hexadecimal
+                    + (plug.failedSection.map { "; the section at \($0.hexadecimal) could not get its memory map" }
+                        ?? "")))
     }
 }
 

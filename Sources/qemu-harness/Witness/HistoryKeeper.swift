@@ -35,12 +35,10 @@ struct HistoryKeeper {
     /// What is known so far. Once the guest is at rest, a populate that failed has been undone.
     var history: HotplugHistory {
         var history = known
-        if let errno = newest?.errno { history.noteGap(Self.notUndone(errno)) }
+        if let errno = newest?.errno {
+            history.noteGap("a populate failed with error \(errno), and nothing was seen to undo it")
+        }
         return history
-    }
-
-    private static func notUndone(_ errno: UInt64) -> String {
-        "a populate failed with error \(errno), and nothing was seen to undo it"
     }
 
     /// Whether the event source tells of each call of `vmemmap_populate` and `vmemmap_free`; without one the kernel's log
