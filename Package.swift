@@ -92,8 +92,10 @@ let package = Package(
         ),
         .testTarget(
             name: "GuestMemoryTests", dependencies: ["GuestMemory", "TestSupport"], swiftSettings: everywhere),
+        .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         .testTarget(
-            name: "VmemmapPopulateTests", dependencies: ["GuestMemory", "VmemmapPopulate", "TestSupport"],
+            name: "VmemmapPopulateTests",
+            dependencies: ["GuestMemory", "VmemmapPopulate", "TestSupport", "CAllocationCount"],
             swiftSettings: everywhere),
         .testTarget(
             name: "AgentProtocolTests", dependencies: ["AgentProtocol", "GuestMemory", "TestSupport"],

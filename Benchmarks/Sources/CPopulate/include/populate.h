@@ -20,9 +20,6 @@ uint64_t list_sum(const struct list *list);
 /// Gives a list's memory back.
 void list_free(struct list *list);
 
-/// How often this program has asked the C library for memory so far.
-uint64_t allocation_count(void);
-
 /// Lets the program keep what it frees, however much it is. False when the C library does not do it.
 bool keep_freed_memory(void);
 
