@@ -90,9 +90,10 @@ let package = Package(
             path: "Tests/TestSupport",
             swiftSettings: everywhere
         ),
+        // For VmemmapPopulateTests.
+        .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         .testTarget(
             name: "GuestMemoryTests", dependencies: ["GuestMemory", "TestSupport"], swiftSettings: everywhere),
-        .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         .testTarget(
             name: "VmemmapPopulateTests",
             dependencies: ["GuestMemory", "VmemmapPopulate", "TestSupport", "CAllocationCount"],

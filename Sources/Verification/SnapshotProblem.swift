@@ -82,6 +82,12 @@ extension Snapshot {
         }
         for (index, step) in history.steps.enumerated() {
             try checkEnd("history.steps[\(index)]", step.base, step.byteCount)
+            guard (step.change == .failed) == (step.linkedCount != nil) else {
+                throw SnapshotProblem(
+                    field: "history.steps[\(index)].linkedCount",
+                    value: step.linkedCount.map { "is \($0)" } ?? "is missing",
+                    limit: "a number where a populate failed, and nowhere else")
+            }
         }
     }
 

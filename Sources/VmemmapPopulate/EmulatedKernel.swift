@@ -29,8 +29,8 @@ public struct EmulatedKernel: PopulateEnvironment {
 
     /// Which request is made to fail, counted from 1 over blocks, node pages, page tables and mappings; nil for none.
     public var failingRequest: UInt64?
-    /// How many bytes of blocks can be in use: there is none beyond them.
-    var backingLimit = UInt64.max
+    /// How many more blocks are given at the most.
+    var blocksLeft = UInt64.max
     /// How many requests there were.
     public private(set) var requestCount: UInt64 = 0
     /// The bytes of all blocks that are in use or lost.
@@ -87,7 +87,8 @@ public struct EmulatedKernel: PopulateEnvironment {
 
     /// A block, or nil when there is no memory or the request is made to fail.
     public mutating func allocateBlock(byteCount: UInt64, node: UInt64) -> PhysicalAddress? {
-        guard !requestFails(), backingByteCount < backingLimit else { return nil }
+        guard !requestFails(), blocksLeft > 0 else { return nil }
+        blocksLeft -= 1
         // memblock gives any size; the page allocator gives whole pages.
         let byteCount = isBooting ? byteCount : max(byteCount, pageByteCount)
         if let index = freedBlocks.firstIndex(where: { $0.byteCount == byteCount }),

@@ -157,11 +157,8 @@ public struct VmemmapEmulator: ~Copyable {
     public mutating func failToAdd(_ section: Range<UInt64>, linkedCount: UInt64) throws(HotplugError) {
         try check(section, unit: EmulatedLayout.sectionByteCount)
         guard layout.rules != .radixTables else { return }
-        // No section has more windows than pages.
-        let blockCount = min(linkedCount, EmulatedLayout.sectionByteCount / layout.geometry.pageByteCount)
-        list.store.backingLimit =
-            list.store.backingByteCount + blockCount * layout.geometry.vmemmapPageByteCount
-        defer { list.store.backingLimit = .max }
+        list.store.blocksLeft = linkedCount
+        defer { list.store.blocksLeft = .max }
         var altmap: Altmap?
         try? populateSectionMemmap(section, altmap: &altmap)
         depopulateSectionMemmap(section, altmap: &altmap)

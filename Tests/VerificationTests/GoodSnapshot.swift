@@ -20,6 +20,11 @@ enum GoodSnapshot {
         snapshot(mmu: .hash, vmemmapPageShift: 16, plugged: gibibyte)
     }
 
+    /// The same with 4 KiB vmemmap pages, four for each section: 512 entries.
+    static func hashOfSmallWindows() -> Snapshot {
+        snapshot(mmu: .hash, vmemmapPageShift: 12, plugged: gibibyte)
+    }
+
     /// 1 GiB at boot and a DIMM of 4 GiB on a radix kernel before 6.6, with 2 MiB vmemmap pages: three entries, the last
     /// of which reaches past the end of memory.
     static func radix() -> Snapshot {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import TestSupport
 import Testing
 import Verification
@@ -39,6 +40,26 @@ import Verification
             let problem = #expect(throws: SnapshotProblem.self) { try Verifier.verdict(on: snapshot) }
             #expect(problem?.field == constant.testDescription, "\(value)")
         }
+    }
+
+    /// A step of the history tells how many blocks were on the list when a populate failed, and no other step does.
+    @Test(arguments: [("removed", "failed", "is missing"), ("failed", "removed", "is 3")])
+    func aFailureHasItsBlocks(change: String, other: String, value: String) throws {
+        let section: Range<UInt64> = 2 << 30..<2 << 30 + 16 << 20
+        var history = HotplugHistory(bootMemory: [])
+        history.note(.removed, section)
+        if change == "failed" {
+            history = HotplugHistory(bootMemory: [])
+            history.note(.added, section)
+            history.noteFailure(of: section, linkedCount: 3)
+        }
+        let text = String(decoding: try JSONEncoder().encode(history), as: UTF8.self)
+        let edited = text.replacing("\"\(change)\"", with: "\"\(other)\"")
+        var snapshot = GoodSnapshot.hash()
+        snapshot.history = try JSONDecoder().decode(HotplugHistory.self, from: Data(edited.utf8))
+        let problem = #expect(throws: SnapshotProblem.self) { try Verifier.verdict(on: snapshot) }
+        #expect(problem?.field == "history.steps[0].linkedCount")
+        #expect(problem?.value == value)
     }
 
     @Test func aRefusalNamesValueAndLimit() {
@@ -111,6 +132,11 @@ import Verification
         { snapshot, _, value in snapshot.kernel.vmemmapPageShift = value },
         { snapshot, _, value in snapshot.kernel.vmemmapBase = value },
         { snapshot, _, value in snapshot.peakEntryCount = Int(truncatingIfNeeded: value) },
+        { snapshot, _, value in
+            let section: Range<UInt64> = 4 << 30..<4 << 30 + 16 << 20
+            snapshot.history?.note(.added, section)
+            snapshot.history?.noteFailure(of: section, linkedCount: value)
+        },
         { snapshot, place, value in snapshot.memory[place % 2].base = value },
         { snapshot, place, value in snapshot.memory[place % 2].byteCount = value },
         { snapshot, place, value in snapshot.sections[place % snapshot.sections.count].number = value },

@@ -74,29 +74,34 @@ private let gibibyte: UInt64 = 1 << 30
         #expect(statement.agreeingCount == 32)
     }
 
-    /// A populate that failed with two blocks on the list has left their nodes on the stack of freed ones, and the plug that
-    /// went through took them first.
+    /// A populate that failed with three blocks on the list has left their nodes on the stack of freed ones, and the plug
+    /// that went through took the last one first.
     @Test func aFailureDecidesWhichNodesAreNext() throws {
-        var snapshot = GoodSnapshot.hash()
-        snapshot.history = HotplugHistory(bootMemory: [MemoryRange(name: "boot", base: 0, byteCount: gibibyte)])
-        snapshot.history?.note(.added, gibibyte..<gibibyte + 16 << 20)
-        snapshot.history?.noteFailure(of: gibibyte..<gibibyte + 16 << 20, linkedCount: 1)
-        snapshot.history?.note(.added, 4 * gibibyte..<4 * gibibyte + 16 << 20)
-        snapshot.history?.noteFailure(of: 4 * gibibyte..<4 * gibibyte + 16 << 20, linkedCount: 0)
-        snapshot.history?.note(.added, gibibyte..<2 * gibibyte)
+        let section = gibibyte..<gibibyte + 16 << 20
+        var snapshot = GoodSnapshot.hashOfSmallWindows()
+        func fail(linkedCount: UInt64) {
+            snapshot.history = HotplugHistory(bootMemory: [MemoryRange(name: "boot", base: 0, byteCount: gibibyte)])
+            snapshot.history?.note(.added, section)
+            snapshot.history?.noteFailure(of: section, linkedCount: linkedCount)
+            snapshot.history?.note(.added, gibibyte..<2 * gibibyte)
+        }
+        func names() throws -> [String] {
+            try Verifier.verdict(on: snapshot).findings.map(\.name).filter { $0.hasPrefix("model-") }
+        }
+        fail(linkedCount: 1)
         #expect(snapshot.history?.gap == nil)
-        func names() throws -> [String] { try Verifier.verdict(on: snapshot).findings.map(\.name) }
         #expect(try names() == [])
+        fail(linkedCount: 3)
+        #expect(try names() == ["model-other-node", "model-other-node"])
+        // Newest first: the first three windows that were plugged are the entries 255, 254 and 253.
+        let node = snapshot.kernelList.entries[255].node
+        snapshot.kernelList.entries[255].node = snapshot.kernelList.entries[253].node
+        snapshot.kernelList.entries[253].node = node
+        #expect(try names() == [])
+        fail(linkedCount: 0)
+        #expect(try names() == ["model-other-node", "model-other-node"])
         let encoded = try JSONEncoder().encode(snapshot.history)
         #expect(try JSONDecoder().decode(HotplugHistory.self, from: encoded) == snapshot.history)
-        // Two nodes come back in reverse.
-        snapshot.history = HotplugHistory(bootMemory: [MemoryRange(name: "boot", base: 0, byteCount: gibibyte)])
-        for base in [gibibyte, gibibyte + 64 << 20] {
-            snapshot.history?.note(.added, base..<base + 64 << 20)
-        }
-        snapshot.history?.note(.removed, gibibyte..<gibibyte + 128 << 20)
-        snapshot.history?.note(.added, gibibyte..<2 * gibibyte)
-        #expect(try names() == ["model-other-node", "model-other-node"])
     }
 
     /// What cannot have failed is a gap.

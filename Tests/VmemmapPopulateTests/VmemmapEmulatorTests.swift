@@ -111,9 +111,15 @@ struct VmemmapEmulatorTests {
 
     /// Told how many blocks a call had put on the list when it failed, the emulator ends up where one does that meets the
     /// failure itself, whatever it was: no block, no page for a node, or no mapping.
-    @Test(arguments: [.hash, .radixList] as [PopulateRules])
-    func aFailureThatIsToldIsAsOneThatIsMet(rules: PopulateRules) throws {
-        let layout = try layout(rules, page: 4096, vmemmapPage: 4096)
+    @Test(
+        arguments: [
+            // Windows smaller than a page have a whole page each.
+            (.hash, 4096, 4096, 64), (.hash, 65536, 65536, 1), (.hash, 65536, 4096, 4), (.radixList, 4096, 4096, 64),
+        ] as [(PopulateRules, UInt64, UInt64, UInt64)])
+    func aFailureThatIsToldIsAsOneThatIsMet(
+        rules: PopulateRules, page: UInt64, vmemmapPage: UInt64, windowCount: UInt64
+    ) throws {
+        let layout = try layout(rules, page: page, vmemmapPage: vmemmapPage)
         let section = gibibyte..<gibibyte + 16 << 20
         let bootMemory = [0..<gibibyte]
         let bootRequestCount = try VmemmapEmulator(layout: layout, bootMemory: bootMemory).list.store.requestCount
@@ -139,22 +145,26 @@ struct VmemmapEmulatorTests {
             #expect(told.list.state == met.list.state)
             #expect(places(told) == places(met))
         }
-        #expect(linkedCounts == Set(0...64))
+        #expect(linkedCounts == Set(0...windowCount))
     }
 
-    /// A snapshot can tell of any number of blocks.
-    @Test(arguments: [0, 64, .max] as [UInt64]) func aFailureChangesNoTables(linkedCount: UInt64) throws {
+    /// A snapshot can tell of any number of blocks; a section has one window here.
+    @Test(arguments: [0, 1, 64, .max] as [UInt64]) func aFailureCanTellOfAnyNumber(linkedCount: UInt64) throws {
+        var emulator = try VmemmapEmulator(layout: layout(.hash), bootMemory: [0..<gibibyte])
+        try emulator.failToAdd(2 * gibibyte..<2 * gibibyte + 16 << 20, linkedCount: linkedCount)
+        #expect(windows(emulator) == (0..<16).reversed())
+        #expect(emulator.list.state.freedCount == min(linkedCount, 1))
+        let populated: Range<UInt64> = 0..<16 << 20
+        #expect(
+            failing { () throws(HotplugError) in try emulator.failToAdd(populated, linkedCount: linkedCount) }
+                == .overlaps(populated))
+    }
+
+    @Test func aFailureChangesNoTables() throws {
         var emulator = try VmemmapEmulator(layout: layout(.radixTables), bootMemory: [0..<gibibyte])
         let before = emulator.tableBacking()
-        try emulator.failToAdd(gibibyte..<gibibyte + 16 << 20, linkedCount: linkedCount)
+        try emulator.failToAdd(gibibyte..<gibibyte + 16 << 20, linkedCount: 1)
         #expect(emulator.tableBacking() == before)
-        var list = try VmemmapEmulator(layout: layout(.hash), bootMemory: [0..<gibibyte])
-        try list.failToAdd(2 * gibibyte..<2 * gibibyte + 16 << 20, linkedCount: linkedCount)
-        #expect(windows(list) == (0..<16).reversed())
-        #expect(list.list.state.freedCount == min(linkedCount, 1))
-        #expect(
-            failing { () throws(HotplugError) in try list.failToAdd(0..<16 << 20, linkedCount: 0) }
-                == .overlaps(0..<16 << 20))
     }
 
     /// Windows that reach over memory that stays are not given back.

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CPopulate
-import VmemmapPopulate
-
-#if canImport(Glibc)
 import Glibc
-#endif
+import VmemmapPopulate
 
 /// How the time for a memory map grows from 6 TiB to 60 TiB of a 4K hash kernel.
 ///

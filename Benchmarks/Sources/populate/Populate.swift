@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CPopulate
-import VmemmapPopulate
-
-#if canImport(Glibc)
 import Glibc
-#endif
+import VmemmapPopulate
 
 /// Populates the memory map of a 4K hash kernel, and beside it writes the same nodes in the same order in C.
 ///
