@@ -121,19 +121,24 @@ public struct Finding: Codable, Equatable, Sendable {
     /// The finding's own name, as in `list-cycle`.
     public var name: String { "\(subject.rawValue)-\(fault.rawValue)" }
 
-    /// Every name that a finding can have.
+    /// Every name that a finding can have: those that the program can come to, and no others.
     public static let names = Set(
-        Subject.allCases.flatMap { subject in Fault.allCases.map { "\(subject.rawValue)-\($0.rawValue)" } })
+        Fault.allCases.flatMap { fault in fault.subjects.map { Finding($0, fault, "").name } })
 
     private enum CodingKeys: String, CodingKey {
         case name, subject, fault, message
     }
 
-    /// Reads a finding; the name follows from the rest.
+    /// Reads a finding; the name follows from the rest. Throws for one that the program cannot come to.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         subject = try container.decode(Subject.self, forKey: .subject)
         fault = try container.decode(Fault.self, forKey: .fault)
+        guard fault.subjects.contains(subject) else {
+            throw DecodingError.dataCorruptedError(
+                forKey: .fault, in: container,
+                debugDescription: "there is no finding '\(subject.rawValue)-\(fault.rawValue)'")
+        }
         message = try container.decode(String.self, forKey: .message)
     }
 
@@ -144,5 +149,32 @@ public struct Finding: Codable, Equatable, Sendable {
         try container.encode(subject, forKey: .subject)
         try container.encode(fault, forKey: .fault)
         try container.encode(message, forKey: .message)
+    }
+}
+
+extension Finding.Fault {
+    /// Whose fault it can be.
+    public var subjects: Set<Finding.Subject> {
+        switch self {
+        case .cycle, .misplacedNode, .tooLong, .duplicateVirtual: [.list, .mirror, .report]
+        case .linkOutsideMemory: [.list, .pageTables, .mirror, .report]
+        case .misalignedVirtual, .nodePages, .empty: [.list]
+        case .virtualOutsideVmemmap, .misalignedPhysical, .physicalOutsideMemory, .overlap, .hole:
+            [.list, .pageTables]
+        case .staleEntry: [.list, .pageTables, .mmu]
+        case .tableSize, .misalignedTable, .wrongLevel: [.pageTables, .report]
+        case .truncated, .unreadable, .otherAccount: [.report]
+        case .header, .origin: [.mirror]
+        case .missingEntry, .extraEntry: [.pageTables, .mirror, .report, .model]
+        case .wrongPhysical: [.pageTables, .mirror, .report]
+        case .wrongSize: [.mirror, .report]
+        case .otherNode: [.report, .model]
+        case .order: [.mirror, .report, .model]
+        case .history: [.model]
+        case .contradiction, .unmapped: [.mmu]
+        case .baseDiffers, .sectionWithoutMemory, .memoryWithoutSection, .blockDiffers: [.sections]
+        case .refused: [.plug, .guest]
+        case .unmet: [.plan]
+        }
     }
 }

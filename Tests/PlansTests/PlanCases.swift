@@ -108,6 +108,7 @@ enum PlanCases {
         formal(plan("  - verify\n  - expect: {findings: [5]}"), "4:25: finding has to be a text"),
         formal(plan("  - verify\n  - expect: {findings: [List Cycle]}"), "4:25: there is no finding 'List Cycle'"),
         other(plan("  - verify\n  - expect: {findings: [list-cicle]}"), "4:25: there is no finding 'list-cicle'"),
+        other(plan("  - verify\n  - expect: {findings: [plan-cycle]}"), "4:25: there is no finding 'plan-cycle'"),
         formal(plan("  - verify\n  - expect: {entries: many}"), "4:23: entries has to be a whole number"),
         formal(plan("  - verify\n  - expect: {page-size: 4096}"), "4:25: page-size has to be a size with its unit"),
         formal(plan("  - verify\n  - expect: {mmu: book3e}"), "4:19: no mmu 'book3e'; there are hash, radix"),

@@ -2,6 +2,7 @@
 
 import Foundation
 import Testing
+import Verification
 
 /// What holds of the sources as text.
 @Suite struct SourceRulesTests {
@@ -47,5 +48,22 @@ import Testing
         for (place, text) in lines where text.contains(question) {
             Issue.record("\(place) cannot be built for big-endian guests: \(text)")
         }
+    }
+
+    /// A plan may expect a finding that the program can come to, and no other. Checks that several witnesses share name
+    /// the subject by a variable.
+    @Test func everyFindingInTheSourcesHasItsName() throws {
+        let text = try Self.lines().map(\.text).joined(separator: "\n")
+        let pairs = text.matches(of: /Finding\(\s*(?:\.([a-zA-Z]+)|subject),\s*\.([a-zA-Z]+),/)
+        #expect(pairs.count > 50)
+        var faults: Set<String> = []
+        for pair in pairs {
+            let fault = try #require(Finding.Fault.allCases.first { "\($0)" == pair.output.2 })
+            faults.insert("\(fault)")
+            guard let name = pair.output.1 else { continue }
+            let subject = try #require(Finding.Subject.allCases.first { "\($0)" == name })
+            #expect(fault.subjects.contains(subject), "\(pair.output.0)")
+        }
+        #expect(faults == Set(Finding.Fault.allCases.map { "\($0)" }))
     }
 }
