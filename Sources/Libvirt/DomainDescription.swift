@@ -43,7 +43,8 @@ public struct DomainDescription: Equatable, Sendable {
     public var maximumMemoryByteCount: UInt64
     /// How many DIMMs can be plugged.
     public var slotCount: Int
-    /// How many NUMA nodes share the boot memory equally; with one, nothing is said of nodes.
+    /// How many NUMA nodes share the boot memory equally. There is always one: since version 11 libvirt gives a domain
+    /// whose memory may grow a node unasked, and then refuses a DIMM that names none; older ones take both as well.
     public var numaNodeCount: Int = 1
     /// The largest page that the hashed page table may hold, in bytes; QEMU chooses if nil.
     public var hptPageByteCount: UInt64?
@@ -153,7 +154,6 @@ public struct DomainDescription: Equatable, Sendable {
 
     /// The nodes; CPUs go to them in turn, and a node may have none.
     private func numa() throws(DomainXMLError) -> [XMLElement] {
-        guard numaNodeCount > 1 else { return [] }
         let cells = try (0..<numaNodeCount).map { node throws(DomainXMLError) in
             let cpus = stride(from: node, to: cpuCount, by: numaNodeCount).map { "\($0)" }.joined(separator: ",")
             let memory = "\(bootMemoryByteCount / UInt64(numaNodeCount))"

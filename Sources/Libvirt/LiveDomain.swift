@@ -12,8 +12,8 @@ public struct LiveDomain: Equatable, Sendable {
         public let base: UInt64
         /// Its slot, from 0.
         public let slot: Int
-        /// Its NUMA node; nil where the guest has none.
-        public let node: Int?
+        /// Its NUMA node.
+        public let node: Int
     }
 
     /// libvirt's number for the running domain.
@@ -22,7 +22,7 @@ public struct LiveDomain: Equatable, Sendable {
     public let name: String
     /// The memory that the guest booted with, in bytes.
     public let bootMemoryByteCount: UInt64
-    /// The boot memory of each NUMA node, in bytes; empty where the guest has none.
+    /// The boot memory of each NUMA node, in bytes: one at least.
     public let bootMemoryByNode: [UInt64]
     /// What is plugged in, by base address.
     public let dimms: [DIMM]
@@ -46,6 +46,7 @@ public struct LiveDomain: Equatable, Sendable {
             .map { memory throws(DomainXMLError) in try DIMM(memory) }
             .sorted { $0.base < $1.base }
         let cells = domain.child("cpu")?.child("numa")?.children.filter { $0.name == "cell" } ?? []
+        guard !cells.isEmpty else { throw .missing("NUMA cell") }
         bootMemoryByNode = try cells.map { cell throws(DomainXMLError) in
             try memorySize(cell.attributes["memory"], unit: cell.attributes["unit"], "memory of a NUMA cell")
         }
@@ -72,12 +73,7 @@ extension LiveDomain.DIMM {
             throw .badValue(place: "base of DIMM \(alias)", value: baseText)
         }
         self.base = base
-        node =
-            if let element = target?.child("node") {
-                try integer(element.text, "node of DIMM \(alias)")
-            } else {
-                nil
-            }
+        node = try integer(text(target?.child("node")?.text, "node of DIMM \(alias)"), "node of DIMM \(alias)")
     }
 }
 

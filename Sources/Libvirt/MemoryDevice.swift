@@ -24,11 +24,11 @@ public struct MemoryDevice: Equatable, Sendable {
     public var byteCount: UInt64
     /// Where the DIMM goes; libvirt chooses if nil.
     public var address: Address?
-    /// The guest's NUMA node that it belongs to; nil where the guest has none.
-    public var node: Int?
+    /// The guest's NUMA node that it belongs to.
+    public var node: Int
 
     /// A DIMM of that name and size.
-    public init(alias: String, byteCount: UInt64, address: Address? = nil, node: Int? = nil) {
+    public init(alias: String, byteCount: UInt64, address: Address? = nil, node: Int = 0) {
         self.alias = alias
         self.byteCount = byteCount
         self.address = address
@@ -40,8 +40,9 @@ public struct MemoryDevice: Equatable, Sendable {
     /// - Throws: `DomainXMLError.badAlias` if libvirt would ignore the alias.
     public func xml() throws(DomainXMLError) -> String {
         guard isUserAlias(alias) else { throw .badAlias(alias) }
-        var target = [try element("size", ["unit": "bytes"], text: "\(byteCount)")]
-        if let node { target.append(try element("node", text: "\(node)")) }
+        let target = [
+            try element("size", ["unit": "bytes"], text: "\(byteCount)"), try element("node", text: "\(node)"),
+        ]
         var children = [try element("target", children: target), try element("alias", ["name": alias])]
         if let address { children.append(try addressElement(address)) }
         return try element("memory", ["model": "dimm"], children: children).xmlString(options: .nodePrettyPrint)

@@ -5,7 +5,7 @@ public import SystemPackage
 
 /// The files that hold a running guest's memory.
 public struct MemoryFiles: Equatable, Sendable {
-    /// The files of the memory that the guest booted with: one, or one for each NUMA node.
+    /// The files of the memory that the guest booted with, one for each NUMA node.
     public let boot: [FilePath]
     /// The file of each DIMM, by the DIMM's alias.
     public let dimms: [String: FilePath]
@@ -32,9 +32,6 @@ extension Domain {
     /// - Throws: `LibvirtError` if the domain is gone, `MonitorAnswerError` if QEMU does not name a file.
     public func memoryFiles(of live: LiveDomain) async throws -> MemoryFiles {
         var boot: [FilePath] = []
-        if live.bootMemoryByNode.isEmpty {
-            boot.append(FilePath(try await property("mem-path", of: property("memory-backend", of: "/machine"))))
-        }
         for node in live.bootMemoryByNode.indices {
             boot.append(FilePath(try await property("mem-path", of: "/objects/ram-node\(node)")))
         }

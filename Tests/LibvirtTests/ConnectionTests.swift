@@ -13,6 +13,8 @@ import Testing
           <uuid>0a1b2c3d-0000-4000-8000-00000000000f</uuid>
           <memory unit='KiB'>1048576</memory>
           <os><type>hvm</type></os>
+          <vcpu>1</vcpu>
+          <cpu><numa><cell id='0' cpus='0' memory='1048576' unit='KiB'/></numa></cpu>
         </domain>
         """
 

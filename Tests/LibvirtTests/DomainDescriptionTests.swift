@@ -48,7 +48,10 @@ import Testing
     }
 
     @Test func sharesBootMemoryAmongNodes() throws {
-        #expect(try parsed(description.xml()).nodes(forXPath: "cpu/numa").isEmpty)
+        // libvirt 11 refuses DIMMs that name no node of a guest whose memory may grow.
+        let single = try parsed(description.xml())
+        #expect(try single.nodes(forXPath: "cpu/numa/cell").count == 1)
+        #expect(try value("cpu/numa/cell[@id='0'][@memory='1073741824'][@unit='bytes']/@cpus", single) == "0")
         var description = description
         description.numaNodeCount = 2
         description.cpuCount = 3
@@ -110,7 +113,7 @@ import Testing
     @Test func leavesTheAddressToLibvirt() throws {
         let memory = try parsed(MemoryDevice(alias: "ua-a", byteCount: 1).xml())
         #expect(try memory.nodes(forXPath: "address").isEmpty)
-        #expect(try memory.nodes(forXPath: "target/node").isEmpty)
+        #expect(try value("target/node", memory) == "0")
     }
 
     @Test func leavesTheBaseToQemu() throws {

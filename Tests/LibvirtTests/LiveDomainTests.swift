@@ -23,20 +23,17 @@ import Testing
         #expect(live.dimms.map(\.alias) == ["ua-dimm-1", "ua-dimm-2"])
         #expect(live.dimms.map(\.byteCount) == [1 << 30, 256 << 20])
         #expect(live.dimms.map(\.base) == [0x4000_0000, 0x1_0000_0000])
-        #expect(live.dimms.map(\.slot) == [0, 5])
-        #expect(live.dimms.map(\.node) == [nil, nil])
-        #expect(live.bootMemoryByNode == [])
+        #expect(live.dimms.map(\.slot) == [0, 1])
+        #expect(live.dimms.map(\.node) == [0, 0])
+        #expect(live.bootMemoryByNode == [1 << 30])
     }
 
     @Test func readsNodes() throws {
-        try #require(recorded.contains("</cpu>"))
-        let cells = "<numa><cell id='0' memory='524288' unit='KiB'/><cell id='1' memory='524288' unit='KiB'/></numa>"
-        let live = try LiveDomain(xml: recorded.replacingOccurrences(of: "</cpu>", with: cells + "</cpu>"))
+        let cell = "<cell id='0' cpus='0' memory='1048576' unit='KiB'/>"
+        try #require(recorded.contains(cell))
+        let cells = "<cell id='0' memory='524288' unit='KiB'/><cell id='1' memory='524288' unit='KiB'/>"
+        let live = try LiveDomain(xml: recorded.replacingOccurrences(of: cell, with: cells))
         #expect(live.bootMemoryByNode == [512 << 20, 512 << 20])
-        let bad = cells.replacingOccurrences(of: "KiB", with: "GiB")
-        #expect(throws: DomainXMLError.badValue(place: "unit of memory of a NUMA cell", value: "GiB")) {
-            try LiveDomain(xml: recorded.replacingOccurrences(of: "</cpu>", with: bad + "</cpu>"))
-        }
     }
 
     @Test(arguments: [
@@ -54,6 +51,14 @@ import Testing
             "<memory unit='KiB'>2359296", "<memory unit='KiB'>1",
             .badValue(place: "<memory>, less than its DIMMs", value: "1024")
         ),
+        ("<cell id='0' cpus='0' memory='1048576' unit='KiB'/>", "", .missing("NUMA cell")),
+        ("memory='1048576' unit='KiB'", "", .missing("memory of a NUMA cell")),
+        (
+            "memory='1048576' unit='KiB'", "memory='1048576' unit='GiB'",
+            .badValue(place: "unit of memory of a NUMA cell", value: "GiB")
+        ),
+        ("<node>0</node>", "", .missing("node of DIMM ua-dimm-1")),
+        ("<node>0</node>", "<node>-1</node>", .badValue(place: "node of DIMM ua-dimm-1", value: "-1")),
         (" base='0x40000000'", "", .missing("base of DIMM ua-dimm-1")),
         ("'0x40000000'", "'0xzz'", .badValue(place: "base of DIMM ua-dimm-1", value: "0xzz")),
         ("<alias name='ua-dimm-1'/>", "", .missing("alias of a DIMM")),

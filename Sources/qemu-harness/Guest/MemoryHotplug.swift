@@ -24,7 +24,7 @@ extension GuestMachine {
                 name: name, base: PhysicalAddress(base), file: try MappedFile(path, byteCount: byteCount))
         }
         var regions: [GuestRAM.Region] = []
-        let nodes = live.bootMemoryByNode.isEmpty ? [live.bootMemoryByteCount] : live.bootMemoryByNode
+        let nodes = live.bootMemoryByNode
         var base: UInt64 = 0
         for (node, (byteCount, path)) in zip(nodes, files.boot).enumerated() {
             let name = nodes.count == 1 ? "boot" : "boot-node\(node)"
@@ -207,9 +207,7 @@ extension GuestMachine {
         let alias = "ua-dimm\(dimmCount)"
         let failuresBefore = lmbs.failedAddCount
         let sectionsFailedBefore = failedSections.count
-        // Where there are nodes, a DIMM belongs to one.
-        let node = configuration.numaNodeCount > 1 ? node ?? 0 : nil
-        var device = MemoryDevice(alias: alias, byteCount: byteCount, node: node)
+        var device = MemoryDevice(alias: alias, byteCount: byteCount, node: node ?? 0)
         if let base {
             let taken = Set(try LiveDomain(xml: try await domain.liveXML()).dimms.map(\.slot))
             let slot = (0..<configuration.slotCount).first { !taken.contains($0) } ?? configuration.slotCount
