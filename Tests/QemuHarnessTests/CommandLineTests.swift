@@ -131,12 +131,16 @@ import Testing
     }
 
     @Test func plansAreListedAndValidated() throws {
-        let list = try run(["run", "--list"])
+        let list = try run(["plan", "list"])
         #expect(list.status == 0)
         let plans = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../plans").path
         let names = try FileManager.default.contentsOfDirectory(atPath: plans).sorted()
         let listed = list.output.split(separator: "\n").map { $0.prefix { $0 != " " } + ".yaml" }
         #expect(listed.map { String($0) } == names)
+        let entries = try JSONDecoder().decode(
+            [[String: String]].self, from: Data(run(["plan", "list", "--json"]).output.utf8))
+        #expect(entries.map { $0["name"].map { $0 + ".yaml" } } == names)
+        #expect(entries.allSatisfy { $0["description"]?.isEmpty == false })
         let valid = try run(["plan", "validate", "first-light", "many-dimms"])
         #expect(valid.status == 0)
         #expect(valid.output == "first-light: valid\nmany-dimms: valid\n")
@@ -145,6 +149,25 @@ import Testing
         #expect(invalid.status == ExitStatus.usage)
         #expect(invalid.output == "first-light: valid\n")
         #expect(invalid.errors.contains("bad.yaml:2:9: no step 'verfy'; there are verify, reboot"))
+    }
+
+    /// What is shown is a plan, and the same one.
+    @Test func aPlanIsShownAsItIsUnderstood() throws {
+        let shown = try run(["plan", "show", "unplug-replug"])
+        #expect(shown.status == 0)
+        try folder.write(Array(shown.output.utf8), to: "work/shown.yaml")
+        #expect(try run(["plan", "show", "shown.yaml"]).output == shown.output)
+        #expect(shown.output.contains("  - unplug: "))
+        #expect(try run(["plan", "show", "no-such"]).status == ExitStatus.usage)
+    }
+
+    @Test func theHelpOfARunSaysItsExitCodes() throws {
+        let help = try run(["run", "--help"])
+        #expect(help.status == 0)
+        for code in ["0 everything", "1 there", "2 libvirt", "4 ", "64 wrong", "130 interrupted", "143 terminated"] {
+            #expect(help.output.contains(code))
+        }
+        #expect(help.output.components(separatedBy: "\n  qemu-harness run ").count == 4)
     }
 
     /// What the program left where it ran and in its home.

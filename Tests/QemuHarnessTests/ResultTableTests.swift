@@ -46,39 +46,37 @@ import Testing
         return step
     }
 
-    private func text(_ results: RunResults, _ information: RunInformation = information) -> String {
-        ResultTable(results: results, information: information, record: URL(filePath: "/r/runs/x")).text
+    private func text(
+        _ results: RunResults, _ information: RunInformation = information, record: String = "/r/runs/x"
+    ) -> String {
+        ResultTable(results: results, information: information, record: URL(filePath: record)).text()
     }
 
+    private static let passedSteps = [
+        StepResult(number: 1, title: "boot", seconds: 3.25, outcome: .passed),
+        verify(2, entryCount: 16, new: (0..<16).map(entry), findings: []),
+        StepResult(number: 3, title: "plug 128 MiB", seconds: 12, outcome: .passed),
+        verify(4, entryCount: 18, new: [entry(17), entry(16)], findings: []),
+    ]
+
     @Test func aRunThatPassed() {
-        let results = RunResults(
-            run: "20231114T221320Z-abc", outcome: .passed, error: nil,
-            steps: [
-                StepResult(number: 1, title: "boot", seconds: 3.25, outcome: .passed),
-                Self.verify(2, entryCount: 16, new: (0..<16).map(Self.entry), findings: []),
-                StepResult(number: 3, title: "plug 128 MiB", seconds: 12, outcome: .passed),
-                Self.verify(4, entryCount: 18, new: [Self.entry(17), Self.entry(16)], findings: []),
-            ])
+        let results = RunResults(run: "20231114T221320Z-abc", outcome: .passed, error: nil, steps: Self.passedSteps)
         #expect(
             text(results) == """
-                20231114T221320Z-abc: passed
+                Linux 6.1.0-37-powerpc64le, POWER8, hash MMU, 64 KiB pages, 64 KiB vmemmap
+                  pages; events from dynamic debug on /dev/kmsg
 
-                Linux 6.1.0-37-powerpc64le, POWER8, hash MMU, 64 KiB pages, 64 KiB vmemmap pages
-                events from dynamic debug on /dev/kmsg
-
-                  step                entries  new  sections covered  seconds
+                  step                entries  new  gone     covered  seconds
                   1     boot                                             3.25
                   2     verify             16   16        128 of 128     0.12
                   3     plug 128 MiB                                    12.00
                   4     verify             18    2        128 of 128     0.12
 
-                  new entries, virt      phys
-                  0xc00c000000110000  →  0x20110000
-                  0xc00c000000100000  →  0x20100000
+                  step 4 new: 0xc00c000000100000 to 0xc00c00000011ffff, 2 entries
 
-                  witness                  entries  what it rests on
-                  kernel-list  agrees           18  links
-                  mmu          cannot-say        0  gva2gpa (2 could not be said)
+                passed: 18 entries, 128 of 128 sections covered; kernel-list agrees
+                  not said in step 2: mmu of 2 entries: gva2gpa
+                  not said in step 4: mmu of 2 entries: gva2gpa
 
                 record: /r/runs/x
 
@@ -98,21 +96,25 @@ import Testing
                 findings
                   step 1: list-cycle: back to 0x0
 
+                failed: 1 finding; 1 entry, 128 of 128 sections covered; kernel-list differs
+                  not said in step 1: mmu of 2 entries: gva2gpa
+
                 record: /r/runs/x
                 again:  qemu-harness run --append 'it'\\''s a b' ''
 
                 """))
         // All entries are new at the first verification: that is no news.
-        #expect(!text(results).contains("new entries"))
+        #expect(!text(results).contains("step 1 new"))
     }
 
     @Test func aRunThatNeverBegan() {
         var information = Self.information
         information.guest.kernelRelease = nil
-        let results = RunResults(run: "20231114T221320Z-abc", outcome: .error, error: "no qemu", steps: [])
+        let results = RunResults(
+            run: "20231114T221320Z-abc", outcome: .error, error: "no qemu; the console ends:\n  a line", steps: [])
         #expect(
             text(results, information) == """
-                20231114T221320Z-abc: error
+                error: no qemu; the console ends:; nothing was verified
 
                 record: /r/runs/x
                 again:  qemu-harness run --append 'it'\\''s a b' ''
@@ -120,18 +122,83 @@ import Testing
                 """)
     }
 
-    @Test func longListsAreCut() {
-        let findings = (0..<40).map { Finding(.list, .hole, "section \($0)") }
+    /// One range for windows that follow each other, whatever their order; the rest is in the record.
+    @Test func entriesAreShownAsRanges() {
+        let apart = (0..<40).map { Self.entry($0 * 2) }
+        let cases: [(new: [BackedWindow], lines: Int, first: String)] = [
+            ((0..<1024).map(Self.entry).reversed(), 1, "0xc00c000000000000 to 0xc00c000003ffffff, 1024 entries"),
+            ([Self.entry(3), Self.entry(1)], 2, "0xc00c000000010000 to 0xc00c00000001ffff, 1 entry"),
+            (apart, 17, "0xc00c000000000000 to 0xc00c00000000ffff, 1 entry"),
+            (
+                [BackedWindow(place: 8, virtAddr: .max, phys: 0, byteCount: 65536)], 1,
+                "0xffffffffffffffff to 0xfffe, 1 entry"
+            ),
+        ]
+        for (new, count, first) in cases {
+            let results = RunResults(
+                run: "x", outcome: .passed, error: nil,
+                steps: [
+                    Self.verify(1, entryCount: 0, new: [], findings: []),
+                    Self.verify(2, entryCount: new.count, new: new, findings: []),
+                ])
+            let lines = text(results).split(separator: "\n").filter { $0.contains(" new: ") || $0.contains("ranges") }
+            #expect(lines.count == count)
+            #expect(lines.first == "  step 2 new: \(first)")
+        }
         let results = RunResults(
-            run: "x", outcome: .failed, error: nil,
+            run: "x", outcome: .passed, error: nil,
             steps: [
                 Self.verify(1, entryCount: 0, new: [], findings: []),
-                Self.verify(2, entryCount: 33, new: (0..<33).map(Self.entry), findings: findings),
+                Self.verify(2, entryCount: 40, new: apart, findings: []),
             ])
+        #expect(text(results).contains("  … and 24 more ranges in results.json\n"))
+    }
+
+    @Test func longFindingsAreCut() {
+        let findings = (0..<40).map { Finding(.list, .hole, "section \($0)") }
+        let results = RunResults(
+            run: "x", outcome: .failed, error: nil, steps: [Self.verify(1, entryCount: 0, new: [], findings: findings)])
         let lines = text(results).split(separator: "\n")
-        #expect(lines.contains("  … and 1 more in results.json"))
         #expect(lines.contains("  … and 8 more in results.json"))
         #expect(lines.count { $0.contains("list-coverage-hole") } == 32)
-        #expect(lines.count { $0.contains("→") } == 32)
+    }
+
+    /// Whatever stands in it, a table fits a terminal, and steers none.
+    @Test func everyLineFits() {
+        let long = String(repeating: "a very long text with \u{1b}[31m colour in it ", count: 8)
+        var step = Self.verify(
+            2, entryCount: 4_194_304, new: [Self.entry(2)],
+            findings: [Finding(.list, .hole, long), Finding(.mmu, .unmapped, String(repeating: "x", count: 300))])
+        step.title = long
+        var information = Self.information
+        information.guest.kernelRelease = long
+        information.commandLine = ["qemu-harness"]
+        let results = RunResults(
+            run: "x", outcome: .failed, error: nil,
+            steps: [Self.verify(1, entryCount: 0, new: [], findings: []), step])
+        for line in text(results, information).split(separator: "\n") {
+            #expect(line.count <= 80, "\(line)")
+            #expect(!line.contains("\u{1b}"))
+        }
+    }
+
+    /// The verdict alone has a colour.
+    @Test func theVerdictIsColored() {
+        for (outcome, color) in [(Outcome.passed, 32), (.failed, 31), (.error, 31), (.skipped, 33)] {
+            let results = RunResults(run: "x", outcome: outcome, error: nil, steps: Self.passedSteps)
+            let table = ResultTable(results: results, information: Self.information, record: URL(filePath: "/r"))
+            let colored = table.text(isColored: true)
+            let word = outcome.rawValue
+            #expect(colored.contains("\n\u{1b}[1;\(color)m\(word)\u{1b}[0m: "))
+            #expect(colored.replacing("\u{1b}[1;\(color)m\(word)\u{1b}[0m", with: word) == table.text())
+        }
+    }
+
+    /// A record below the current folder is named as somebody there would name it.
+    @Test func theRecordIsNamedFromHere() {
+        let results = RunResults(run: "x", outcome: .passed, error: nil, steps: Self.passedSteps)
+        let here = FileManager.default.currentDirectoryPath
+        #expect(text(results, record: here + "/runs/x").hasSuffix("record: runs/x\n"))
+        #expect(text(results, record: here + "-2/x").hasSuffix("record: \(here)-2/x\n"))
     }
 }

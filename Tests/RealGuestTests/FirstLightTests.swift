@@ -30,7 +30,13 @@ extension RealGuest {
             let expected = (UInt64(16)..<32).reversed().map { 0xc00c_0000_0000_0000 + $0 << 16 }
             #expect(virts == expected)
 
+            let summary = try JSONDecoder().decode(Summary.self, from: Data(ending.output.utf8))
+            #expect(summary.record == harness.record.resolvingSymlinksInPath().path)
+            #expect(summary.information.versions == (try harness.information().versions))
+            #expect(summary.information.versions.qemu?.isEmpty == false)
+
             let guest = try harness.information().guest
+            #expect(guest.kernelRelease == summary.information.guest.kernelRelease)
             #expect(guest.mmu == "hash")
             #expect(guest.pageByteCount == 65536)
             #expect(guest.vmemmapPageByteCount == 65536)
@@ -57,7 +63,13 @@ extension RealGuest {
             try expectAllWitnessesAgree(verdicts)
             #expect(verdicts.last?.provenance == [.seeded: 1, .observed: 2])
             #expect(try harness.information().guest.vmemmapPageByteCount == 2 << 20)
-            #expect(ending.output.contains("passed") && ending.output.contains("0xc00c000000400000"))
+            #expect(ending.output.contains("step 4 new: 0xc00c000000200000 to 0xc00c0000005fffff, 2 entries\n"))
+            let words = ending.output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+            #expect(
+                words.contains(
+                    " passed: 3 entries, 320 of 320 sections covered; mirror, kernel-list, page-tables, report, mmu, "
+                        + "model agree record: "))
+            #expect(ending.output.split(separator: "\n").allSatisfy { $0.count <= 80 || $0.hasPrefix("record: ") })
             try await expectRecordProvesItself(harness)
             #expect(try harness.leftovers() == [])
         }
@@ -76,6 +88,17 @@ extension RealGuest {
             #expect(verdicts.map(\.sectionCount) == [32, 48, 112])
             try expectAllWitnessesAgree(verdicts)
             #expect(try harness.leftovers() == [])
+        }
+
+        /// What `--json` says beside the results.
+        private struct Summary: Decodable {
+            struct Information: Decodable {
+                struct Guest: Decodable { let kernelRelease: String }
+                let versions: RunInformation.Versions
+                let guest: Guest
+            }
+            let record: String
+            let information: Information
         }
 
         /// The record has the form that the schemas describe, and gives the same verdict with no guest.

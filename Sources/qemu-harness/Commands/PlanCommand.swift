@@ -2,11 +2,62 @@
 
 import ArgumentParser
 import Foundation
+import Plans
+import RunRecord
 
 /// `plan`: what concerns plans and needs no guest.
 struct PlanCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "plan", abstract: "Look at plans; 'run' takes them.", subcommands: [Validate.self])
+        commandName: "plan", abstract: "Look at plans; 'run' takes them.",
+        subcommands: [List.self, Show.self, Validate.self])
+
+    /// `plan list`: the ready plans.
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: "List the ready plans.")
+
+        @Flag(help: "Print the names and descriptions as JSON.")
+        var json = false
+
+        private struct Entry: Encodable {
+            let name: String
+            let description: String
+        }
+
+        func run() throws {
+            let folder = try ReadyPlans.folder(
+                environment: ProcessInfo.processInfo.environment, executable: GuestImages.executable)
+            let entries = try ReadyPlans.names(in: folder).map { name in
+                Entry(
+                    name: name,
+                    description: try ReadyPlans.plan(at: folder.appending(path: name + ".yaml")).description)
+            }
+            if json {
+                print(String(decoding: try RunDirectory.json(entries), as: UTF8.self), terminator: "")
+                return
+            }
+            let width = (entries.map(\.name.count).max() ?? 0) + 2
+            for entry in entries {
+                print(entry.name.padding(toLength: width, withPad: " ", startingAt: 0) + entry.description)
+            }
+        }
+    }
+
+    /// `plan show`: a plan as a run understands it.
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Print a plan as it was understood, which is a plan as well.",
+            discussion: "What it leaves open the options of 'run' can say; 'run --dry-run' prints it with their values."
+        )
+
+        @Argument(help: ArgumentHelp("A plan's file, or the name of a ready plan.", valueName: "plan"))
+        var plan: String
+
+        func run() throws {
+            let plan = try ReadyPlans.plan(
+                named: plan, environment: ProcessInfo.processInfo.environment, executable: GuestImages.executable)
+            print(try plan.yaml(), terminator: "")
+        }
+    }
 
     /// `plan validate`: says what is wrong with plans.
     struct Validate: ParsableCommand {

@@ -15,8 +15,7 @@ struct QemuHarness: AsyncParsableCommand {
             Boots a real guest under libvirt, plugs memory, and holds the mirror that an agent in the guest keeps, the \
             kernel's own list, the guest's report and the MMU against each other, page by page.
 
-            Exit codes: 0 everything verified is right; 1 there are findings; 2 libvirt, QEMU or the guest failed, or a \
-            record is damaged; 4 nothing could be verified; 64 wrong use; 130 interrupted, 143 terminated.
+            \(ExitStatus.help)
             """,
         version: version,
         subcommands: [
@@ -53,9 +52,10 @@ struct QemuHarness: AsyncParsableCommand {
         for identifier in try Workplace.prune() { tell("removed what the dead run \(identifier) left") }
     }
 
-    /// Says something to the person on stderr. A closed stderr is nobody's loss.
+    /// Says something to the person on stderr; words in it may come from anyone. A closed stderr is nobody's loss.
     static func tell(_ text: String) {
-        try? FileHandle.standardError.write(contentsOf: Data("qemu-harness: \(text)\n".utf8))
+        let line = Terminal.printable("qemu-harness: \(text)\n")
+        try? FileHandle.standardError.write(contentsOf: Data(line.utf8))
     }
 
     private static func fail(_ message: String, _ status: Int32) -> Never {

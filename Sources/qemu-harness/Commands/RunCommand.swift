@@ -16,15 +16,19 @@ struct RunCommand: AsyncParsableCommand {
             Without a plan: the options' own. Without options: 1 GiB at boot, 1 GiB plugged, on POWER8 (hash MMU).
 
             What a plan settles no option can say again, not even the same. --plug and --unplug never go with a plan.
+
+            Examples:
+              qemu-harness run --cpu POWER9 --plug 4GiB --unplug 1
+              qemu-harness run unplug-replug --kernel path/to/vmlinux
+              qemu-harness run path/to/plan.yaml --json --progress none | jq .outcome
+
+            \(ExitStatus.help)
             """
     )
 
     @Argument(
-        help: ArgumentHelp("A plan's file, or the name of a ready plan, as --list shows them.", valueName: "plan"))
+        help: ArgumentHelp("A plan's file, or the name of a ready plan, as 'plan list' shows them.", valueName: "plan"))
     var plan: String?
-
-    @Flag(help: "List the ready plans, and do nothing.")
-    var list = false
 
     @Option(
         help: ArgumentHelp(
@@ -70,7 +74,7 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Directory for the record of the run.", valueName: "directory"))
     var runsDir = "runs"
 
-    @Flag(help: "Print results.json instead of the table.")
+    @Flag(help: "Print one JSON document instead of the table: results.json, the record's directory, and run.json.")
     var json = false
 
     @Option(help: "Progress on stderr: auto, plain or none.")
@@ -101,7 +105,6 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         let environment = ProcessInfo.processInfo.environment
-        if list { return try Self.listPlans(environment) }
         let plan = try resolvedPlan(environment)
         let kernel = plan.guest.kernel ?? Self.defaultKernel
         let kernelFile = try GuestImages.kernel(named: kernel, environment: environment)
@@ -122,15 +125,16 @@ struct RunCommand: AsyncParsableCommand {
         let report = try await Interrupts.watching { interrupts in
             try await workplace.run(runner, interrupts: interrupts, commandLine: commandLine)
         }
+        // What kept the run from a verdict comes first: the verdict is what a person sees last.
+        if let error = report.results.error { QemuHarness.tell(error) }
+        if keep { QemuHarness.tell("the guest runs on; 'qemu-harness prune --kept' ends it") }
         if json {
-            Self.show(try RunDirectory.json(report.results))
+            Self.show(try RunDirectory.json(RunSummary(report)))
         } else {
             let table = ResultTable(
                 results: report.results, information: report.information, record: report.directory)
-            Self.show(Data(table.text.utf8))
+            Self.show(Data(table.text(isColored: Terminal.isColored(STDOUT_FILENO, environment: environment)).utf8))
         }
-        if let error = report.results.error { QemuHarness.tell(error) }
-        if keep { QemuHarness.tell("the guest runs on; 'qemu-harness prune --kept' ends it") }
         if report.exitCode != ExitStatus.passed { throw ExitCode(report.exitCode) }
     }
 
@@ -159,15 +163,5 @@ struct RunCommand: AsyncParsableCommand {
             sharedName: "qh-example.shared")
         print(try domain.xml())
         print(try plan.yaml(), terminator: "")
-    }
-
-    private static func listPlans(_ environment: [String: String]) throws {
-        let folder = try ReadyPlans.folder(environment: environment, executable: GuestImages.executable)
-        let names = try ReadyPlans.names(in: folder)
-        let width = (names.map(\.count).max() ?? 0) + 2
-        for name in names {
-            let plan = try ReadyPlans.plan(at: folder.appending(path: name + ".yaml"))
-            print(name.padding(toLength: width, withPad: " ", startingAt: 0) + plan.description)
-        }
     }
 }

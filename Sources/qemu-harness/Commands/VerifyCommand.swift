@@ -39,14 +39,16 @@ struct VerifyCommand: ParsableCommand {
             let table = ResultTable(
                 results: verification.results, information: verification.information,
                 record: url.resolvingSymlinksInPath())
-            Self.write(table.text, to: .standardOutput)
+            let isColored = Terminal.isColored(
+                STDOUT_FILENO, environment: ProcessInfo.processInfo.environment)
+            try? FileHandle.standardOutput.write(contentsOf: Data(table.text(isColored: isColored).utf8))
         }
-        for problem in verification.problems { Self.tell("\(problem)") }
+        for problem in verification.problems { QemuHarness.tell("\(problem)") }
         if let information = verification.information, let outcome = information.outcome,
             [.error, .interrupted].contains(outcome)
         {
             let why = information.error.map { ": \($0)" } ?? ""
-            Self.tell("the run itself ended with '\(outcome.rawValue)'\(why)")
+            QemuHarness.tell("the run itself ended with '\(outcome.rawValue)'\(why)")
         }
         switch verification.results.outcome {
         case .passed: return
@@ -54,17 +56,5 @@ struct VerifyCommand: ParsableCommand {
         case .skipped: throw ExitCode(ExitStatus.skipped)
         case .error, .interrupted: throw ExitCode(ExitStatus.infrastructure)
         }
-    }
-
-    private static func tell(_ text: String) {
-        write("qemu-harness: \(text)\n", to: .standardError)
-    }
-
-    /// Writes words that may come from anyone: no control character of theirs gets to a terminal.
-    private static func write(_ text: String, to handle: FileHandle) {
-        let scalars = text.unicodeScalars.map { scalar -> Unicode.Scalar in
-            scalar.properties.generalCategory == .control && scalar != "\n" ? "?" : scalar
-        }
-        try? handle.write(contentsOf: Data(String(String.UnicodeScalarView(scalars)).utf8))
     }
 }

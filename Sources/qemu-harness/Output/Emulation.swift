@@ -74,7 +74,9 @@ final class MemoryProgress {
     init(style: Progress.Style, total: UInt64) {
         self.total = total
         isSilent = style == .none
-        isTerminal = style == .auto && isatty(STDERR_FILENO) == 1
+        isTerminal =
+            style == .auto
+            && Terminal.isCapable(STDERR_FILENO, environment: ProcessInfo.processInfo.environment)
         last = clock.now
     }
 

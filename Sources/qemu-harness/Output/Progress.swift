@@ -23,7 +23,8 @@ struct Progress: Sendable {
     init(style: Style) {
         isSilent = style == .none
         isTerminal =
-            style == .auto && isatty(STDERR_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
+            style == .auto
+            && Terminal.isCapable(STDERR_FILENO, environment: ProcessInfo.processInfo.environment)
     }
 
     func begin(_ step: StepResult) {
@@ -36,7 +37,8 @@ struct Progress: Sendable {
         // Back to the line's start, and whatever stood there goes.
         let start = isTerminal ? "\r\u{1b}[K" : ""
         let seconds = String(format: "%6.2f s", step.seconds)
-        write("\(start)\(label(step))\(seconds)   \(summary(step, information))\n")
+        let summary = summary(step, information)
+        write("\(start)\(label(step))\(seconds)\(summary.isEmpty ? "" : "   \(summary)")\n")
     }
 
     private func label(_ step: StepResult) -> String {

@@ -5,7 +5,7 @@ import Plans
 import RunRecord
 import Verification
 
-/// A run's result as a person reads it on stdout.
+/// A run's result as a person reads it on stdout: 80 columns, what matters most last.
 struct ResultTable {
     let results: RunResults
     /// What was run; nil when the record does not say.
@@ -13,18 +13,19 @@ struct ResultTable {
     /// The record's place.
     let record: URL
 
-    /// How many new entries and findings are shown; all of them are in results.json.
-    private static let rowLimit = 32
+    /// The width of a terminal that nobody has made wider.
+    private static let width = 80
+    /// How many findings are shown; all of them are in results.json.
+    private static let findingLimit = 32
+    /// How many ranges of entries are shown.
+    private static let rangeLimit = 16
 
-    var text: String {
-        [[headline], guestLines, stepLines, entryLines, witnessLines, findingLines, endLines]
+    /// The whole table. What the guest, a plan or a record says in it cannot steer a terminal.
+    func text(isColored: Bool = false) -> String {
+        [guestLines, stepLines, entryLines, findingLines, verdictLines(isColored: isColored), endLines]
             .filter { !$0.isEmpty }
             .map { $0.joined(separator: "\n") }
             .joined(separator: "\n\n") + "\n"
-    }
-
-    private var headline: String {
-        "\(results.run): \(results.outcome.rawValue)"
     }
 
     private var guestLines: [String] {
@@ -38,78 +39,165 @@ struct ResultTable {
             account == .pageTables
             ? ", no list: its account is its page tables"
             : guest.vmemmapPageByteCount.map { ", \(ByteCount($0).text) vmemmap pages" } ?? ""
-        return [
-            "Linux \(release)\(order), \(guest.cpu), \(mmu) MMU, \(ByteCount(page).text) pages\(vmemmap)",
-            "events from \(guest.eventSource ?? "nowhere")",
-        ]
+        return Self.paragraph(
+            "Linux \(release)\(order), \(guest.cpu), \(mmu) MMU, \(ByteCount(page).text) pages\(vmemmap); events from "
+                + (guest.eventSource ?? "nowhere"))
     }
 
     private var stepLines: [String] {
-        var rows = [["step", "", "entries", "new", "sections covered", "seconds"]]
+        var rows = [["step", "", "entries", "new", "gone", "covered", "seconds"]]
         for step in results.steps {
             let verdict = step.verdict
             rows.append([
-                "\(step.number)", step.title, verdict.map { "\($0.entryCount)" } ?? "",
-                step.newEntries.map { "\($0.count)" } ?? "",
+                "\(step.number)", Terminal.printable(step.title), verdict.map { "\($0.entryCount)" } ?? "",
+                step.newEntries.map { "\($0.count)" } ?? "", step.goneEntries.map { "\($0.count)" } ?? "",
                 verdict.map { "\($0.coveredSectionCount) of \($0.sectionCount)" } ?? "",
                 String(format: "%.2f", step.seconds),
             ])
         }
-        return rows.count > 1 ? Self.columns(rows, rightAligned: [2, 3, 4, 5]) : []
+        return rows.count > 1 ? Self.columns(rows) : []
     }
 
-    /// The entries that came after the first verification: those are the plugs'.
+    /// The entries that came or went after the first verification, as ranges of the memory map.
     private var entryLines: [String] {
-        let entries = results.steps.filter { $0.verdict != nil }.dropFirst().flatMap { $0.newEntries ?? [] }
-        guard !entries.isEmpty else { return [] }
-        var rows = [["new entries, virt", "phys"]]
-        rows += entries.prefix(Self.rowLimit).map { ["\($0.virtAddr.hexadecimal)  →", $0.phys.hexadecimal] }
-        return Self.columns(rows, rightAligned: []) + Self.rest(entries.count)
+        var lines: [String] = []
+        for step in results.steps.filter({ $0.verdict != nil }).dropFirst() {
+            for (word, entries) in [("new", step.newEntries ?? []), ("gone", step.goneEntries ?? [])] {
+                lines += Self.ranges(of: entries).map { range in
+                    let count = range.entryCount == 1 ? "1 entry" : "\(range.entryCount) entries"
+                    return
+                        "  step \(step.number) \(word): \(range.start.hexadecimal) to \(range.last.hexadecimal), \(count)"
+                }
+            }
+        }
+        guard lines.count > Self.rangeLimit else { return lines }
+        return lines.prefix(Self.rangeLimit) + ["  … and \(lines.count - Self.rangeLimit) more ranges in results.json"]
     }
 
-    private var witnessLines: [String] {
-        guard let verdict = results.steps.last(where: { $0.verdict != nil })?.verdict else { return [] }
-        var rows = [["witness", "", "entries", "what it rests on"]]
-        rows += verdict.witnesses.map { statement in
-            let unsaid = statement.unsaidCount > 0 ? " (\(statement.unsaidCount) could not be said)" : ""
-            return [
-                statement.witness.rawValue, statement.standing.rawValue, "\(statement.agreeingCount)",
-                statement.detail + unsaid,
-            ]
+    /// A piece of the memory map whose windows follow each other.
+    private struct EntryRange {
+        let start: UInt64
+        var last: UInt64
+        var entryCount: Int
+    }
+
+    private static func ranges(of entries: [BackedWindow]) -> [EntryRange] {
+        var ranges: [EntryRange] = []
+        for entry in entries.sorted(by: { $0.virtAddr < $1.virtAddr }) {
+            // The end of all addresses is an end as well.
+            let last = entry.virtAddr &+ max(entry.byteCount, 1) &- 1
+            if let previous = ranges.last, previous.last &+ 1 == entry.virtAddr {
+                ranges[ranges.count - 1].last = last
+                ranges[ranges.count - 1].entryCount += 1
+            } else {
+                ranges.append(EntryRange(start: entry.virtAddr, last: last, entryCount: 1))
+            }
         }
-        return Self.columns(rows, rightAligned: [2])
+        return ranges
     }
 
     private var findingLines: [String] {
         let findings = results.steps.flatMap { step in step.allFindings.map { (step.number, $0) } }
         guard !findings.isEmpty else { return [] }
-        return ["findings"]
-            + findings.prefix(Self.rowLimit).map { "  step \($0): \($1.name): \($1.message)" }
-            + Self.rest(findings.count)
+        let lines = findings.prefix(Self.findingLimit).flatMap { number, finding in
+            Self.paragraph("  step \(number): \(finding.name): \(finding.message)", indent: "    ")
+        }
+        let rest = findings.count - Self.findingLimit
+        return ["findings"] + lines + (rest > 0 ? ["  … and \(rest) more in results.json"] : [])
+    }
+
+    // MARK: - The verdict
+
+    private func verdictLines(isColored: Bool) -> [String] {
+        let word = results.outcome.rawValue
+        var lines = Self.paragraph("\(word): " + summary)
+        if isColored, let first = lines.first {
+            lines[0] = "\u{1b}[1;\(results.outcome.color)m\(word)\u{1b}[0m" + first.dropFirst(word.count)
+        }
+        return lines + unsaidLines
+    }
+
+    /// Entries, sections and witnesses, or what kept them away.
+    private var summary: String {
+        let verdicts = results.steps.compactMap(\.verdict)
+        var parts: [String] = []
+        // The first line of it: all of it is on stderr.
+        if let error = results.error { parts.append(error.split(separator: "\n").first.map(String.init) ?? "") }
+        guard let last = verdicts.last else { return (parts + ["nothing was verified"]).joined(separator: "; ") }
+        let findingCount = results.steps.reduce(0) { $0 + $1.allFindings.count }
+        if findingCount > 0 { parts.append(findingCount == 1 ? "1 finding" : "\(findingCount) findings") }
+        let entries = last.entryCount == 1 ? "1 entry" : "\(last.entryCount) entries"
+        parts.append((results.error == nil ? "" : "its verifications: ") + "\(entries), \(last.coveredSectionCount) of \(last.sectionCount) sections covered")
+        for (standing, one, many) in [
+            (WitnessStatement.Standing.agrees, "agrees", "agree"), (.contradicts, "differs", "differ"),
+        ] {
+            let names = Witness.allCases.filter { Self.standing(of: $0, in: verdicts) == standing }.map(\.rawValue)
+            if !names.isEmpty {
+                parts.append(names.joined(separator: ", ") + " " + (names.count == 1 ? one : many))
+            }
+        }
+        return parts.joined(separator: "; ")
+    }
+
+    /// How a witness stands in all verdicts: it agrees where it does in each, and differs where it does in one.
+    private static func standing(of witness: Witness, in verdicts: [Verdict]) -> WitnessStatement.Standing {
+        let standings = verdicts.flatMap(\.witnesses).filter { $0.witness == witness }.map(\.standing)
+        if standings.contains(.contradicts) { return .contradicts }
+        return standings.count == verdicts.count && standings.allSatisfy { $0 == .agrees } ? .agrees : .cannotSay
+    }
+
+    /// What witnesses could not say, each once for each step.
+    private var unsaidLines: [String] {
+        results.steps.flatMap { step in
+            (step.verdict?.witnesses ?? []).filter { $0.standing == .cannotSay || $0.unsaidCount > 0 }.flatMap {
+                statement in
+                let count = statement.unsaidCount > 0 ? " of \(statement.unsaidCount) entries" : ""
+                return Self.paragraph(
+                    "  not said in step \(step.number): \(statement.witness.rawValue)\(count): \(statement.detail)",
+                    indent: "    ")
+            }
+        }
     }
 
     private var endLines: [String] {
-        var lines = ["record: \(record.path)"]
+        var lines = ["record: \(Self.relative(record))"]
         if let information, results.outcome != .passed {
-            lines.append("again:  " + information.commandLine.map(Self.quoted).joined(separator: " "))
+            lines.append(
+                "again:  " + Terminal.printable(information.commandLine.map(Self.quoted).joined(separator: " ")))
         }
         return lines
     }
 
-    private static func rest(_ count: Int) -> [String] {
-        count > rowLimit ? ["  … and \(count - rowLimit) more in results.json"] : []
+    // MARK: - Form
+
+    /// A text in lines that fit.
+    private static func paragraph(_ text: String, indent: String = "  ") -> [String] {
+        let margin = String(text.prefix { $0 == " " })
+        let lines = Terminal.wrapped(Terminal.printable(text), width: width - margin.count, indent: indent)
+        return lines.enumerated().map { $0.offset == 0 ? margin + $0.element : $0.element }
     }
 
-    private static func columns(_ rows: [[String]], rightAligned: Set<Int>) -> [String] {
-        let widths = (rows.first ?? []).indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+    /// A table whose second column, which alone is aligned to the left, gives way when it is too wide.
+    private static func columns(_ rows: [[String]]) -> [String] {
+        var widths = (rows.first ?? []).indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        let others = widths.enumerated().reduce(0) { $0 + ($1.offset == 1 ? 0 : $1.element) + 2 }
+        widths[1] = min(widths[1], max(width - others, 8))
         return rows.map { row in
-            let cells = row.enumerated().map { column, cell in
+            let cells = row.enumerated().map { column, text in
+                let cell = text.count > widths[column] ? String(text.prefix(widths[column] - 1)) + "…" : text
                 let padding = String(repeating: " ", count: widths[column] - cell.count)
-                return rightAligned.contains(column) ? padding + cell : cell + padding
+                return column <= 1 ? cell + padding : padding + cell
             }
             let line = "  " + cells.joined(separator: "  ")
             return String(line.prefix(line.count - line.reversed().prefix { $0 == " " }.count))
         }
+    }
+
+    /// A path as somebody in the current folder would write it.
+    private static func relative(_ url: URL) -> String {
+        let folder = FileManager.default.currentDirectoryPath + "/"
+        let path = Terminal.printable(url.path)
+        return path.hasPrefix(folder) ? String(path.dropFirst(folder.count)) : path
     }
 
     /// As a shell takes it.
@@ -118,5 +206,16 @@ struct ResultTable {
             !argument.isEmpty
             && argument.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_./=:,+".contains($0)) }
         return isPlain ? argument : "'" + argument.replacing("'", with: "'\\''") + "'"
+    }
+}
+
+extension Outcome {
+    /// SGR number of the foreground that a terminal shows it in: green, red, or yellow for what says neither.
+    fileprivate var color: Int {
+        switch self {
+        case .passed: 32
+        case .failed, .error: 31
+        case .skipped, .interrupted: 33
+        }
     }
 }
