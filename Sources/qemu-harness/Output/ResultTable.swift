@@ -127,7 +127,9 @@ struct ResultTable {
         let findingCount = results.steps.reduce(0) { $0 + $1.allFindings.count }
         if findingCount > 0 { parts.append(findingCount == 1 ? "1 finding" : "\(findingCount) findings") }
         let entries = last.entryCount == 1 ? "1 entry" : "\(last.entryCount) entries"
-        parts.append((results.error == nil ? "" : "its verifications: ") + "\(entries), \(last.coveredSectionCount) of \(last.sectionCount) sections covered")
+        parts.append(
+            (results.error == nil ? "" : "its verifications: ") + entries
+                + ", \(last.coveredSectionCount) of \(last.sectionCount) sections covered")
         for (standing, one, many) in [
             (WitnessStatement.Standing.agrees, "agrees", "agree"), (.contradicts, "differs", "differ"),
         ] {
