@@ -135,7 +135,9 @@ import Testing
         #expect(list.status == 0)
         let plans = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../plans").path
         let names = try FileManager.default.contentsOfDirectory(atPath: plans).sorted()
-        let listed = list.output.split(separator: "\n").map { $0.prefix { $0 != " " } + ".yaml" }
+        #expect(list.output.split(separator: "\n").allSatisfy { $0.count <= 80 })
+        let listed = list.output.split(separator: "\n").filter { !$0.hasPrefix(" ") }
+            .map { $0.prefix { $0 != " " } + ".yaml" }
         #expect(listed.map { String($0) } == names)
         let entries = try JSONDecoder().decode(
             [[String: String]].self, from: Data(run(["plan", "list", "--json"]).output.utf8))

@@ -37,7 +37,10 @@ struct PlanCommand: ParsableCommand {
             }
             let width = (entries.map(\.name.count).max() ?? 0) + 2
             for entry in entries {
-                print(entry.name.padding(toLength: width, withPad: " ", startingAt: 0) + entry.description)
+                let lines = Terminal.wrapped(entry.description, width: 80 - width, indent: "")
+                for (index, line) in lines.enumerated() {
+                    print((index == 0 ? entry.name : "").padding(toLength: width, withPad: " ", startingAt: 0) + line)
+                }
             }
         }
     }
