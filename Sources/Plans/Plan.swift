@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import Verification
+
 /// What a run is to do: a guest, and the steps that it goes through.
 ///
 /// A run boots the guest first and switches it off last; neither is a step of a plan.
@@ -101,6 +103,8 @@ public struct Plan: Equatable, Sendable {
     public struct Expectation: Equatable, Sendable {
         /// Names of findings, all of which are there; the run does not fail because of them.
         public var findings: [String]?
+        /// Witnesses that leave something unsaid, each of them; the run is not incomplete because of it.
+        public var unsaid: [Witness]?
         /// Entries of the kernel's list.
         public var entries: Int?
         /// Of those, entries that the agent saw being made.

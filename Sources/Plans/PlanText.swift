@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Verification
 import Yams
 
 extension Plan {
@@ -83,7 +84,9 @@ extension Plan.Action {
 extension Plan.Expectation {
     fileprivate var fields: [(String, Node)] {
         [
-            ("findings", findings.map { .sequence(.init($0.map(Node.text))) }), ("entries", entries.map(Node.number)),
+            ("findings", findings.map { .sequence(.init($0.map(Node.text))) }),
+            ("unsaid", unsaid.map { .sequence(.init($0.map { Node.text($0.rawValue) })) }),
+            ("entries", entries.map(Node.number)),
             ("observed", observed.map(Node.number)), ("sections", sections.map(Node.number)),
             ("covered", covered.map(Node.number)), ("mmu", mmu.map(Node.text)),
             ("page-size", pageSize.map(Node.size)), ("vmemmap-page-size", vmemmapPageSize.map(Node.size)),

@@ -178,6 +178,16 @@ extension Plan.Expectation {
                 return name
             }
         }
+        unsaid = try fields.take("unsaid").map { node throws(PlanProblem) in
+            try node.elements("unsaid").map { element throws(PlanProblem) in
+                let word = try element.word("witness")
+                guard let witness = Witness(rawValue: word) else {
+                    let known = Witness.allCases.map(\.rawValue).joined(separator: ", ")
+                    throw PlanProblem(element, "no witness '\(word.prefix(80))'; there are \(known)")
+                }
+                return witness
+            }
+        }
         func count(_ key: String) throws(PlanProblem) -> Int? {
             try fields.take(key).map { node throws(PlanProblem) in try node.count(key, in: 0...1 << 40) }
         }
@@ -201,7 +211,8 @@ extension Plan.Expectation {
     }
 
     static let keys = [
-        "findings", "entries", "observed", "sections", "covered", "mmu", "page-size", "vmemmap-page-size", "unplug",
+        "findings", "unsaid", "entries", "observed", "sections", "covered", "mmu", "page-size", "vmemmap-page-size",
+        "unplug",
         "altmap",
     ]
 }

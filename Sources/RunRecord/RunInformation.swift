@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Foundation
+public import Verification
 
 /// `run.json`: what was run, with what, and how it ended. Written at the start and again at the end.
 public struct RunInformation: Codable, Equatable, Sendable {
     /// The version of this file's form.
-    public static let currentSchema = 1
+    public static let currentSchema = 2
 
     /// ``currentSchema`` when it was written.
     public var schema: Int
@@ -78,6 +79,9 @@ public struct RunInformation: Codable, Equatable, Sendable {
         public var pageByteCount: UInt64?
         /// A vmemmap page's size in bytes, nil before the guest spoke and for a kernel that keeps no list.
         public var vmemmapPageByteCount: UInt64?
+        /// The witnesses that the guest can give, all of which have to speak at each verification; nil before the guest
+        /// spoke.
+        public var witnesses: [Witness]?
         /// Where the agent hears of populates, nil before the guest spoke.
         public var eventSource: String?
         /// The event sources that the agent tried, from the best one on, nil before the guest spoke.
@@ -125,14 +129,15 @@ public struct RunInformation: Codable, Equatable, Sendable {
 
 /// How a run ended.
 public enum Outcome: String, Codable, Sendable {
-    /// Everything that was verified is right.
+    /// Every witness spoke about everything that it was asked, and all of it is right.
     case passed
     /// There are findings: the guest is wrong.
     case failed
     /// The harness, libvirt or QEMU failed, or the guest was lost.
     case error
-    /// Nothing could be verified, and nothing is known to be wrong.
-    case skipped
+    /// Nothing is known to be wrong, and something that had to be verified was not: there was no verification, or a
+    /// witness left something unsaid that nobody excused.
+    case incomplete
     /// A signal ended it.
     case interrupted
 }

@@ -5,7 +5,7 @@ public import Verification
 /// `results.json`: each step, and the verdicts.
 public struct RunResults: Codable, Equatable, Sendable {
     /// The version of this file's form.
-    public static let currentSchema = 1
+    public static let currentSchema = 2
 
     /// ``currentSchema`` when it was written.
     public var schema: Int
@@ -17,32 +17,65 @@ public struct RunResults: Codable, Equatable, Sendable {
     public var error: String?
     /// The steps that were taken, in order.
     public var steps: [StepResult]
+    /// The witnesses that may leave something unsaid in this run (`--allow-unsaid`).
+    public var allowedUnsaid: [Witness]
 
     /// Collects results.
-    public init(run: String, outcome: Outcome, error: String?, steps: [StepResult]) {
+    public init(
+        run: String, outcome: Outcome, error: String?, steps: [StepResult], allowedUnsaid: [Witness] = []
+    ) {
         schema = Self.currentSchema
         self.run = run
         self.outcome = outcome
         self.error = error
         self.steps = steps
+        self.allowedUnsaid = allowedUnsaid
     }
 
-    /// What steps come to that were all taken. A finding that the expectations right behind it name makes no step fail,
-    /// except where it is an expectation's own; and without any verdict nothing was verified.
-    public static func outcome(of steps: [StepResult]) -> Outcome {
-        var expected: Set<String> = []
-        // From the back, so that each step meets its expectations in one walk: a record may hold any number of them.
+    /// What the steps come to. A finding that the expectations right behind a step name makes no step fail, except where it
+    /// is an expectation's own. What they name of the unsaid, and what the run allows, leaves no step incomplete, except
+    /// where it is the kernel's own account. And without any verdict nothing was verified.
+    public static func outcome(of steps: [StepResult], allowing allowed: [Witness] = []) -> Outcome {
+        var isComplete = steps.contains { $0.verdict != nil }
+        var hasFailed = false
+        forEachWithExpectations(steps) { step, names, witnesses in
+            if !step.allFindings.allSatisfy({ names.contains($0.name) }) { hasFailed = true }
+            if step.verdict?.unsaid(excusing: witnesses.union(allowed)).isEmpty == false { isComplete = false }
+        }
+        if hasFailed { return .failed }
+        for ending in [Outcome.interrupted, .error] where steps.contains(where: { $0.outcome == ending }) {
+            return ending
+        }
+        return isComplete ? .passed : .incomplete
+    }
+
+    /// What was left unsaid and nobody excused, by the numbers of the steps.
+    public var unsaid: [(step: Int, unsaid: Unsaid)] {
+        var unsaid: [(step: Int, unsaid: Unsaid)] = []
+        Self.forEachWithExpectations(steps) { step, _, witnesses in
+            let rest = step.verdict?.unsaid(excusing: witnesses.union(allowedUnsaid)) ?? []
+            unsaid += rest.reversed().map { (step.number, $0) }
+        }
+        return unsaid.reversed()
+    }
+
+    /// Walks the steps from the back, each with what the expectations right behind it name: so each step meets its
+    /// expectations in one walk, and a record may hold any number of them. Nothing excuses what an expectation itself found.
+    private static func forEachWithExpectations(
+        _ steps: [StepResult], _ body: (StepResult, _ findings: Set<String>, _ unsaid: Set<Witness>) -> Void
+    ) {
+        var findings: Set<String> = []
+        var unsaid: Set<Witness> = []
         for step in steps.reversed() {
             if let names = step.expectedFindings {
-                guard step.allFindings.isEmpty else { return .failed }
-                expected.formUnion(names)
+                body(step, [], [])
+                findings.formUnion(names)
+                unsaid.formUnion(step.expectedUnsaid ?? [])
             } else {
-                guard step.allFindings.allSatisfy({ expected.contains($0.name) }) else { return .failed }
-                expected = []
+                body(step, findings, unsaid)
+                (findings, unsaid) = ([], [])
             }
         }
-        let hasVerdict = steps.contains { $0.verdict != nil }
-        return hasVerdict && !steps.contains { $0.outcome == .skipped } ? .passed : .skipped
     }
 }
 
@@ -69,6 +102,8 @@ public struct StepResult: Codable, Equatable, Sendable {
     public var findings: [Finding]?
     /// The findings that this step expects of the one before it, by their names; nil when it is no expectation.
     public var expectedFindings: [String]?
+    /// The witnesses that this step expects to leave something unsaid in the one before it; nil when it expects none.
+    public var expectedUnsaid: [Witness]?
 
     /// Describes a step without a verdict.
     public init(number: Int, title: String, seconds: Double, outcome: Outcome) {
@@ -82,7 +117,7 @@ public struct StepResult: Codable, Equatable, Sendable {
     public mutating func judge(_ snapshot: Snapshot, since lastEntries: [BackedWindow]) throws(SnapshotProblem) {
         let verdict = try Verifier.verdict(on: snapshot)
         self.verdict = verdict
-        outcome = verdict.hasPassed ? .passed : verdict.findings.isEmpty ? .skipped : .failed
+        outcome = verdict.hasPassed ? .passed : verdict.findings.isEmpty ? .incomplete : .failed
         newEntries = Self.entries(snapshot.accountEntries, missingIn: lastEntries)
         goneEntries = Self.entries(lastEntries, missingIn: snapshot.accountEntries)
     }

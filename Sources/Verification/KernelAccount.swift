@@ -54,14 +54,24 @@ public struct BackedWindow: Codable, Equatable, Hashable, Sendable {
 }
 
 extension Snapshot {
-    /// Which book the kernel keeps, from what it shows.
-    public var account: KernelAccount { rules == .radixTables ? .pageTables : .list }
+    /// Which book the kernel keeps: it showed that when its agent said hello, and whatever stands in the other one since is
+    /// no account.
+    public var account: KernelAccount { witnesses.contains(.kernelList) ? .list : .pageTables }
 
     /// The kernel's own account, as the host read it in guest RAM: a list newest first, page tables ascending.
     public var accountEntries: [BackedWindow] {
         switch account {
         case .list: windows(of: kernelList)
         case .pageTables: pageTables?.windows ?? []
+        }
+    }
+
+    /// The windows of an earlier account of which nothing is backed any more.
+    public func windowsGone(from last: [BackedWindow]) -> [BackedWindow] {
+        var backed = MemoryRanges()
+        for range in accountEntries.compactMap(\.addresses) { backed.insert(range) }
+        return last.filter { window in
+            window.addresses.map { !backed.intersects($0.lowerBound...$0.upperBound - 1) } ?? false
         }
     }
 

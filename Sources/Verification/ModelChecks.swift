@@ -4,10 +4,12 @@ import GuestMemory
 public import VmemmapPopulate
 
 extension Snapshot {
-    /// How this kernel keeps book, from what it shows.
+    /// How this kernel keeps book.
     public var rules: PopulateRules {
-        PopulateRules(
-            isRadix: kernel.mmu == .radix, vmemmapPageShift: kernel.vmemmapPageShift, hasHadEntries: peakEntryCount > 0)
+        switch account {
+        case .pageTables: .radixTables
+        case .list: kernel.mmu == .radix ? .radixList : .hash
+        }
     }
 }
 
@@ -36,7 +38,7 @@ struct ModelChecks {
     init(snapshot: Snapshot) {
         prediction = Self.prediction(for: snapshot, hasBlocksFromMiddle: false)
         switch prediction {
-        case .none: unsaidCount = snapshot.history == nil ? 0 : snapshot.accountEntries.count
+        case .none: break
         case .impossible(let reason):
             findings = [
                 Finding(.model, .history, "the guest's own events tell of a history that no kernel can have: \(reason)")

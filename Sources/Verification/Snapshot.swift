@@ -8,10 +8,13 @@ public import VmemmapPopulate
 /// Its JSON is a document of its own, which schemas/snapshot.schema.json describes.
 public struct Snapshot: Codable, Equatable, Sendable {
     /// The version of the document's form.
-    public static let currentSchema = 1
+    public static let currentSchema = 2
 
     /// ``currentSchema`` when it was written.
     public var schema: Int
+    /// The witnesses that this guest can give, settled when its agent said hello: each of them has to speak. An
+    /// emulator's books are its list and its model.
+    public var witnesses: [Witness]
     /// The kernel's constants, as the host read them in guest RAM.
     public var kernel: KernelFacts
     /// The machine's memory, as libvirt describes it.
@@ -33,20 +36,22 @@ public struct Snapshot: Codable, Equatable, Sendable {
     public var reportProblem: String?
     /// Witness 4: what the MMU translates.
     public var translations: [Translation]
-    /// What the MMU still translates of windows that were in the kernel's account at the verification before, and that
-    /// nothing backs any more; nil when it was not asked.
-    public var formerTranslations: [Translation]?
+    /// The windows that were in the kernel's account at the verification before, and that nothing backs any more.
+    public var formerWindows: [BackedWindow]
+    /// What the MMU still translates of those.
+    public var formerTranslations: [Translation]
     /// What witness 5, the model, predicts from; nil when nothing is known of it.
     public var history: HotplugHistory?
 
     /// Puts a snapshot together.
     public init(
-        kernel: KernelFacts, memory: [MemoryRange], sections: [PresentSection], kernelList: WalkedList,
-        pageTables: WalkedTables? = nil, peakEntryCount: Int, mirror: MirrorSnapshot?, report: ReportSnapshot?,
-        reportProblem: String? = nil,
-        translations: [Translation], history: HotplugHistory? = nil
+        witnesses: [Witness], kernel: KernelFacts, memory: [MemoryRange], sections: [PresentSection],
+        kernelList: WalkedList, pageTables: WalkedTables? = nil, peakEntryCount: Int, mirror: MirrorSnapshot? = nil,
+        report: ReportSnapshot? = nil, reportProblem: String? = nil, translations: [Translation] = [],
+        formerWindows: [BackedWindow] = [], formerTranslations: [Translation] = [], history: HotplugHistory? = nil
     ) {
         schema = Self.currentSchema
+        self.witnesses = witnesses
         self.kernel = kernel
         self.memory = memory
         self.sections = sections
@@ -57,6 +62,8 @@ public struct Snapshot: Codable, Equatable, Sendable {
         self.report = report
         self.reportProblem = reportProblem
         self.translations = translations
+        self.formerWindows = formerWindows
+        self.formerTranslations = formerTranslations
         self.history = history
     }
 }

@@ -38,6 +38,7 @@ extension Snapshot {
         if let shift = kernel.vmemmapPageShift {
             try check("kernel.vmemmapPageShift", shift, 12...34 ~= shift, "12 to 34, or absent")
         }
+        try checkWitnesses()
         guard memory.count <= Self.memoryRangeLimit else {
             throw SnapshotProblem(
                 field: "memory", value: "has \(memory.count) pieces", limit: "at most \(Self.memoryRangeLimit)")
@@ -61,6 +62,19 @@ extension Snapshot {
             throw SnapshotProblem(
                 field: "peakEntryCount", value: "is \(peakEntryCount)",
                 limit: "at least \(kernelList.entries.count), the number of entries")
+        }
+    }
+
+    /// One of the kernel's books is its account, and page tables are radix's.
+    private func checkWitnesses() throws(SnapshotProblem) {
+        let names = witnesses.prefix(16).map(\.rawValue).joined(separator: ", ")
+        let books = Set(witnesses).intersection([.kernelList, .pageTables])
+        guard !books.isEmpty, kernel.mmu == .radix || !books.contains(.pageTables),
+            Set(witnesses).count == witnesses.count
+        else {
+            throw SnapshotProblem(
+                field: "witnesses", value: "is \(names.isEmpty ? "empty" : names)",
+                limit: "each at most once, the kernel's list or a radix kernel's page tables among them")
         }
     }
 

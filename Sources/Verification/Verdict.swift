@@ -6,6 +6,8 @@ public struct Verdict: Codable, Equatable, Sendable {
     public var findings: [Finding]
     /// Which witnesses spoke, and what each statement rests on.
     public var witnesses: [WitnessStatement]
+    /// What the witnesses that this guest can give were asked and did not say. Where there is any, the verdict is incomplete.
+    public var unsaid: [Unsaid]
     /// Which of the kernel's books the verdict rests on.
     public var account: KernelAccount
     /// How many entries that account has.
@@ -17,11 +19,30 @@ public struct Verdict: Codable, Equatable, Sendable {
     /// Of those, how many have a block behind every `struct page`.
     public var coveredSectionCount: Int
 
-    /// Whether there was something to verify and all of it was right.
-    public var hasPassed: Bool { findings.isEmpty && isConclusive }
+    /// Whether every witness that this guest can give spoke about everything that it was asked, and all of it is right.
+    public var hasPassed: Bool { findings.isEmpty && unsaid.isEmpty }
 
-    /// Whether the kernel's own account was there to be verified at all: a list that is empty with reason is none.
-    public var isConclusive: Bool { witnesses.contains { $0.witness == account.witness && $0.standing == .agrees } }
+    /// What is unsaid and that nobody excuses. The kernel's own account cannot be excused: without it nothing is verified.
+    public func unsaid(excusing witnesses: Set<Witness>) -> [Unsaid] {
+        unsaid.filter { $0.witness == account.witness || !witnesses.contains($0.witness) }
+    }
+}
+
+/// What a witness was asked and did not say, for one reason.
+public struct Unsaid: Codable, Equatable, Sendable {
+    /// The witness.
+    public var witness: Witness
+    /// How many entries of the kernel's account, or addresses of windows that are gone, it says nothing about.
+    public var count: Int
+    /// Why.
+    public var reason: String
+
+    /// Notes what was not said.
+    public init(_ witness: Witness, count: Int, _ reason: String) {
+        self.witness = witness
+        self.count = count
+        self.reason = reason
+    }
 }
 
 /// Where a statement about the list comes from.
@@ -38,14 +59,29 @@ public enum Witness: String, Codable, Sendable, CaseIterable {
     case mmu
     /// The emulator, run over the guest's history.
     case model
+
+    /// The witnesses that a guest can give, by what its kernel shows when its agent says hello: each of them has to speak.
+    ///
+    /// A radix kernel has page tables beside its list, or in its place; a hash kernel's translations are in its hashed page
+    /// table, which nobody walks.
+    public static func given(by account: KernelAccount, _ mmu: MMU) -> [Witness] {
+        let books: [Witness] =
+            switch account {
+            case .list: mmu == .radix ? [.kernelList, .pageTables] : [.kernelList]
+            case .pageTables: [.pageTables]
+            }
+        return books + [.mirror, .report, .mmu, .model]
+    }
 }
 
 /// What one witness said.
 public struct WitnessStatement: Codable, Equatable, Sendable {
     /// How it stands to the others.
     public enum Standing: String, Codable, Sendable {
-        /// It spoke, and nothing speaks against it.
+        /// It spoke about everything that it was asked, and nothing speaks against it.
         case agrees
+        /// It spoke about a part of what it was asked, and nothing speaks against it.
+        case incomplete
         /// There is a finding about it.
         case contradicts
         /// It was asked and could not say.
@@ -60,7 +96,7 @@ public struct WitnessStatement: Codable, Equatable, Sendable {
     public var standing: Standing
     /// How many of its statements agree with the kernel's account.
     public var agreeingCount: Int
-    /// How many could not be made.
+    /// How many were not made: what ``Verdict/unsaid`` counts, by its reasons.
     public var unsaidCount: Int
     /// Which faults its agreement rules out, or why it said nothing.
     public var detail: String

@@ -9,118 +9,111 @@ public enum Verifier {
     /// Throws when the snapshot holds constants that no kernel has; whatever else stands in it, there is a verdict.
     public static func verdict(on snapshot: Snapshot) throws(SnapshotProblem) -> Verdict {
         try snapshot.checkConstants()
-        var findings = SectionChecks(snapshot: snapshot).findings()
-        var witnesses: [WitnessStatement] = []
-        var coveredSectionCount = 0
-        for judgement in [
+        let judgements = [
             judgeKernelList(snapshot), judgePageTables(snapshot), judgeMirror(snapshot), judgeReport(snapshot),
             judgeTranslations(snapshot), judgeModel(snapshot),
-        ] {
-            guard let judgement else { continue }
-            findings += judgement.findings
-            witnesses.append(judgement.statement)
-            coveredSectionCount += judgement.coveredSectionCount
-        }
-
+        ].compactMap { $0 }
         var provenance: [EntryProvenance: Int] = [:]
         for case let origin? in snapshot.mirror?.provenance ?? [] { provenance[origin, default: 0] += 1 }
         return Verdict(
-            findings: findings, witnesses: witnesses, account: snapshot.account,
-            entryCount: snapshot.accountEntries.count, provenance: provenance, sectionCount: snapshot.sections.count,
-            coveredSectionCount: coveredSectionCount)
-    }
-
-    /// Where the MMU is to be asked about an entry: offsets into its window, in bytes.
-    public static func probedOffsets(windowByteCount: UInt64) -> [UInt64] {
-        TranslationChecks.probedOffsets(windowByteCount: windowByteCount)
-    }
-
-    private struct Judgement {
-        var findings: [Finding]
-        var statement: WitnessStatement
-        /// How many sections the kernel's account covers, from the one judgement of that account.
-        var coveredSectionCount = 0
+            findings: SectionChecks(snapshot: snapshot).findings() + judgements.flatMap(\.findings),
+            witnesses: judgements.map(\.statement),
+            unsaid: judgements.filter { snapshot.witnesses.contains($0.witness) }.flatMap(\.unsaid),
+            account: snapshot.account, entryCount: snapshot.accountEntries.count, provenance: provenance,
+            sectionCount: snapshot.sections.count,
+            coveredSectionCount: judgements.reduce(0) { $0 + $1.coveredSectionCount })
     }
 
     private static func judgeKernelList(_ snapshot: Snapshot) -> Judgement {
         let list = snapshot.kernelList
-        func statement(_ standing: WitnessStatement.Standing, _ detail: String) -> WitnessStatement {
-            WitnessStatement(
-                witness: .kernelList, standing: standing, agreeingCount: list.entries.count, unsaidCount: 0,
-                detail: detail)
-        }
-        if list.entries.isEmpty, list.end == .terminated, snapshot.account == .pageTables {
-            return Judgement(
-                findings: [],
-                statement: statement(.cannotSay, "the list is empty: this kernel keeps its account in page tables only")
-            )
-        }
+        if snapshot.account == .pageTables { return judgeUnusedList(snapshot) }
         var findings = ListChecks(subject: .list, list: list, kernel: snapshot.kernel).findings()
         if list.entries.isEmpty, list.end == .terminated {
             findings.append(Finding(.list, .empty, "the list is empty"))
         }
         guard let geometry = snapshot.kernel.geometry else {
-            return Judgement(
-                findings: findings,
-                statement: statement(
-                    findings.isEmpty ? .cannotSay : .contradicts, "the kernel's vmemmap page size cannot be read"))
+            var judgement = Judgement(
+                .kernelList, silentAbout: list.entries.count, isAbsent: false,
+                "the kernel's vmemmap page size cannot be read")
+            judgement.findings = findings
+            return judgement
         }
         let checks = KernelListChecks(snapshot: snapshot, geometry: geometry)
-        findings += checks.findings()
         let coverage = checks.coverage()
-        findings += coverage.findings
-        return Judgement(
-            findings: findings,
-            statement: statement(
-                findings.isEmpty ? .agrees : .contradicts,
-                "links, alignment, overlap, staleness; struct pages of \(coverage.coveredCount) of "
-                    + "\(snapshot.sections.count) sections, read in guest RAM"),
-            coveredSectionCount: snapshot.account == .list ? coverage.coveredCount : 0)
+        var judgement = Judgement(
+            .kernelList,
+            "links, alignment, overlap, staleness; struct pages of \(coverage.coveredCount) of "
+                + "\(snapshot.sections.count) sections, read in guest RAM")
+        judgement.findings = findings + checks.findings() + coverage.findings
+        judgement.agreeingCount = list.entries.count
+        judgement.coveredSectionCount = coverage.coveredCount
+        return judgement
+    }
+
+    /// A list that the kernel does not keep: nothing is ever put on it.
+    private static func judgeUnusedList(_ snapshot: Snapshot) -> Judgement {
+        let list = snapshot.kernelList
+        var judgement = Judgement(
+            .kernelList, silentAbout: 0, isAbsent: false,
+            "the list is empty: this kernel keeps its account in page tables only")
+        judgement.findings = ListChecks(subject: .list, list: list, kernel: snapshot.kernel).findings()
+        if !list.entries.isEmpty {
+            judgement.findings.append(
+                Finding(
+                    .list, .otherAccount,
+                    "the list has \(list.entries.count) entries, and this kernel has shown that it keeps its account in page "
+                        + "tables only"))
+        }
+        return judgement
     }
 
     /// Nil where there is nothing to be had: a hash kernel's translations are in its hashed page table.
     private static func judgePageTables(_ snapshot: Snapshot) -> Judgement? {
+        let entryCount = snapshot.accountEntries.count
         guard let tables = snapshot.pageTables else {
             guard snapshot.kernel.mmu == .radix else { return nil }
             return Judgement(
-                findings: [], statement: absent(.pageTables, "the kernel does not say where its page tables are"))
+                .pageTables, silentAbout: entryCount, "the kernel does not say where its page tables are")
         }
         let checks = PageTableChecks(snapshot: snapshot, tables: tables)
-        func judgement(
-            _ findings: [Finding], agreeing: Int, covered: Int = 0, _ detail: String
-        ) -> Judgement {
-            let all = checks.faults() + findings
-            return Judgement(
-                findings: all,
-                statement: WitnessStatement(
-                    witness: .pageTables,
-                    standing: !all.isEmpty ? .contradicts : agreeing > 0 ? .agrees : .cannotSay,
-                    agreeingCount: agreeing,
-                    unsaidCount: 0, detail: detail), coveredSectionCount: covered)
-        }
         switch snapshot.account {
         case .list:
             guard snapshot.kernel.geometry != nil else {
-                return Judgement(
-                    findings: checks.faults(),
-                    statement: absent(.pageTables, "without a vmemmap page size the list has nothing to compare"))
+                var judgement = Judgement(
+                    .pageTables, silentAbout: entryCount,
+                    "without a vmemmap page size the list has nothing to compare")
+                judgement.findings = checks.faults()
+                return judgement
             }
             let (agreeingCount, findings) = checks.againstList()
-            return judgement(
-                findings, agreeing: agreeingCount,
+            var judgement = Judgement(
+                .pageTables,
                 "the kernel's other book, walked in guest RAM: what the list has is mapped so, and nothing else is")
+            judgement.findings = checks.faults() + findings
+            judgement.agreeingCount = agreeingCount
+            return judgement
         case .pageTables:
             let (coveredCount, findings) = checks.asAccount()
-            return judgement(
-                findings, agreeing: tables.windows.count, covered: coveredCount,
+            guard !tables.windows.isEmpty else {
+                var judgement = Judgement(
+                    .pageTables, silentAbout: 0, isAbsent: false, "the kernel's page tables map no memory map")
+                judgement.findings = checks.faults() + findings
+                return judgement
+            }
+            var judgement = Judgement(
+                .pageTables,
                 "the kernel's own account, since it keeps no list: alignment, overlap, staleness; struct pages of "
                     + "\(coveredCount) of \(snapshot.sections.count) sections, walked in guest RAM")
+            judgement.findings = checks.faults() + findings
+            judgement.agreeingCount = tables.windows.count
+            judgement.coveredSectionCount = coveredCount
+            return judgement
         }
     }
 
     private static func judgeMirror(_ snapshot: Snapshot) -> Judgement {
         guard let mirror = snapshot.mirror else {
-            return Judgement(findings: [], statement: absent(.mirror, "no shared region"))
+            return Judgement(.mirror, silentAbout: snapshot.accountEntries.count, "no shared region")
         }
         var findings = mirror.header.compactMap { word -> Finding? in
             guard let expected = word.expected, word.value != expected.value else { return nil }
@@ -140,16 +133,17 @@ public enum Verifier {
         let comparison = Comparison(
             kernel: snapshot.accountEntries, in: snapshot.account, other: snapshot.windows(of: mirror), subject: .mirror
         )
-        findings += comparison.findings
+        let book = snapshot.account == .list ? "list" : "page tables"
         let observedCount = mirror.provenance.count { $0 == .observed }
-        return Judgement(
-            findings: findings,
-            statement: WitnessStatement(
-                witness: .mirror, standing: findings.isEmpty ? .agrees : .contradicts,
-                agreeingCount: comparison.agreeingCount, unsaidCount: 0,
-                detail:
-                    "\(observedCount) entries observed as they were made; the others were read from the kernel's "
-                    + (snapshot.account == .list ? "list" : "page tables")))
+        var judgement = Judgement(
+            .mirror,
+            "\(observedCount) entries observed as they were made; the others were read from the kernel's \(book)")
+        judgement.findings = findings + comparison.findings
+        judgement.agreeingCount = comparison.agreeingCount
+        judgement.leaveUnsaid(
+            mirror.provenance.count { $0 == .healed },
+            "the agent has not seen them being made, and read them from the kernel's \(book) afterwards")
+        return judgement
     }
 
     /// Whether an entry says how it came, and its size exactly where entries do.
@@ -162,45 +156,39 @@ public enum Verifier {
 
     private static func judgeReport(_ snapshot: Snapshot) -> Judgement {
         if let problem = snapshot.reportProblem {
-            return Judgement(
-                findings: [Finding(.report, .unreadable, problem)],
-                statement: WitnessStatement(
-                    witness: .report, standing: .contradicts, agreeingCount: 0, unsaidCount: 0, detail: problem))
+            var judgement = Judgement(.report, problem)
+            judgement.findings = [Finding(.report, .unreadable, problem)]
+            return judgement
         }
         guard let report = snapshot.report else {
-            return Judgement(findings: [], statement: absent(.report, "no report"))
+            return Judgement(.report, silentAbout: snapshot.accountEntries.count, "no report")
         }
-        var findings = ListChecks(subject: .report, list: report.list, kernel: snapshot.kernel).findings()
+        var judgement = Judgement(
+            .report,
+            "the same \(snapshot.account == .list ? "list" : "page tables") read through /proc/kcore: what the host sees is "
+                + "what the guest sees")
+        judgement.findings = ListChecks(subject: .report, list: report.list, kernel: snapshot.kernel).findings()
         let comparison: Comparison
         switch (snapshot.account, report.pageTables) {
         case (.list, nil):
             comparison = Comparison(
                 kernel: snapshot.accountEntries, in: .list, other: snapshot.windows(of: report.list), subject: .report)
-            findings += comparison.findings + otherNodes(report.list, than: snapshot.kernelList)
+            judgement.findings += comparison.findings + otherNodes(report.list, than: snapshot.kernelList)
         case (.pageTables, let tables?):
-            findings += PageTableChecks(snapshot: snapshot, tables: tables).faults(subject: .report)
+            judgement.findings += PageTableChecks(snapshot: snapshot, tables: tables).faults(subject: .report)
             comparison = Comparison(
                 kernel: snapshot.accountEntries, in: .pageTables, other: tables.windows, subject: .report)
-            findings += comparison.findings + otherEntries(tables.windows, than: snapshot.accountEntries)
+            judgement.findings += comparison.findings + otherEntries(tables.windows, than: snapshot.accountEntries)
         case (let account, _):
-            let finding = Finding(
-                .report, .otherAccount,
-                "the report holds the kernel's \(account == .list ? "page tables" : "list"), and the kernel's account is "
-                    + account.place)
-            return Judgement(
-                findings: findings + [finding],
-                statement: WitnessStatement(
-                    witness: .report, standing: .contradicts, agreeingCount: 0, unsaidCount: 0, detail: finding.message)
-            )
+            judgement.findings.append(
+                Finding(
+                    .report, .otherAccount,
+                    "the report holds the kernel's \(account == .list ? "page tables" : "list"), and the kernel's account "
+                        + "is \(account.place)"))
+            return judgement
         }
-        return Judgement(
-            findings: findings,
-            statement: WitnessStatement(
-                witness: .report, standing: findings.isEmpty ? .agrees : .contradicts,
-                agreeingCount: comparison.agreeingCount, unsaidCount: 0,
-                detail:
-                    "the same \(snapshot.account == .list ? "list" : "page tables") read through /proc/kcore: what the "
-                    + "host sees is what the guest sees"))
+        judgement.agreeingCount = comparison.agreeingCount
+        return judgement
     }
 
     /// Where the report has a window in another page table entry: it was read from the same words.
@@ -241,60 +229,43 @@ public enum Verifier {
     }
 
     private static func judgeTranslations(_ snapshot: Snapshot) -> Judgement {
-        let isAsked = !snapshot.translations.isEmpty || snapshot.formerTranslations?.isEmpty == false
-        guard snapshot.account == .pageTables || snapshot.kernel.geometry != nil, isAsked else {
-            return Judgement(findings: [], statement: absent(.mmu, "not asked"))
+        guard snapshot.account == .pageTables || snapshot.kernel.geometry != nil else {
+            return Judgement(
+                .mmu, silentAbout: snapshot.accountEntries.count,
+                "without a vmemmap page size nothing tells what to ask")
+        }
+        guard !(snapshot.translations.isEmpty && snapshot.formerTranslations.isEmpty) else {
+            return Judgement(
+                .mmu, silentAbout: snapshot.accountEntries.count + snapshot.formerWindows.count, "it was not asked")
         }
         let checks = TranslationChecks(snapshot: snapshot)
-        let standing: WitnessStatement.Standing =
-            if !checks.findings.isEmpty {
-                .contradicts
-            } else if checks.agreeingCount > 0 {
-                .agrees
-            } else {
-                .cannotSay
-            }
-        return Judgement(
-            findings: checks.findings,
-            statement: WitnessStatement(
-                witness: .mmu, standing: standing, agreeingCount: checks.agreeingCount,
-                unsaidCount: checks.unsaidCount,
-                detail: "gva2gpa of each block's first and last 4 KiB: the kernel reaches its struct pages there"
-                    + (checks.formerCount == 0
-                        ? "" : ", and no longer at \(checks.formerCount) addresses of windows that are gone")
-            ))
+        var judgement = Judgement(
+            .mmu,
+            "gva2gpa of each block's first and last 4 KiB: the kernel reaches its struct pages there"
+                + (checks.formerCount == 0
+                    ? "" : ", and no longer at \(checks.formerCount) addresses of windows that are gone"))
+        judgement.findings = checks.findings
+        judgement.agreeingCount = checks.agreeingCount
+        for (count, reason) in checks.unsaid { judgement.leaveUnsaid(count, reason) }
+        return judgement
     }
 
     private static func judgeModel(_ snapshot: Snapshot) -> Judgement {
         let checks = ModelChecks(snapshot: snapshot)
-        func statement(_ standing: WitnessStatement.Standing, _ detail: String) -> WitnessStatement {
-            WitnessStatement(
-                witness: .model, standing: standing, agreeingCount: checks.agreeingCount,
-                unsaidCount: checks.unsaidCount, detail: detail)
-        }
-        switch checks.prediction {
-        case .none(let reason):
-            return Judgement(findings: [], statement: statement(snapshot.history == nil ? .absent : .cannotSay, reason))
-        case .model where checks.findings.isEmpty && checks.agreeingCount == 0 && checks.unsaidCount > 0:
+        if case .none(let reason) = checks.prediction {
             return Judgement(
-                findings: [],
-                statement: statement(
-                    .cannotSay, "base pages stand in for every block that the guest's history predicts"))
-        case .impossible, .model:
-            let detail =
-                switch snapshot.account {
-                case .list: "which windows, their order, and each node's place"
-                case .pageTables: "which windows, and whether a block or base pages back them"
-                }
-            return Judgement(
-                findings: checks.findings,
-                statement: statement(
-                    checks.findings.isEmpty ? .agrees : .contradicts,
-                    "the emulator run over the guest's history: \(detail)"))
+                .model, silentAbout: snapshot.accountEntries.count, isAbsent: snapshot.history == nil, reason)
         }
-    }
-
-    private static func absent(_ witness: Witness, _ why: String) -> WitnessStatement {
-        WitnessStatement(witness: witness, standing: .absent, agreeingCount: 0, unsaidCount: 0, detail: why)
+        let detail =
+            switch snapshot.account {
+            case .list: "which windows, their order, and each node's place"
+            case .pageTables: "which windows, and whether a block or base pages back them"
+            }
+        var judgement = Judgement(.model, "the emulator run over the guest's history: \(detail)")
+        judgement.findings = checks.findings
+        judgement.agreeingCount = checks.agreeingCount
+        judgement.leaveUnsaid(
+            checks.unsaidCount, "base pages stand in for a block that the guest's history predicts")
+        return judgement
     }
 }

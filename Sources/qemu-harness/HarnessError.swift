@@ -19,7 +19,7 @@ enum ExitStatus {
     static let passed: Int32 = 0
     static let failed: Int32 = 1
     static let infrastructure: Int32 = 2
-    static let skipped: Int32 = 4
+    static let incomplete: Int32 = 4
     static let usage: Int32 = 64
     static let interrupted: Int32 = 130
     static let terminated: Int32 = 143

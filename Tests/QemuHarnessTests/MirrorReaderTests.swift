@@ -63,8 +63,8 @@ import VmemmapPopulate
             release: Self.release, isBigEndian: false, pageByteCount: 65536, sectionSizeBits: 24,
             structPageByteCount: 64, vmemmapPageShift: 16, vmemmapBase: Self.base, mmu: .hash)
         let snapshot = Snapshot(
-            kernel: kernel, memory: [], sections: [], kernelList: list, peakEntryCount: list.entries.count,
-            mirror: mirror, report: nil, translations: [])
+            witnesses: Witness.given(by: .list, .hash), kernel: kernel, memory: [], sections: [], kernelList: list, peakEntryCount: list.entries.count,
+            mirror: mirror)
         return try Verifier.verdict(on: snapshot).findings.filter { $0.subject == .mirror }
     }
 

@@ -42,7 +42,7 @@ import Testing
                 WitnessStatement(
                     witness: .mmu, standing: .cannotSay, agreeingCount: 0, unsaidCount: 2, detail: "gva2gpa"),
             ],
-            account: .list, entryCount: entryCount, provenance: [:], sectionCount: 128, coveredSectionCount: 128)
+            unsaid: [], account: .list, entryCount: entryCount, provenance: [:], sectionCount: 128, coveredSectionCount: 128)
         return step
     }
 

@@ -10,10 +10,12 @@ import Testing
     private static let finding = Finding(.list, .cycle, "made up")
 
     /// A verification.
-    private static func step(_ outcome: Outcome, _ findings: [Finding] = []) -> StepResult {
+    private static func step(
+        _ outcome: Outcome, _ findings: [Finding] = [], unsaid: [Witness] = []
+    ) -> StepResult {
         var step = StepResult(number: 1, title: "verify", seconds: 0, outcome: outcome)
         step.verdict = Verdict(
-            findings: findings, witnesses: [], account: .list, entryCount: 1, provenance: [:], sectionCount: 64,
+            findings: findings, witnesses: [], unsaid: unsaid.map { Unsaid($0, count: 1, "made up") }, account: .list, entryCount: 1, provenance: [:], sectionCount: 64,
             coveredSectionCount: 64)
         return step
     }
@@ -28,7 +30,7 @@ import Testing
 
     @Test(arguments: [
         ([step(.passed)], nil, false, Outcome.passed),
-        ([step(.passed), step(.skipped)], nil, false, .skipped),
+        ([step(.passed), step(.incomplete, unsaid: [.mmu])], nil, false, .incomplete),
         ([step(.failed, [finding])], nil, false, .failed),
         ([step(.failed, [finding])], HarnessError.infrastructure("guest lost"), false, .failed),
         ([step(.passed)], HarnessError.infrastructure("guest lost"), false, .error),
@@ -37,7 +39,7 @@ import Testing
         ([step(.passed)], nil, true, .passed),
         ([action(), step(.passed), action()], nil, false, .passed),
         // Without a verdict nothing was verified.
-        ([], nil, false, .skipped), ([action(), action()], nil, false, .skipped),
+        ([], nil, false, .incomplete), ([action(), action()], nil, false, .incomplete),
         ([action(), action([finding])], nil, false, .failed),
         ([action()], HarnessError.infrastructure("guest lost"), false, .error),
     ])
@@ -47,9 +49,12 @@ import Testing
         #expect(Runner.outcome(steps, failure: failure, wasInterrupted: wasInterrupted) == expected)
     }
 
-    private static func expectation(_ names: [String], isMet: Bool = true) -> StepResult {
+    private static func expectation(
+        _ names: [String], unsaid: [Witness]? = nil, isMet: Bool = true
+    ) -> StepResult {
         var step = action(isMet ? [] : [Finding(.plan, .unmet, "made up")])
         step.expectedFindings = names
+        step.expectedUnsaid = unsaid
         return step
     }
 
@@ -62,14 +67,53 @@ import Testing
         ([step(.failed, [finding]), step(.passed), expectation(["list-cycle"])], .failed),
         ([expectation(["list-cycle"]), step(.failed, [finding])], .failed),
         ([step(.failed, [finding, Finding(.list, .order, "too")]), expectation(["list-cycle"])], .failed),
-        ([step(.failed, [finding]), expectation(["list-cycle"]), step(.skipped)], .skipped),
-        ([action([finding]), expectation(["list-cycle"])], .skipped),
+        ([step(.failed, [finding]), expectation(["list-cycle"]), step(.incomplete, unsaid: [.mmu])], .incomplete),
+        ([action([finding]), expectation(["list-cycle"])], .incomplete),
         // That an expectation is not met no other one excuses.
         ([step(.passed), expectation([], isMet: false), expectation(["plan-unmet"])], .failed),
         ([step(.passed), expectation(["plan-unmet"], isMet: false)], .failed),
         ([step(.passed), action([Finding(.plan, .unmet, "no such text")]), expectation(["plan-unmet"])], .passed),
     ])
     func expectedFindingsDoNotFail(steps: [StepResult], outcome: Outcome) {
+        #expect(RunResults.outcome(of: steps) == outcome)
+    }
+
+    /// What is unsaid makes a run incomplete, unless the run allows it, or an expectation right behind the step names it.
+    @Test(arguments: [
+        ([step(.incomplete, unsaid: [.model])], [], Outcome.incomplete),
+        ([step(.incomplete, unsaid: [.model])], [.model], .passed),
+        ([step(.incomplete, unsaid: [.model])], [.mmu, .mirror, .report], .incomplete),
+        ([step(.incomplete, unsaid: [.model, .mmu])], [.model], .incomplete),
+        ([step(.incomplete, unsaid: [.model, .mmu])], [.model, .mmu], .passed),
+        ([step(.incomplete, unsaid: [.model]), expectation([], unsaid: [.model])], [], .passed),
+        ([step(.incomplete, unsaid: [.model]), expectation([]), expectation([], unsaid: [.model])], [], .passed),
+        ([step(.incomplete, unsaid: [.model, .mmu]), expectation([], unsaid: [.model])], [.mmu], .passed),
+        ([step(.incomplete, unsaid: [.model]), expectation([], unsaid: [.mmu], isMet: false)], [], .failed),
+        ([step(.incomplete, unsaid: [.model]), step(.passed), expectation([], unsaid: [.model])], [], .incomplete),
+        ([expectation([], unsaid: [.model]), step(.incomplete, unsaid: [.model])], [], .incomplete),
+        // Findings that are expected excuse no silence, and the other way round.
+        ([step(.failed, [finding], unsaid: [.model]), expectation(["list-cycle"])], [], .incomplete),
+        ([step(.failed, [finding], unsaid: [.model]), expectation(["list-cycle"], unsaid: [.model])], [], .passed),
+        ([step(.failed, [finding], unsaid: [.model]), expectation([], unsaid: [.model])], [.model], .failed),
+        // Nothing stands in for the kernel's own account.
+        ([step(.incomplete, unsaid: [.kernelList])], [.kernelList], .incomplete),
+        ([step(.incomplete, unsaid: [.kernelList]), expectation([], unsaid: [.kernelList])], [], .incomplete),
+        ([step(.incomplete, unsaid: [.pageTables])], [.pageTables], .passed),
+    ] as [([StepResult], [Witness], Outcome)])
+    func theUnsaidIsExcusedByName(steps: [StepResult], allowed: [Witness], outcome: Outcome) {
+        #expect(RunResults.outcome(of: steps, allowing: allowed) == outcome)
+        #expect(Runner.outcome(steps, allowing: allowed, failure: nil, wasInterrupted: false) == outcome)
+        let results = RunResults(run: "x", outcome: outcome, error: nil, steps: steps, allowedUnsaid: allowed)
+        #expect(results.unsaid.isEmpty == (outcome == .passed || outcome == .failed && !allowed.isEmpty))
+    }
+
+    /// A step that was ended is never outweighed by those that were taken.
+    @Test(arguments: [
+        ([step(.passed), step(.error)], Outcome.error), ([step(.passed), step(.interrupted)], .interrupted),
+        ([step(.incomplete, unsaid: [.mmu]), step(.error)], .error), ([step(.failed, [finding]), step(.error)], .failed),
+        ([step(.failed, [finding]), expectation(["list-cycle"]), step(.error)], .error),
+    ])
+    func anEndedStepCounts(steps: [StepResult], outcome: Outcome) {
         #expect(RunResults.outcome(of: steps) == outcome)
     }
 

@@ -34,6 +34,7 @@ enum GoodSnapshot {
     /// The same guest on 6.6 or later: nothing is on the list, and nobody looked into the page tables.
     static func emptyRadix() -> Snapshot {
         var snapshot = radix()
+        snapshot.witnesses = Witness.given(by: .pageTables, .radix)
         snapshot.kernel.vmemmapPageShift = 12
         snapshot.peakEntryCount = 0
         snapshot.pageTables = nil
@@ -61,9 +62,12 @@ enum GoodSnapshot {
         snapshot.pageTables = tables
         snapshot.report?.pageTables = tables
         let nodes = tables.windows.enumerated().map { index, window in
-            ListEntry(node: mirrorPage + UInt64(index) * 24, list: 0, phys: window.phys, virtAddr: window.virtAddr)
+            ListEntry(
+                node: mirrorPage + UInt64(index) * 24, list: index == 0 ? 0 : mirrorPage + UInt64(index - 1) * 24,
+                phys: window.phys, virtAddr: window.virtAddr)
         }
-        snapshot.mirror?.list.entries = nodes.reversed()
+        snapshot.mirror?.list = WalkedList(
+            head: nodes.last?.node ?? 0, entries: nodes.reversed(), end: .terminated, endLink: 0)
         snapshot.mirror?.provenance = nodes.map { _ in .observed }
         snapshot.mirror?.leafByteCounts = tables.windows.map(\.byteCount).reversed()
         snapshot.translateAll()
@@ -88,7 +92,7 @@ enum GoodSnapshot {
                 head: oldestFirst.last?.node ?? 0, entries: oldestFirst.reversed(), end: .terminated, endLink: 0)
         }
         var snapshot = Snapshot(
-            kernel: kernel,
+            witnesses: Witness.given(by: .list, mmu), kernel: kernel,
             memory: [
                 MemoryRange(name: "boot", base: 0, byteCount: gibibyte),
                 MemoryRange(name: "ua-dimm1", base: gibibyte, byteCount: plugged),
@@ -108,7 +112,6 @@ enum GoodSnapshot {
             report: ReportSnapshot(
                 list: list(nodePage: nodePage), blockByteCount: blockByteCount,
                 blocks: (0..<end / blockByteCount).map { .init(index: $0, state: "online") }),
-            translations: [],
             history: HotplugHistory(bootMemory: [MemoryRange(name: "boot", base: 0, byteCount: gibibyte)]))
         snapshot.history?.note(.added, gibibyte..<end)
         if mmu == .radix {
@@ -151,7 +154,7 @@ extension Snapshot {
     /// Has the MMU translate as the kernel's account says.
     mutating func translateAll() {
         translations = accountEntries.flatMap { entry in
-            Verifier.probedOffsets(windowByteCount: entry.byteCount).map {
+            MMUQuestions.offsets(windowByteCount: entry.byteCount).map {
                 Translation(virtAddr: entry.virtAddr &+ $0, answer: .physical(entry.phys &+ $0))
             }
         }

@@ -6,6 +6,7 @@ import Libvirt
 import Plans
 import RunRecord
 import SystemPackage
+import Verification
 
 /// `run`: the main job.
 struct RunCommand: AsyncParsableCommand {
@@ -71,6 +72,12 @@ struct RunCommand: AsyncParsableCommand {
             valueName: "uri"))
     var connect: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "A witness that may leave something unsaid without making the run incomplete (exit code 4); repeat for more.",
+            valueName: "witness"))
+    var allowUnsaid: [Witness] = []
+
     @Option(help: ArgumentHelp("Directory for the record of the run.", valueName: "directory"))
     var runsDir = "runs"
 
@@ -119,7 +126,8 @@ struct RunCommand: AsyncParsableCommand {
 
         let runner = Runner(
             plan: plan, steps: plan.runSteps(guest, keepsGuest: keep), configuration: guest, connection: connection,
-            patience: Patience(factor: slowdown), progress: Progress(style: progress), keepsGuest: keep)
+            patience: Patience(factor: slowdown), progress: Progress(style: progress), keepsGuest: keep,
+            allowedUnsaid: allowUnsaid)
         let workplace = Workplace(runsDirectory: URL(filePath: runsDir), environment: environment)
         let commandLine = CommandLine.arguments
         let report = try await Interrupts.watching { interrupts in

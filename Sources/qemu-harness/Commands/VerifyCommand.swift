@@ -53,7 +53,7 @@ struct VerifyCommand: ParsableCommand {
         switch verification.results.outcome {
         case .passed: return
         case .failed: throw ExitCode(ExitStatus.failed)
-        case .skipped: throw ExitCode(ExitStatus.skipped)
+        case .incomplete: throw ExitCode(ExitStatus.incomplete)
         case .error, .interrupted: throw ExitCode(ExitStatus.infrastructure)
         }
     }

@@ -9,6 +9,7 @@ import MemoryBackends
 import RunRecord
 import SystemPackage
 import Verification
+import VmemmapPopulate
 
 /// A real guest: its domain, its QEMU, its agent, and its memory as the host sees it.
 actor GuestMachine {
@@ -28,6 +29,8 @@ actor GuestMachine {
     private(set) var hello: Hello?
     /// The kernel as its own memory describes it; nil until the guest is up.
     private(set) var kernel: RunningKernel?
+    /// The witnesses that the guest can give; none until it is up.
+    private(set) var witnesses: [Witness] = []
     /// Boot RAM and DIMMs.
     var memory = GuestRAM([])
     private var feed: EventFeed?
@@ -150,6 +153,10 @@ actor GuestMachine {
         try openRegion(kernel: kernel)
         peak = EntryPeak()
         notePeak(try kernelList())
+        let rules = PopulateRules(
+            isRadix: heard.mmu == .radix, vmemmapPageShift: heard.vmemmapPageShift,
+            hasHadEntries: peak.entryCount > 0)
+        witnesses = Witness.given(by: rules == .radixTables ? .pageTables : .list, heard.verdictMMU)
     }
 
     /// Has the guest start anew, its DIMMs plugged, and waits for its agent.

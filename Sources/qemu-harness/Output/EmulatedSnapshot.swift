@@ -36,6 +36,7 @@ struct EmulatedSnapshot {
         let walk = ListWalk(
             head: state.head, in: kernel, pageByteCount: geometry.pageByteCount, limit: Int(state.liveCount))
         return Snapshot(
+            witnesses: [layout.rules == .radixTables ? .pageTables : .kernelList, .model],
             kernel: KernelFacts(
                 release: "emulated", isBigEndian: false, pageByteCount: geometry.pageByteCount,
                 sectionSizeBits: UInt64(sectionByteCount.trailingZeroBitCount),
@@ -46,8 +47,7 @@ struct EmulatedSnapshot {
             memory: memory, sections: sections(of: kernel.valid, base: geometry.vmemmapBase),
             kernelList: WalkedList(walk),
             // Freed nodes are used before new ones: all that there are were in use at once.
-            peakEntryCount: Int(state.liveCount + state.freedCount), mirror: nil, report: nil, translations: [],
-            history: history)
+            peakEntryCount: Int(state.liveCount + state.freedCount), history: history)
     }
 
     private func name(_ number: Int) -> String { "ua-dimm\(number)" }

@@ -14,6 +14,7 @@ struct ExpectStep: RunStep {
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
         result.expectedFindings = expectation.findings ?? []
+        result.expectedUnsaid = expectation.unsaid
         let unmet = expectation.unmet(by: context)
         guard !unmet.isEmpty else { return }
         result.findings = unmet.map { Finding(.plan, .unmet, $0) }
@@ -24,7 +25,7 @@ struct ExpectStep: RunStep {
 extension Plan.Expectation {
     /// Each expectation as a person reads it.
     fileprivate var texts: [String] {
-        var texts = findings ?? []
+        var texts = (findings ?? []) + (unsaid ?? []).map { "\($0.rawValue) unsaid" }
         for (name, count) in [
             ("entries", entries), ("observed", observed), ("sections", sections), ("covered", covered),
         ] {
@@ -45,6 +46,9 @@ extension Plan.Expectation {
         let found = Set(previous?.allFindings.map(\.name) ?? [])
         var unmet = (findings ?? []).filter { !found.contains($0) }.map {
             "\($0) was expected; \(found.isEmpty ? "nothing was found" : found.sorted().joined(separator: ", "))"
+        }
+        for witness in unsaid ?? [] where previous?.verdict?.unsaid.contains(where: { $0.witness == witness }) != true {
+            unmet.append("\(witness.rawValue) was expected to leave something unsaid; it did not")
         }
         func compare<Value: Equatable>(_ name: String, _ expected: Value?, _ actual: Value?, _ text: (Value) -> String)
         {

@@ -85,6 +85,13 @@ struct RebootStep: RunStep {
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let machine = try context.runningMachine()
         try await machine.reboot()
+        // All of the run's snapshots are held against one list of witnesses.
+        let witnesses = await machine.witnesses
+        guard witnesses == context.information.guest.witnesses else {
+            throw HarnessError.infrastructure(
+                "after its reboot the guest can give other witnesses: "
+                    + witnesses.map(\.rawValue).joined(separator: ", "))
+        }
         context.past = KernelPast()
         let dimmCount = await machine.memory.regions.count { $0.name.hasPrefix("ua-") }
         try context.record.append("reboot.settled", ["dimms": "\(dimmCount)"])

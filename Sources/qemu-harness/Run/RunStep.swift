@@ -82,6 +82,7 @@ struct BootStep: RunStep {
         context.information.guest.isBigEndian = kernel.order == .big
         context.information.guest.pageByteCount = kernel.layout.pageByteCount
         context.information.guest.vmemmapPageByteCount = hello.vmemmapPageByteCount
+        context.information.guest.witnesses = await machine.witnesses
         context.information.guest.eventSource = hello.eventSource.text
         context.information.guest.eventSourceTrials = hello.sourceTrials.map(\.recorded)
         try context.record.write(context.information)

@@ -18,6 +18,8 @@ struct Runner {
     let progress: Progress
     /// Leaves the guest running.
     let keepsGuest: Bool
+    /// The witnesses that may leave something unsaid.
+    var allowedUnsaid: [Witness] = []
 
     /// What a run came to.
     struct Report {
@@ -134,7 +136,8 @@ struct Runner {
         record: RunDirectory, information: RunInformation, results: [StepResult], failure: (any Error)?,
         interrupts: Interrupts
     ) -> Report {
-        let outcome = Self.outcome(results, failure: failure, wasInterrupted: interrupts.signal != nil)
+        let outcome = Self.outcome(
+            results, allowing: allowedUnsaid, failure: failure, wasInterrupted: interrupts.signal != nil)
         let message = failure.flatMap { outcome == .interrupted ? nil : "\($0)" }
         let exitCode = Self.exitCode(outcome, interrupts)
         var information = information
@@ -143,7 +146,8 @@ struct Runner {
         information.exitCode = exitCode
         information.error = message
         return Report(
-            results: RunResults(run: record.name, outcome: outcome, error: message, steps: results),
+            results: RunResults(
+                run: record.name, outcome: outcome, error: message, steps: results, allowedUnsaid: allowedUnsaid),
             information: information, directory: record.url, exitCode: exitCode)
     }
 
@@ -171,11 +175,13 @@ struct Runner {
     }
 
     /// What a run's steps, and the error that ended it, come to.
-    static func outcome(_ results: [StepResult], failure: (any Error)?, wasInterrupted: Bool) -> Outcome {
+    static func outcome(
+        _ results: [StepResult], allowing allowed: [Witness] = [], failure: (any Error)?, wasInterrupted: Bool
+    ) -> Outcome {
         // Whatever fails after a signal fails because of it.
         if failure != nil, wasInterrupted || failure is CancellationError { return .interrupted }
         // What was found stays found, also when the run could not go on.
-        let outcome = RunResults.outcome(of: results)
+        let outcome = RunResults.outcome(of: results, allowing: allowed)
         return failure != nil && outcome != .failed ? .error : outcome
     }
 
@@ -185,7 +191,7 @@ struct Runner {
         case .passed: ExitStatus.passed
         case .failed: ExitStatus.failed
         case .error: ExitStatus.infrastructure
-        case .skipped: ExitStatus.skipped
+        case .incomplete: ExitStatus.incomplete
         case .interrupted: interrupts.exitCode
         }
     }

@@ -28,10 +28,25 @@ struct MMUProbe {
         var translations: [Translation] = []
         for virtAddr in virtAddrs {
             try Task.checkCancellation()
-            let answer = try await domain.monitor(hmp: "gva2gpa " + virtAddr.hexadecimal)
-            translations.append(Translation(virtAddr: virtAddr, answer: Self.parse(answer)))
+            translations.append(Translation(virtAddr: virtAddr, answer: try await answer(about: virtAddr)))
         }
         return translations
+    }
+
+    /// Whether one address of each group is translated.
+    func reaches(oneOfEach groups: [[UInt64]]) async throws -> Bool {
+        for group in groups {
+            var isReached = false
+            for virtAddr in group where !isReached {
+                if case .physical = try await answer(about: virtAddr) { isReached = true }
+            }
+            if !isReached { return false }
+        }
+        return true
+    }
+
+    private func answer(about virtAddr: UInt64) async throws -> Translation.Answer {
+        Self.parse(try await domain.monitor(hmp: "gva2gpa " + virtAddr.hexadecimal))
     }
 
     /// Reads `gpa: 0x…` or `Unmapped`.

@@ -31,7 +31,7 @@ struct SnapshotTaker {
             _ = try await machine.ask("report")
             try await machine.domain.suspend()
             do {
-                let obstacle = try await obstacle()
+                let obstacle = try await obstacle(to: before.windows)
                 // The agent's other records may have come late. If they never come to rest, the verdict says so.
                 let isMirrorAtRest =
                     try MirrorReader.isUnchanged(region, since: sync) || attempt == Self.attemptLimit
@@ -55,6 +55,15 @@ struct SnapshotTaker {
         let list: ListWalk
         /// Nil on hash, and where the kernel does not say where its page tables are.
         let tables: RadixWalk?
+
+        /// What the list says, or where there is none the tables.
+        var windows: [BackedWindow] {
+            list.nodes.isEmpty
+                ? tables?.leaves.map(BackedWindow.init) ?? []
+                : list.nodes.map {
+                    BackedWindow(place: $0.address, virtAddr: $0.backing.virtAddr, phys: $0.backing.phys, byteCount: 0)
+                }
+        }
 
         /// Where the memory map starts, 0 when there is no section.
         var vmemmapBase: UInt64 { sections.first?.vmemmapBase ?? 0 }
@@ -101,17 +110,17 @@ struct SnapshotTaker {
         ).snapshot()
         let (report, reportProblem) = Self.report(in: region)
         var snapshot = Snapshot(
-            kernel: facts,
+            witnesses: await machine.witnesses, kernel: facts,
             memory: await machine.usableMemory,
             sections: books.sections.map {
                 PresentSection(number: $0.number, vmemmapBase: $0.vmemmapBase, isOnline: $0.isOnline)
             },
             kernelList: WalkedList(books.list), pageTables: books.tables.map(WalkedTables.init),
             peakEntryCount: await machine.notePeak(books.list), mirror: mirror, report: report,
-            reportProblem: reportProblem, translations: [], history: await machine.history)
-        let entries = snapshot.accountEntries
-        snapshot.translations = try await translations(of: entries, obstacle: obstacle)
-        snapshot.formerTranslations = try await translations(of: goneWindows(since: entries), obstacle: obstacle)
+            reportProblem: reportProblem, history: await machine.history)
+        snapshot.formerWindows = snapshot.windowsGone(from: lastEntries)
+        snapshot.translations = try await translations(of: snapshot.accountEntries, obstacle: obstacle)
+        snapshot.formerTranslations = try await translations(of: snapshot.formerWindows, obstacle: obstacle)
         return snapshot
     }
 
@@ -126,10 +135,15 @@ struct SnapshotTaker {
 
     /// Lets the paused guest run on until its CPU is in a state to say how it translates; what keeps it from that, if it
     /// never is. The books are read after this, so that the guest is asked about what it has.
-    private func obstacle() async throws -> String? {
+    ///
+    /// A hash guest's CPU has to reach the segments of these windows as well. If it never does, it is asked all the same:
+    /// what it says then is judged.
+    private func obstacle(to windows: [BackedWindow]) async throws -> String? {
         let probe = MMUProbe(domain: machine.domain)
+        let samples = hello.mmu == .hash ? MMUQuestions.samples(of: windows) : []
         var obstacle = try await probe.obstacle()
-        for _ in 0..<Self.probeAttemptLimit where obstacle != nil {
+        for _ in 0..<Self.probeAttemptLimit {
+            if obstacle == nil, try await probe.reaches(oneOfEach: samples) { break }
             try await machine.domain.resume()
             try await Task.sleep(for: .milliseconds(5))
             try await machine.domain.suspend()
@@ -138,20 +152,9 @@ struct SnapshotTaker {
         return obstacle
     }
 
-    /// The windows of the last account of which nothing is backed any more.
-    private func goneWindows(since entries: [BackedWindow]) -> [BackedWindow] {
-        var backed = MemoryRanges()
-        for range in entries.compactMap(\.addresses) { backed.insert(range) }
-        return lastEntries.filter { window in
-            window.addresses.map { !backed.intersects($0.lowerBound...$0.upperBound - 1) } ?? false
-        }
-    }
-
-    /// Asks the MMU about each block.
-    private func translations(of entries: [BackedWindow], obstacle: String?) async throws -> [Translation] {
-        let virtAddrs = entries.filter { $0.byteCount > 0 }.flatMap { entry in
-            Verifier.probedOffsets(windowByteCount: entry.byteCount).map { entry.virtAddr &+ $0 }
-        }
+    /// Asks the MMU about each window, as far as the limit allows.
+    private func translations(of windows: [BackedWindow], obstacle: String?) async throws -> [Translation] {
+        let virtAddrs = MMUQuestions.addresses(of: windows.filter { $0.byteCount > 0 }, known: lastEntries)
         if let obstacle {
             return virtAddrs.map { Translation(virtAddr: $0, answer: .cannotSay(obstacle)) }
         }
