@@ -42,7 +42,8 @@ import Testing
                 WitnessStatement(
                     witness: .mmu, standing: .cannotSay, agreeingCount: 0, unsaidCount: 2, detail: "gva2gpa"),
             ],
-            unsaid: [], account: .list, entryCount: entryCount, provenance: [:], sectionCount: 128, coveredSectionCount: 128)
+            unsaid: [Unsaid(.mmu, count: 2, "the CPU is in user mode")], account: .list, entryCount: entryCount,
+            provenance: [:], sectionCount: 128, coveredSectionCount: 128)
         return step
     }
 
@@ -75,12 +76,22 @@ import Testing
                   step 4 new: 0xc00c000000100000 to 0xc00c00000011ffff, 2 entries
 
                 passed: 18 entries, 128 of 128 sections covered; kernel-list agrees
-                  not said in step 2: mmu of 2 entries: gva2gpa
-                  not said in step 4: mmu of 2 entries: gva2gpa
+                  not said in step 2: mmu of 2 entries: the CPU is in user mode
+                  not said in step 4: mmu of 2 entries: the CPU is in user mode
 
                 record: /r/runs/x
 
                 """)
+    }
+
+    /// What a plan or the command line expects to be left unsaid is shown all the same.
+    @Test func whatIsExcusedIsSaidToBe() {
+        var results = RunResults(run: "x", outcome: .passed, error: nil, steps: Self.passedSteps)
+        results.allowedUnsaid = [.mmu]
+        #expect(
+            text(results).contains("\n  not said in step 4, as expected: mmu of 2 entries: the CPU is in user mode\n"))
+        results.allowedUnsaid = [.model]
+        #expect(text(results).contains("\n  not said in step 4: mmu of 2 entries: the CPU is in user mode\n"))
     }
 
     @Test func aRunWithFindings() {
@@ -97,7 +108,7 @@ import Testing
                   step 1: list-cycle: back to 0x0
 
                 failed: 1 finding; 1 entry, 128 of 128 sections covered; kernel-list differs
-                  not said in step 1: mmu of 2 entries: gva2gpa
+                  not said in step 1: mmu of 2 entries: the CPU is in user mode
 
                 record: /r/runs/x
                 again:  qemu-harness run --append 'it'\\''s a b' ''
@@ -184,7 +195,7 @@ import Testing
 
     /// The verdict alone has a colour.
     @Test func theVerdictIsColored() {
-        for (outcome, color) in [(Outcome.passed, 32), (.failed, 31), (.error, 31), (.skipped, 33)] {
+        for (outcome, color) in [(Outcome.passed, 32), (.failed, 31), (.error, 31), (.incomplete, 33)] {
             let results = RunResults(run: "x", outcome: outcome, error: nil, steps: Self.passedSteps)
             let table = ResultTable(results: results, information: Self.information, record: URL(filePath: "/r"))
             let colored = table.text(isColored: true)

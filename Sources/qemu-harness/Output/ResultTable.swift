@@ -17,6 +17,8 @@ struct ResultTable {
     private static let width = 80
     /// How many findings are shown; all of them are in results.json.
     private static let findingLimit = 32
+    /// How many lines tell what was left unsaid.
+    private static let unsaidLimit = 16
     /// How many ranges of entries are shown.
     private static let rangeLimit = 16
 
@@ -148,17 +150,21 @@ struct ResultTable {
         return standings.count == verdicts.count && standings.allSatisfy { $0 == .agrees } ? .agrees : .cannotSay
     }
 
-    /// What witnesses could not say, each once for each step.
+    /// What witnesses left unsaid, step by step, and whether that was expected.
     private var unsaidLines: [String] {
-        results.steps.flatMap { step in
-            (step.verdict?.witnesses ?? []).filter { $0.standing == .cannotSay || $0.unsaidCount > 0 }.flatMap {
-                statement in
-                let count = statement.unsaidCount > 0 ? " of \(statement.unsaidCount) entries" : ""
+        let missing = results.unsaid
+        let lines = results.steps.flatMap { step in
+            (step.verdict?.unsaid ?? []).flatMap { unsaid in
+                let isMissing = missing.contains { $0.step == step.number && $0.unsaid == unsaid }
+                let count = unsaid.count > 0 ? " of \(unsaid.count) entries" : ""
                 return Self.paragraph(
-                    "  not said in step \(step.number): \(statement.witness.rawValue)\(count): \(statement.detail)",
+                    "  not said in step \(step.number)\(isMissing ? "" : ", as expected"): "
+                        + "\(unsaid.witness.rawValue)\(count): \(unsaid.reason)",
                     indent: "    ")
             }
         }
+        guard lines.count > Self.unsaidLimit else { return lines }
+        return lines.prefix(Self.unsaidLimit) + ["  … and more in results.json"]
     }
 
     private var endLines: [String] {
@@ -217,7 +223,7 @@ extension Outcome {
         switch self {
         case .passed: 32
         case .failed, .error: 31
-        case .skipped, .interrupted: 33
+        case .incomplete, .interrupted: 33
         }
     }
 }
