@@ -27,6 +27,6 @@ enum ExitStatus {
     /// What the codes of a run mean, for its help.
     static let help = """
         Exit codes: 0 everything verified is right; 1 there are findings; 2 libvirt, QEMU or the guest failed, or a \
-        record is damaged; 4 nothing could be verified; 64 wrong use; 130 interrupted, 143 terminated.
+        record is damaged; 4 not everything could be verified; 64 wrong use; 130 interrupted, 143 terminated.
         """
 }
