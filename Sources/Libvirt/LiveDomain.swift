@@ -50,6 +50,14 @@ public struct LiveDomain: Equatable, Sendable {
         bootMemoryByNode = try cells.map { cell throws(DomainXMLError) in
             try memorySize(cell.attributes["memory"], unit: cell.attributes["unit"], "memory of a NUMA cell")
         }
+        // Whoever adds the cells up can.
+        let cellTotal = bootMemoryByNode.reduce((value: UInt64(0), overflow: false)) { total, cell in
+            let (value, overflow) = total.value.addingReportingOverflow(cell)
+            return (value, total.overflow || overflow)
+        }
+        guard !cellTotal.overflow else {
+            throw .badValue(place: "memory of all NUMA cells", value: "more bytes than 64 bits count")
+        }
         // libvirt's <memory> counts what is plugged in, too.
         var bootMemory = try memorySize(domain.child("memory"), "<memory>")
         for dimm in dimms {
@@ -62,6 +70,9 @@ public struct LiveDomain: Equatable, Sendable {
 }
 
 extension LiveDomain.DIMM {
+    /// Power ISA: real addresses have 60 bits at most.
+    private static let addressLimit: UInt64 = 1 << 60
+
     fileprivate init(_ memory: ParsedElement) throws(DomainXMLError) {
         let target = memory.child("target")
         let address = memory.child("address")
@@ -71,6 +82,10 @@ extension LiveDomain.DIMM {
         let baseText = try text(address?.attributes["base"], "base of DIMM \(alias)")
         guard baseText.hasPrefix("0x"), let base = UInt64(baseText.dropFirst(2), radix: 16) else {
             throw .badValue(place: "base of DIMM \(alias)", value: baseText)
+        }
+        let (end, overflow) = base.addingReportingOverflow(byteCount)
+        guard !overflow, end <= Self.addressLimit else {
+            throw .badValue(place: "base of DIMM \(alias), behind which its size does not fit", value: baseText)
         }
         self.base = base
         node = try integer(text(target?.child("node")?.text, "node of DIMM \(alias)"), "node of DIMM \(alias)")

@@ -36,8 +36,11 @@ struct Altmap: Equatable, Sendable {
     }
 
     /// Takes a block back: `vmem_altmap_free`. Only the count changes; the place is not used again.
+    ///
+    /// A block can outlive the altmap that gave it, where the memory map's start is such that two sections share a page:
+    /// the memory's next altmap never gave what it takes back then.
     mutating func free(byteCount: UInt64) {
-        allocated -= byteCount
+        allocated -= min(byteCount, allocated)
     }
 
     /// Whether a window describes memory outside this block: `altmap_cross_boundary` (arch/powerpc/mm/init_64.c), which

@@ -120,7 +120,8 @@ public struct EmulatedKernel: PopulateEnvironment {
         let isReserved = address.rawValue < bootEnd
         guard !isReserved || byteCount >= pageByteCount else { return }
         let byteCount = max(byteCount, pageByteCount)
-        backingByteCount -= byteCount
+        // What outlived its altmap was never counted.
+        backingByteCount -= min(byteCount, backingByteCount)
         if let index = freedBlocks.firstIndex(where: { $0.byteCount == byteCount }) {
             freedBlocks[index].addresses.append(address.rawValue)
         } else {

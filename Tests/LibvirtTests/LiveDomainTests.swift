@@ -61,6 +61,16 @@ import Testing
         ("<node>0</node>", "<node>-1</node>", .badValue(place: "node of DIMM ua-dimm-1", value: "-1")),
         (" base='0x40000000'", "", .missing("base of DIMM ua-dimm-1")),
         ("'0x40000000'", "'0xzz'", .badValue(place: "base of DIMM ua-dimm-1", value: "0xzz")),
+        (
+            "'0x40000000'", "'0xffffffffffffffff'",
+            .badValue(
+                place: "base of DIMM ua-dimm-1, behind which its size does not fit", value: "0xffffffffffffffff")
+        ),
+        (
+            "</cpu>",
+            "<numa><cell memory='18014398509481983' unit='KiB'/><cell memory='1' unit='KiB'/></numa></cpu>",
+            .badValue(place: "memory of all NUMA cells", value: "more bytes than 64 bits count")
+        ),
         ("<alias name='ua-dimm-1'/>", "", .missing("alias of a DIMM")),
         ("</domain>", "", .malformed("it is not well-formed XML")),
     ])

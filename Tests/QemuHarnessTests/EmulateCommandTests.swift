@@ -74,6 +74,13 @@ struct EmulateCommandTests {
             ("--plug 1GiB@1@2", "invalid"),
             ("--unplug 1", "no plug of this number"),
             ("--unplug 0", "no plug of this number"),
+            ("--unplug=-9223372036854775808", "no plug of this number"),
+            ("--plug 1GiB --unplug=-9223372036854775808", "no plug of this number"),
+            ("--plug 1GiB --unplug 9223372036854775807", "no plug of this number"),
+            ("--memory 16777215TiB", "ends at 2048 TiB"),
+            ("--memory 16777216TiB", "invalid"),
+            ("--plug 16777215TiB", "does not fit"),
+            ("--plug 8388608TiB@0x8000000000000000", "does not fit"),
             ("--plug 1GiB --unplug 1 --unplug 1", "is not there"),
         ] as [(String, String)])
     func refusals(arguments: String, reason: String) {
@@ -142,5 +149,61 @@ struct EmulateCommandTests {
         } throws: { error in
             "\(error)".contains("at most 1048576 entries and sections; here are 4194304 and 65536")
         }
+    }
+
+    /// Words at the edges of what a command line can say; memory that there may be is small, so that each is quick.
+    private static func words(_ generator: inout SeededGenerator) -> [String] {
+        func pick(_ words: [String]) -> String { words.randomElement(using: &generator) ?? "" }
+        func size() -> String {
+            pick([
+                "0KiB", "1KiB", "16MiB", "256MiB", "512MiB", "1GiB", "4PiB", "4096TiB", "8388607TiB", "16777215TiB",
+                "18014398509481983KiB", "18446744073709551615KiB", "2199023255552GiB", "-1GiB",
+            ])
+        }
+        func word() -> String {
+            let shifted = UInt64(1) << (generator.next() % 64)
+            let number = [0, .max, shifted, shifted &- 1, 0 &- shifted, generator.next()].randomElement(
+                using: &generator)
+            return String(number ?? 0, radix: 16)
+        }
+        func number() -> String {
+            pick(["0", "1", "2", "3", "-1", "\(Int.min)", "\(Int.max)", "\(UInt64.max)", "-\(UInt64.max)"])
+        }
+        return (0...generator.next() % 6).flatMap { _ -> [String] in
+            switch generator.next() % 9 {
+            case 0: ["--memory", size()]
+            case 1: ["--page-size", pick(["4KiB", "64KiB", size()])]
+            case 2: ["--psize", pick(["4KiB", "64KiB", "2MiB", "16MiB", size()])]
+            case 3: ["--mmu", pick(["hash", "radix"])]
+            case 4: ["--rules", pick(["2010", "hash", "radix-list", "radix-tables"])]
+            case 5: ["--plug", "\(size())@0x\(word())"]
+            case 6: ["--plug", pick([size(), "\(size())@\(size())"])]
+            case 7: ["--unplug=\(number())"]
+            default: ["--fail-at=\(number())"]
+            }
+        }
+    }
+
+    /// Whatever it is told, it gives a result or says what is wrong.
+    @Test(arguments: [0x5eed_0011, 0x5eed_0012] as [UInt64])
+    func noCommandLineEndsTheProgram(seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        var (resultCount, refusalCount) = (0, 0)
+        for _ in 0..<100 {
+            let words = Self.words(&generator) + ["--write", "x", "--progress", "none"]
+            do {
+                let (result, snapshot) = try EmulateCommand.parse(words).emulate()
+                #expect(result.text.isEmpty == false)
+                _ = try Verifier.verdict(on: #require(snapshot))
+                resultCount += 1
+            } catch HarnessError.usage {
+                refusalCount += 1
+            } catch {
+                #expect(EmulateCommand.exitCode(for: error).rawValue == 64, "\(words): \(error)")
+                refusalCount += 1
+            }
+        }
+        #expect(resultCount > 5)
+        #expect(refusalCount > 30)
     }
 }

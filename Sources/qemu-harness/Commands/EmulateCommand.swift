@@ -125,7 +125,7 @@ struct EmulateCommand: ParsableCommand {
         }
         var unplugged: [Int] = []
         for number in unplug {
-            guard plugs.indices.contains(number - 1) else {
+            guard number > 0, number <= plugs.count else {
                 throw HarnessError.usage("--unplug \(number): there is no plug of this number")
             }
             guard !failedPlugs.contains(number) else {
