@@ -133,19 +133,26 @@ public struct SharedRegionLayout: Equatable, Sendable {
         nodePageCapacity = (regionByteCount - fixed) / perPage
     }
 
-    /// The size of a region for a guest that can grow to `maximumMemoryByteCount`: 4096 nodes per GiB, which is what
-    /// the smallest kernel page and the smallest vmemmap page make of it, rounded up to a power of two.
+    /// The size of a region for a guest that can grow to `maximumMemoryByteCount`: what so much memory takes, rounded up to
+    /// a power of two.
     public static func regionByteCount(maximumMemoryByteCount: UInt64) -> UInt64 {
-        let nodes = (maximumMemoryByteCount >> 30 + 1) * 4096
+        let needed = usedByteCount(memoryByteCount: maximumMemoryByteCount)
+        var size: UInt64 = 1 << 20
+        while size < needed { size *= 2 }
+        return size
+    }
+
+    /// The most of a region that so much memory takes: 4096 nodes per GiB, which is what the smallest kernel page and the
+    /// smallest vmemmap page make of it, and what stands in it whatever the memory. The rest is a hole in the file.
+    public static func usedByteCount(memoryByteCount: UInt64) -> UInt64 {
+        let nodes = (memoryByteCount >> 30 + 1) * 4096
         var needed: UInt64 = 0
         for pageByteCount: UInt64 in [4096, 65536] {
             let pages = nodes / (pageByteCount / nodeByteCount) + 1
             let perPage = byteCountPerNodePage(pageByteCount: pageByteCount)
             needed = max(needed, fixedByteCount + pageByteCount + pages * perPage)
         }
-        var size: UInt64 = 1 << 20
-        while size < needed { size *= 2 }
-        return size
+        return needed
     }
 
     private static let fixedByteCount = reportOffset + reportHeaderByteCount + reportBlockCapacity * 8

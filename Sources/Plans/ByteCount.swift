@@ -31,6 +31,12 @@ public struct ByteCount: Equatable, Hashable, Sendable {
         return "\(value) bytes"
     }
 
+    /// In GiB with one decimal, as sizes are read that are held against each other: what is needed rounded up, what there
+    /// is rounded down.
+    public func gibibytes(rounded rule: FloatingPointRoundingRule) -> String {
+        "\((Double(value) / Double(1 << 30) * 10).rounded(rule) / 10) GiB"
+    }
+
     /// As it is written: ``init(argument:)`` reads it again where it is a whole number of KiB.
     public var written: String { value == 0 ? "0KiB" : text.filter { $0 != " " } }
 }

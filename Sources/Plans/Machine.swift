@@ -3,10 +3,14 @@
 extension Plan {
     /// The machine that a plan's guest and its DIMMs need, should every unplug succeed.
     public struct Machine: Equatable, Sendable {
-        /// What the guest can grow to, in bytes: boot memory, and room for the DIMMs.
+        /// What the guest can grow to, in bytes: boot memory, and addresses for the DIMMs.
         public let maximumMemory: UInt64
         /// Slots for DIMMs.
         public let slots: Int
+        /// The most that is plugged at once, in bytes.
+        public let mostPluggedMemory: UInt64
+        /// Where each DIMM goes, in the order of the plugs: guest physical addresses.
+        public let places: [Range<UInt64>]
 
         /// What no machine can be.
         public struct Impossible: Error, Equatable {
@@ -21,17 +25,14 @@ extension Plan {
                 "boot memory and plugs add up to more than \(ByteCount(PlanLimits.memory).text), the limit here")
         }
 
-        /// `SPAPR_DEVICE_MEM_ALIGN`: plugged memory starts at the first multiple of this behind the boot memory.
-        private static let deviceMemoryAlignment: UInt64 = 1 << 30
-
         /// Holds a plan's guest and its plugs against each other. Where the memory at boot is left to the command line,
-        /// they are held against the least that there can be.
+        /// they are held against the least that there can be; plugged memory starts at 1 GiB then, as it does with the
+        /// default.
         public init(for plan: Plan) throws(Impossible) {
             let guest = plan.guest
             let memory = guest.memory ?? PlanLimits.leastMemory
             guard memory <= PlanLimits.memory else { throw .tooLarge }
-            let alignment = Self.deviceMemoryAlignment
-            var demand = Demand(deviceMemoryStart: (memory + alignment - 1) / alignment * alignment)
+            var demand = Demand(bootMemory: memory, maximumMemory: guest.maximumMemory)
             try demand.take(plan.steps)
 
             guard demand.dimmCount <= guest.slots ?? PlanLimits.slots else {
@@ -39,7 +40,7 @@ extension Plan {
                     "\(demand.dimmCount) DIMMs are plugged at once; the machine has \(guest.slots ?? PlanLimits.slots) "
                         + "slots")
             }
-            let nodeCount = guest.numaNodes ?? 1
+            let nodeCount = max(guest.numaNodes ?? 1, 1)
             if let node = demand.highestNode, node >= nodeCount {
                 throw Impossible("a plug names NUMA node \(node); the guest has \(nodeCount)")
             }
@@ -48,62 +49,97 @@ extension Plan {
                     "memory \(ByteCount(memory).text) is not to be shared by \(nodeCount) NUMA nodes in multiples of "
                         + "256 MiB")
             }
-            // How far placed DIMMs reach beyond the room that there is depends on where they start.
-            let room = guest.memory == nil ? demand.byteCount : max(demand.byteCount, demand.reach)
-            guard room <= PlanLimits.memory - memory else { throw .tooLarge }
-            if let maximum = guest.maximumMemory, maximum < memory + room {
+            guard demand.room <= PlanLimits.memory - memory else { throw .tooLarge }
+            if let maximum = guest.maximumMemory, maximum < memory + demand.room {
                 throw Impossible(
                     "maximum-memory \(ByteCount(maximum).text) is less than boot memory and plugs need, which is "
-                        + ByteCount(memory + room).text)
+                        + ByteCount(memory + demand.room).text + (demand.lack.map { ": \($0)" } ?? ""))
             }
-            maximumMemory = guest.maximumMemory ?? memory + room
+            maximumMemory = guest.maximumMemory ?? memory + demand.room
             slots = guest.slots ?? max(demand.dimmCount, 1)
+            mostPluggedMemory = demand.byteCount
+            places = demand.places
         }
     }
 }
 
-/// The most that steps ask for at once.
+/// The most that steps ask for at once, as QEMU places it.
+///
+/// A DIMM goes to the lowest place that is free, however far the addresses reach: so they are taken to reach to the limit,
+/// and how far they are needed shows.
 private struct Demand {
-    let deviceMemoryStart: UInt64
     var dimmCount = 0
     var byteCount: UInt64 = 0
-    /// How far DIMMs reach that have a place of their own, behind where plugged memory starts.
-    var reach: UInt64 = 0
+    /// How far DIMMs reach behind where plugged memory starts.
+    var room: UInt64 = 0
     var highestNode: Int?
+    var places: [Range<UInt64>] = []
+    /// The first plug that the given maximum memory has no room for, in words.
+    var lack: String?
     private var books = DIMMBooks()
+    private var memory: DeviceMemory
+    /// What of it the given maximum memory leaves.
+    private let given: Range<UInt64>?
+    /// The newest step, counted as a run counts them: its first one boots the guest.
+    private var stepNumber = 1
 
-    init(deviceMemoryStart: UInt64) {
-        self.deviceMemoryStart = deviceMemoryStart
+    init(bootMemory: UInt64, maximumMemory: UInt64?) {
+        memory = DeviceMemory(bootMemory: bootMemory, maximumMemory: bootMemory + 2 * PlanLimits.memory)
+        given = maximumMemory.map { DeviceMemory(bootMemory: bootMemory, maximumMemory: $0).range }
     }
 
     mutating func take(_ steps: [Plan.Step]) throws(Plan.Machine.Impossible) {
         for step in steps {
+            if case .repeat(let times, let steps) = step {
+                for _ in 0..<max(times, 0) { try take(steps) }
+                continue
+            }
+            stepNumber += 1
             switch step {
             case .plug(let size, let node, let base): try plug(size, node, base)
-            case .unplug(let dimm): books.unplug(dimm)
-            case .repeat(let times, let steps): for _ in 0..<times { try take(steps) }
+            case .unplug(let dimm):
+                if let number = books.number(of: dimm), books.isPlugged(number) { memory.release(places[number - 1]) }
+                books.unplug(dimm)
             default: break
             }
         }
     }
 
     private mutating func plug(_ size: UInt64, _ node: Int?, _ base: UInt64?) throws(Plan.Machine.Impossible) {
-        guard size <= PlanLimits.memory, base ?? 0 <= PlanLimits.memory else { throw .tooLarge }
-        if let base {
-            guard base >= deviceMemoryStart else {
-                throw Plan.Machine.Impossible(
-                    "a DIMM is to lie at \(ByteCount(base).text); plugged memory starts at "
-                        + ByteCount(deviceMemoryStart).text)
-            }
-            if let other = books.number(overlapping: base..<base + size) {
-                throw Plan.Machine.Impossible(
-                    "DIMM \(books.count + 1) is to lie at \(ByteCount(base).text), where DIMM \(other) lies")
-            }
-            reach = max(reach, base + size - deviceMemoryStart)
-        }
-        books.plug(size, at: base)
+        guard size > 0, size <= PlanLimits.memory, base ?? 0 <= PlanLimits.memory,
+            let place = base.map({ $0..<$0 + size }) ?? memory.place(for: size)
+        else { throw .tooLarge }
+        if base != nil { try check(place) }
+        if let given, place.upperBound > given.upperBound, lack == nil { noteLack(of: size, base, in: given) }
+        books.plug()
+        places.append(place)
+        memory.take(place)
         dimmCount = max(dimmCount, books.pluggedCount)
-        byteCount = max(byteCount, books.pluggedByteCount)
+        byteCount = max(byteCount, memory.taken.reduce(0) { $0 + ($1.upperBound - $1.lowerBound) })
+        room = max(room, place.upperBound - memory.range.lowerBound)
         if let node { highestNode = max(highestNode ?? 0, node) }
+    }
+
+    /// A place of a DIMM's own is in nothing else.
+    private func check(_ place: Range<UInt64>) throws(Plan.Machine.Impossible) {
+        let text = "is to lie at \(ByteCount(place.lowerBound).text)"
+        guard place.lowerBound >= memory.range.lowerBound else {
+            throw Plan.Machine.Impossible(
+                "a DIMM \(text); plugged memory starts at " + ByteCount(memory.range.lowerBound).text)
+        }
+        let other = books.plugged.first { places[$0 - 1].overlaps(place) }
+        guard let other else { return }
+        let taken = places[other - 1]
+        throw Plan.Machine.Impossible(
+            "DIMM \(books.count + 1) \(text), where DIMM \(other) lies (from \(ByteCount(taken.lowerBound).text) to "
+                + "\(ByteCount(taken.upperBound).text)) when step \(stepNumber) plugs it")
+    }
+
+    private mutating func noteLack(of size: UInt64, _ base: UInt64?, in given: Range<UInt64>) {
+        var left = DeviceMemory(range: given)
+        for place in memory.taken { left.take(place) }
+        lack =
+            "step \(stepNumber) plugs \(ByteCount(size).text) as DIMM \(books.count + 1)"
+            + (base.map { " at \(ByteCount($0).text)" } ?? "") + ", and \(left.largestFreeText)"
     }
 }

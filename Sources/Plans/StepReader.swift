@@ -86,7 +86,7 @@ struct StepReader {
             base = try fields.take("base").map { node throws(PlanProblem) in try node.memorySize("base") }
             try fields.end(known: ["size", "node", "base", "model"])
         }
-        books.plug(size, at: base)
+        books.plug()
         return .plug(size: size, node: nodeNumber, base: base)
     }
 

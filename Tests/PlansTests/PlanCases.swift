@@ -160,7 +160,26 @@ enum PlanCases {
         other(plan("  - plug: 4GiB", guest: "{maximum-memory: 4GiB}"), "maximum-memory 4 GiB is less than boot memory"),
         other(
             plan("  - plug: {size: 1GiB, base: 4GiB}", guest: "{memory: 1GiB, maximum-memory: 2GiB}"),
-            "maximum-memory 2 GiB is less than boot memory and plugs need, which is 5 GiB"),
+            "maximum-memory 2 GiB is less than boot memory and plugs need, which is 5 GiB: step 2 plugs 1 GiB as DIMM 1 "
+                + "at 4 GiB, and the largest free piece has 1 GiB, at 1 GiB"),
+        other(
+            plan(
+                "  - plug: 256MiB\n  - plug: 256MiB\n  - plug: 256MiB\n  - unplug: 1\n  - unplug: 3\n  - plug: 512MiB",
+                guest: "{memory: 1GiB, maximum-memory: 1792MiB}"),
+            "maximum-memory 1792 MiB is less than boot memory and plugs need, which is 2 GiB: step 7 plugs 512 MiB as DIMM "
+                + "4, and the largest free piece has 256 MiB, at 1 GiB"),
+        other(
+            plan(
+                "  - plug: {size: 256MiB, base: 1280MiB}\n  - plug: 768MiB",
+                guest: "{maximum-memory: 2GiB, memory: 1GiB}"),
+            "step 3 plugs 768 MiB as DIMM 2, and the largest free piece has 512 MiB, at 1536 MiB"),
+        other(
+            plan("  - plug: 1GiB\n  - plug: {size: 1GiB, base: 1GiB}"),
+            "DIMM 2 is to lie at 1 GiB, where DIMM 1 lies (from 1 GiB to 2 GiB) when step 3 plugs it"),
+        other(
+            plan(
+                "  - plug: 256MiB\n  - repeat: {times: 2, steps: [{plug: {size: 256MiB, base: 1GiB}}, {unplug: last}]}"),
+            "DIMM 2 is to lie at 1 GiB, where DIMM 1 lies (from 1 GiB to 1280 MiB) when step 3 plugs it"),
         other(
             plan("  - plug: {size: 1GiB, base: 1GiB}", guest: "{memory: 4GiB}"),
             "a DIMM is to lie at 1 GiB; plugged memory starts at 4 GiB"),

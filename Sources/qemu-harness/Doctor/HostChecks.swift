@@ -36,7 +36,9 @@ struct HostChecks {
         guard let free = Workplace.freeByteCount(of: Workplace.memoryParent) else {
             return .fail(name, "\(folder) does not tell its size", mend: "mount a tmpfs there")
         }
-        let numbers = "\(folder) has \(free >> 20) MiB free; the default run takes up to \(neededByteCount >> 20) MiB"
+        let numbers =
+            "\(folder) has \(ByteCount(free).gibibytes(rounded: .down)) free; the default run takes up to "
+            + ByteCount(neededByteCount).gibibytes(rounded: .up)
         guard free >= neededByteCount else {
             return .fail(name, numbers, mend: "mount -o remount,size=4G \(folder)")
         }
@@ -49,7 +51,9 @@ struct HostChecks {
         guard let available = Self.availableByteCount(meminfo: text) else {
             return .warn(name, "/proc/meminfo does not say what is available", mend: "mount -t proc proc /proc")
         }
-        let numbers = "\(available >> 20) MiB available; the default run takes up to \(neededByteCount >> 20) MiB"
+        let numbers =
+            "\(ByteCount(available).gibibytes(rounded: .down)) available; the default run takes up to "
+            + ByteCount(neededByteCount).gibibytes(rounded: .up)
         // What the guest never touches is never taken, so this is no reason to refuse.
         return available >= neededByteCount
             ? .ok(name, numbers) : .warn(name, numbers, mend: "end other programs, or give --memory and --plug less")

@@ -13,6 +13,8 @@ struct GuestConfiguration {
     let bootMemoryByteCount: UInt64
     /// What the guest can grow to.
     let maximumMemoryByteCount: UInt64
+    /// The most that it has at once, should every unplug succeed: addresses that nothing is plugged to are no memory.
+    let mostMemoryByteCount: UInt64
     let slotCount: Int
     let kernel: URL
     let initramfs: URL
@@ -40,6 +42,7 @@ struct GuestConfiguration {
         cpuCount = guest.vcpus ?? 1
         bootMemoryByteCount = memory
         maximumMemoryByteCount = machine.maximumMemory
+        mostMemoryByteCount = memory + machine.mostPluggedMemory
         slotCount = machine.slots
         numaNodeCount = guest.numaNodes ?? 1
         hptPageByteCount = guest.hptPageSize
@@ -57,16 +60,29 @@ struct GuestConfiguration {
         SharedRegionLayout.regionByteCount(maximumMemoryByteCount: maximumMemoryByteCount)
     }
 
-    /// What the run puts into shared memory at most: memory that the guest never touches takes nothing.
-    var sharedMemoryByteCount: UInt64 { maximumMemoryByteCount + sharedRegionByteCount }
+    /// What the guest puts into the shared region's file at most, as long as its agent is the one that is built here.
+    var usedRegionByteCount: UInt64 { SharedRegionLayout.usedByteCount(memoryByteCount: mostMemoryByteCount) }
+
+    /// What the run puts into files of memory at most, all of them together: memory that the guest never touches takes
+    /// nothing.
+    var sharedMemoryByteCount: UInt64 { mostMemoryByteCount + usedRegionByteCount }
+
+    /// What the domain can grow to: QEMU wants room behind the boot memory for the slot that libvirt wants, also when
+    /// nothing is to be plugged.
+    private var domainMaximumMemoryByteCount: UInt64 {
+        max(maximumMemoryByteCount, bootMemoryByteCount + Self.lmbByteCount)
+    }
+
+    /// The addresses for plugged memory, with nothing in them.
+    var deviceMemory: DeviceMemory {
+        DeviceMemory(bootMemory: bootMemoryByteCount, maximumMemory: domainMaximumMemoryByteCount)
+    }
 
     /// The domain for libvirt.
     func domain(name: String, console: FilePath, control: FilePath, sharedName: String) -> DomainDescription {
-        // QEMU wants room behind the boot memory for the slot that libvirt wants, also when nothing is to be plugged.
-        let maximum = max(maximumMemoryByteCount, bootMemoryByteCount + Self.lmbByteCount)
         var description = DomainDescription(
             name: name, cpuModel: cpu, bootMemoryByteCount: bootMemoryByteCount,
-            maximumMemoryByteCount: maximum, slotCount: slotCount, kernel: FilePath(kernel.path),
+            maximumMemoryByteCount: domainMaximumMemoryByteCount, slotCount: slotCount, kernel: FilePath(kernel.path),
             initialRAMDisk: FilePath(initramfs.path), commandLine: kernelCommandLine, consoleLog: console,
             controlSocket: control,
             sharedMemory: .init(name: sharedName, byteCount: sharedRegionByteCount))

@@ -184,6 +184,33 @@ extension GuestMachine {
         lmbs.takeBack(range, present: Set(present.keys))
     }
 
+    /// What keeps a DIMM from being plugged, by where the others lie; nil when there is a place for it.
+    ///
+    /// A plan is held against a machine in which every unplug succeeds: one that the guest refused, or is silent about,
+    /// leaves less room than that.
+    private func lackOfRoom(for byteCount: UInt64, at base: UInt64?) async -> String? {
+        guard let xml = try? await domain.liveXML(), let dimms = try? LiveDomain(xml: xml).dimms else { return nil }
+        var space = configuration.deviceMemory
+        for dimm in dimms { space.take(dimm.base..<dimm.base + dimm.byteCount) }
+        let isFree: Bool
+        if let base {
+            let place = base..<base + byteCount
+            isFree = space.free.contains { $0.clamped(to: place) == place }
+        } else {
+            isFree = space.place(for: byteCount) != nil
+        }
+        let hasSlot = dimms.count < configuration.slotCount
+        guard !isFree || !hasSlot else { return nil }
+        let kept = dimms.map(\.alias).filter { alias in
+            refusedUnplugs.contains(alias) || unplugs.requests.contains { $0.alias == alias }
+        }
+        return "there is no room for DIMM \(dimmCount) of \(ByteCount(byteCount).text)"
+            + (base.map { " at \(ByteCount($0).text)" } ?? "") + ": "
+            + (hasSlot ? space.largestFreeText : "all \(configuration.slotCount) slots are taken")
+            + (kept.isEmpty ? "" : "; the guest has not given up \(kept.joined(separator: ", "))")
+            + "; 'maximum-memory' and 'slots' of a plan make more"
+    }
+
     /// The sections whose populate failed, by address, in order.
     private var failedSections: [UInt64] {
         history?.steps.filter { $0.change == .failed }.map(\.base) ?? []
@@ -213,7 +240,12 @@ extension GuestMachine {
             let slot = (0..<configuration.slotCount).first { !taken.contains($0) } ?? configuration.slotCount
             device.address = MemoryDevice.Address(slot: slot, base: base)
         }
-        try await domain.attachDevice(xml: try device.xml())
+        do {
+            try await domain.attachDevice(xml: try device.xml())
+        } catch let error as LibvirtError {
+            guard let lack = await lackOfRoom(for: byteCount, at: base) else { throw error }
+            throw HarnessError.infrastructure("\(lack) (\(error))")
+        }
         try await refreshMemory()
         guard let region = memory.regions.first(where: { $0.name == alias }) else {
             throw HarnessError.infrastructure("libvirt took the DIMM \(alias) and does not list it")

@@ -17,7 +17,7 @@ extension Plan {
             switch step {
             case .verify: taken.append(VerifyStep())
             case .plug(let size, let node, let base):
-                books.plug(size, at: base)
+                books.plug()
                 taken.append(PlugStep(byteCount: size, node: node, base: base))
             case .unplug(let dimm):
                 // The reader has seen to it that there is one.

@@ -2,6 +2,7 @@
 
 import Foundation
 import Libvirt
+import SystemPackage
 
 /// Which libvirt runs the guest: the driver embedded in this program, or a daemon on this machine.
 enum ConnectionTarget: Equatable {
@@ -57,6 +58,35 @@ enum ConnectionTarget: Equatable {
         case .embedded: try await root.connect()
         case .daemon(let uri): try await Connection.open(uri: uri)
         }
+    }
+
+    /// Where guests' memory lies (libvirt's memory_backing_dir), nil where that cannot be told.
+    ///
+    /// A daemon cannot be asked: its qemu.conf says, and without a word there it is the folder that libvirt was built with
+    /// (src/qemu/qemu_conf.c, `virQEMUDriverConfigNew`).
+    func memoryFolder(environment: [String: String]) -> FilePath? {
+        guard case .daemon(let uri) = self else { return Workplace.memoryParent }
+        let (settings, usual): (String, String)
+        if URLComponents(string: uri)?.path == "/system" {
+            (settings, usual) = ("/etc/libvirt/qemu.conf", "/var/lib/libvirt/qemu/ram")
+        } else {
+            // A daemon of root's is the system's, whatever it was asked for.
+            guard geteuid() != 0,
+                let home = environment["XDG_CONFIG_HOME"] ?? environment["HOME"].map({ $0 + "/.config" })
+            else { return nil }
+            (settings, usual) = (home + "/libvirt/qemu.conf", home + "/libvirt/qemu/ram")
+        }
+        guard FileManager.default.fileExists(atPath: settings) else { return FilePath(usual) }
+        guard let text = try? String(contentsOf: URL(filePath: settings), encoding: .utf8) else { return nil }
+        return FilePath(Self.memoryBackingFolder(settings: text) ?? usual)
+    }
+
+    /// What a qemu.conf says of it.
+    static func memoryBackingFolder(settings: String) -> String? {
+        let lines = settings.split(separator: "\n")
+        return lines.compactMap { line in
+            (try? /\s*memory_backing_dir\s*=\s*["']([^"']+)["'].*/.wholeMatch(in: line)).map { String($0.1) }
+        }.last
     }
 
     /// Whom the daemon runs QEMU as. The embedded driver is not asked: it would probe every emulator for its answer,

@@ -15,16 +15,18 @@ struct Workplace {
 
     let runsDirectory: URL
     let cache: URL
+    private let environment: [String: String]
 
     init(runsDirectory: URL, environment: [String: String]) {
         self.runsDirectory = runsDirectory
+        self.environment = environment
         cache = GuestImages.cache(environment)
     }
 
     /// Runs in a root of its own, which is removed afterwards unless the guest is kept.
     func run(_ runner: Runner, interrupts: Interrupts, commandLine: [String]) async throws -> Runner.Report {
-        try Self.check(
-            need: runner.configuration.sharedMemoryByteCount, free: Self.freeByteCount(of: Self.memoryParent))
+        try MemoryDemand(runner.configuration).check(
+            memoryFolder: runner.connection.memoryFolder(environment: environment))
         let identifier = Self.identifier()
         let record: RunDirectory
         do {
@@ -72,20 +74,19 @@ struct Workplace {
         }
     }
 
-    /// Refuses to start a guest whose memory the file system cannot hold: the guest would die of SIGBUS in the middle.
-    ///
-    /// A file system that does not tell its free space is left to try.
-    static func check(need: UInt64, free: UInt64?) throws {
-        guard let free, free < need else { return }
-        throw HarnessError.infrastructure(
-            "the guest's memory, its plugs and the shared region take up to \(ByteCount(need).text), and "
-                + "\(memoryParent) has \(ByteCount(free).text) free: plug less, or make room there")
-    }
-
     /// How much can still be written to a folder's file system, nil when that cannot be told.
     static func freeByteCount(of folder: FilePath) -> UInt64? {
-        let attributes = try? FileManager.default.attributesOfFileSystem(forPath: folder.string)
+        let attributes = try? FileManager.default.attributesOfFileSystem(forPath: existing(folder).string)
         return (attributes?[.systemFreeSize] as? NSNumber)?.uint64Value
+    }
+
+    /// A folder, or the nearest one above it that there is: libvirt makes what is missing.
+    static func existing(_ folder: FilePath) -> FilePath {
+        var folder = folder
+        while !FileManager.default.fileExists(atPath: folder.string), !folder.components.isEmpty {
+            folder.removeLastComponent()
+        }
+        return folder
     }
 
     /// Eight random letters and digits: unique on this machine, short enough for a socket's path.
