@@ -14,6 +14,8 @@ public struct RecordVerification: Sendable {
     public private(set) var problems: [RecordProblem] = []
     /// The steps, with verdicts that were reached anew.
     public private(set) var results: RunResults
+    /// How the run ended, as its record says: what it came to is no better.
+    private var ending: (outcome: Outcome, error: String?)?
 
     /// Verifies a snapshot's file.
     public init(snapshot file: URL) {
@@ -47,7 +49,10 @@ public struct RecordVerification: Sendable {
         let recorded = recordedResults(directory, names: names)
         results.allowedUnsaid = recorded?.allowedUnsaid ?? []
         judge(directory, snapshots: snapshots, recorded: recorded)
-        if problems.isEmpty, let recorded { compareOutcomes(recorded) }
+        if problems.isEmpty, let recorded {
+            compareOutcomes(recorded)
+            ending = (recorded.outcome, recorded.error)
+        }
         conclude()
     }
 
@@ -65,11 +70,19 @@ public struct RecordVerification: Sendable {
 
     private mutating func checkDigests(_ directory: URL, names: Set<String>) {
         guard let information else { return }
-        guard information.outcome != nil else {
+        guard let outcome = information.outcome else {
             problems.append(
                 RecordProblem(
                     RecordFile.run, "has no outcome, the record is cut off: the run was killed, or has not ended yet"))
             return
+        }
+        if information.exitCode.map(outcome.exitCodes.contains) != true {
+            let codes = outcome.exitCodes.map(String.init).joined(separator: " or ")
+            problems.append(
+                RecordProblem(
+                    RecordFile.run,
+                    "has the exit code \(information.exitCode.map(String.init) ?? "none") and the outcome "
+                        + "'\(outcome.rawValue)', whose exit code is \(codes)"))
         }
         guard let digests = information.digests else {
             problems.append(RecordProblem(RecordFile.run, "has an outcome and no digests"))
@@ -110,6 +123,7 @@ public struct RecordVerification: Sendable {
         if let information {
             compare("run", recorded.run, information.run)
             compare("outcome", recorded.outcome.rawValue, information.outcome?.rawValue ?? "none")
+            compare("error", recorded.error ?? "none", information.error ?? "none")
         }
         guard recorded.steps.count <= RecordFile.stepLimit else {
             problems.append(
@@ -141,19 +155,22 @@ public struct RecordVerification: Sendable {
         StepResult(number: number, title: "verify", seconds: 0, outcome: .incomplete)
     }
 
-    /// A step with the verdict on its snapshot, and the kernel's account then; nil when there is no verdict.
+    /// A step with the verdict on its snapshot; nil when there is no verdict.
     private mutating func judged(
         _ file: URL, as step: StepResult, since lastEntries: [BackedWindow]
-    ) -> (step: StepResult, entries: [BackedWindow])? {
+    ) -> (step: StepResult, snapshot: Snapshot)? {
         collect { () throws(RecordProblem) in
             let snapshot: Snapshot = try RecordFile.document(at: file)
             var step = step
+            // What ended a step stays, whatever its snapshot says.
+            let ending = step.outcome.isEnding ? step.outcome : nil
             do throws(SnapshotProblem) {
                 try step.judge(snapshot, since: lastEntries)
             } catch {
                 throw RecordProblem(file, "cannot be judged: \(error)")
             }
-            return (step, snapshot.accountEntries)
+            step.outcome = ending ?? step.outcome
+            return (step, snapshot)
         }
     }
 
@@ -170,7 +187,7 @@ public struct RecordVerification: Sendable {
             }
             let name = RecordFile.snapshot(step: step.number)
             guard
-                case (var judged, let entries)? = judged(
+                case (var judged, let snapshot)? = judged(
                     directory.appending(path: name), as: step, since: lastEntries ?? [])
             else {
                 var step = step
@@ -182,13 +199,18 @@ public struct RecordVerification: Sendable {
                 lastEntries = nil
                 continue
             }
-            if lastEntries == nil {
+            if let lastEntries {
+                checkQuestions(snapshot, name, since: lastEntries)
+            } else {
                 judged.newEntries = step.newEntries
                 judged.goneEntries = step.goneEntries
             }
-            lastEntries = entries
+            lastEntries = snapshot.accountEntries
             results.steps.append(judged)
-            if recorded != nil { compare(recorded: step, with: judged, snapshot: name) }
+            // What ended a step may have come before its verdict.
+            if recorded != nil, !step.outcome.isEnding || step.verdict != nil {
+                compare(recorded: step, with: judged, snapshot: name)
+            }
         }
         for number in remaining.sorted() where recorded != nil {
             let name = RecordFile.snapshot(step: number)
@@ -215,14 +237,57 @@ public struct RecordVerification: Sendable {
                     + "\(text(recorded)), the snapshot gives \(text(judged))"))
     }
 
+    /// Who was to be asked, and about what, does not follow from a snapshot alone.
+    private mutating func checkQuestions(_ snapshot: Snapshot, _ name: String, since lastEntries: [BackedWindow]) {
+        if let witnesses = information?.guest.witnesses, witnesses != snapshot.witnesses {
+            let (found, expected) = (snapshot.witnesses, witnesses)
+            func text(_ witnesses: [Witness]) -> String { witnesses.map(\.rawValue).joined(separator: ", ") }
+            problems.append(
+                RecordProblem(name, "has the witnesses \(text(found)), \(RecordFile.run) \(text(expected))"))
+        }
+        if snapshot.windowsGone(from: lastEntries) != snapshot.formerWindows {
+            problems.append(
+                RecordProblem(
+                    name,
+                    "has \(snapshot.formerWindows.count) windows that are gone, which are not those that the snapshot before "
+                        + "had and this one has not"))
+        }
+    }
+
     /// What the run came to follows from its steps, unless something else ended it.
     private mutating func compareOutcomes(_ recorded: RunResults) {
+        for step in recorded.steps {
+            // A verdict's outcome was reached anew.
+            guard step.verdict == nil, !step.outcome.isEnding else { continue }
+            let outcome: Outcome = step.allFindings.isEmpty ? .passed : .failed
+            if step.outcome != outcome {
+                problems.append(
+                    RecordProblem(
+                        RecordFile.results,
+                        "has the outcome '\(step.outcome.rawValue)' in step \(step.number), whose findings come to "
+                            + "'\(outcome.rawValue)'"))
+            }
+        }
+        if let ended = recorded.steps.dropLast().first(where: \.outcome.isEnding) {
+            problems.append(
+                RecordProblem(
+                    RecordFile.results,
+                    "has a step after step \(ended.number), whose outcome is '\(ended.outcome.rawValue)'"))
+        }
         let outcome = RunResults.outcome(of: results.steps, allowing: results.allowedUnsaid)
-        guard [.passed, .failed, .incomplete].contains(recorded.outcome), recorded.outcome != outcome else { return }
-        problems.append(
-            RecordProblem(
-                RecordFile.results,
-                "has the outcome '\(recorded.outcome.rawValue)'; its steps come to '\(outcome.rawValue)'"))
+        let possible = outcome.possibleEndings
+        if !possible.contains(recorded.outcome) {
+            problems.append(
+                RecordProblem(
+                    RecordFile.results,
+                    "has the outcome '\(recorded.outcome.rawValue)'; its steps come to '\(outcome.rawValue)'"))
+        }
+        if [.passed, .incomplete].contains(recorded.outcome), let error = recorded.error {
+            problems.append(
+                RecordProblem(
+                    RecordFile.results,
+                    "has the outcome '\(recorded.outcome.rawValue)' and the error '\(error.prefix(80))'"))
+        }
     }
 
     private mutating func conclude() {
@@ -232,6 +297,25 @@ public struct RecordVerification: Sendable {
             results.error = problems.map(\.description).joined(separator: "; ")
             return
         }
-        results.outcome = RunResults.outcome(of: results.steps, allowing: results.allowedUnsaid)
+        let outcome = RunResults.outcome(of: results.steps, allowing: results.allowedUnsaid)
+        // What was found stays found, also where the run could not go on.
+        results.outcome = outcome
+        if outcome != .failed, let ending, ending.outcome.isEnding { results.outcome = ending.outcome }
+        results.error = ending?.error
+    }
+}
+
+extension Outcome {
+    /// Whether it says that something other than the guest's memory map ended a step or a run.
+    fileprivate var isEnding: Bool { self == .error || self == .interrupted }
+
+    /// What a run can have come to whose steps come to this: what ends a run may come between its steps as well, and after a
+    /// signal nothing counts but the signal.
+    fileprivate var possibleEndings: Set<Outcome> {
+        switch self {
+        case .passed, .incomplete: [self, .error, .interrupted]
+        case .failed, .error: [self, .interrupted]
+        case .interrupted: [.interrupted]
+        }
     }
 }

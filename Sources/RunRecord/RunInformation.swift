@@ -140,4 +140,15 @@ public enum Outcome: String, Codable, Sendable {
     case incomplete
     /// A signal ended it.
     case interrupted
+
+    /// The exit codes of a run that ended so: two for the signals that interrupt one.
+    public var exitCodes: [Int32] {
+        switch self {
+        case .passed: [0]
+        case .failed: [1]
+        case .error: [2]
+        case .incomplete: [4]
+        case .interrupted: [130, 143]
+        }
+    }
 }

@@ -117,7 +117,8 @@ public struct StepResult: Codable, Equatable, Sendable {
     public mutating func judge(_ snapshot: Snapshot, since lastEntries: [BackedWindow]) throws(SnapshotProblem) {
         let verdict = try Verifier.verdict(on: snapshot)
         self.verdict = verdict
-        outcome = verdict.hasPassed ? .passed : verdict.findings.isEmpty ? .incomplete : .failed
+        outcome = verdict.hasPassed ? .passed : .incomplete
+        if !allFindings.isEmpty { outcome = .failed }
         newEntries = Self.entries(snapshot.accountEntries, missingIn: lastEntries)
         goneEntries = Self.entries(lastEntries, missingIn: snapshot.accountEntries)
     }

@@ -34,6 +34,9 @@ public struct Finding: Codable, Equatable, Sendable {
         case linkOutsideMemory = "link-outside-memory"
         /// A link leads to where no node can stand in its page.
         case misplacedNode = "misplaced-node"
+        /// A walk that contradicts itself: a node is not where the link before it leads, or the end is not what the last
+        /// link says.
+        case brokenChain = "broken-chain"
         /// More nodes than memory can need.
         case tooLong = "too-long"
         /// The report has no room for the whole list.
@@ -156,7 +159,7 @@ extension Finding.Fault {
     /// Whose fault it can be.
     public var subjects: Set<Finding.Subject> {
         switch self {
-        case .cycle, .misplacedNode, .tooLong, .duplicateVirtual: [.list, .mirror, .report]
+        case .cycle, .misplacedNode, .brokenChain, .tooLong, .duplicateVirtual: [.list, .mirror, .report]
         case .linkOutsideMemory: [.list, .pageTables, .mirror, .report]
         case .misalignedVirtual, .nodePages, .empty: [.list]
         case .virtualOutsideVmemmap, .misalignedPhysical, .physicalOutsideMemory, .overlap, .hole:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
 import VmemmapPopulate
 
 /// What is true of any good list, whoever read it: its links, its nodes, its entries one against another.
@@ -8,9 +9,73 @@ struct ListChecks {
     let list: WalkedList
     let kernel: KernelFacts
 
+    /// Whether a node can stand at an address of the memory that the list is in.
+    let canHoldNode: (UInt64) -> Bool
+
+    /// A list in the kernel's memory.
+    init(subject: Finding.Subject, list: WalkedList, kernel: KernelFacts) {
+        self.subject = subject
+        self.list = list
+        self.kernel = kernel
+        canHoldNode = {
+            LinearMap.physical($0) != nil && ListWalk.canHoldNode($0, pageByteCount: kernel.pageByteCount)
+        }
+    }
+
+    /// The list in the shared region: its nodes stand in the node pages of the region's layout.
+    init(mirror: MirrorSnapshot, layout: SharedRegionLayout?, kernel: KernelFacts) {
+        subject = .mirror
+        list = mirror.list
+        self.kernel = kernel
+        canHoldNode = { layout?.slot(ofNodeAt: $0) != nil }
+    }
+
     /// Everything below.
     func findings() -> [Finding] {
-        [walkEnd()].compactMap { $0 } + duplicates()
+        [walkEnd()].compactMap { $0 } + chain() + duplicates()
+    }
+
+    /// A walk goes from the head to the first node, and on from each node's link: whoever tells of another one has not
+    /// walked this list.
+    private func chain() -> [Finding] {
+        var findings: [Finding] = []
+        func note(_ fault: Finding.Fault, _ message: String) { findings.append(Finding(subject, fault, message)) }
+        var (place, link) = ("the head", list.head)
+        var nodes: Set<UInt64> = []
+        for (index, entry) in list.entries.enumerated() {
+            let node = "node \(entry.node.hexadecimal)"
+            if entry.node != link {
+                note(.brokenChain, "\(place) leads to \(link.hexadecimal), and number \(index + 1) is \(node)")
+            }
+            if !nodes.insert(entry.node).inserted { note(.brokenChain, "\(node) is told of twice") }
+            if !canHoldNode(entry.node) {
+                note(.misplacedNode, "\(node), number \(index + 1), is where no node can stand")
+            }
+            (place, link) = ("the link of \(node), number \(index + 1),", entry.list)
+        }
+        if !isEnd(link, nodes) {
+            note(
+                .brokenChain,
+                "\(place) is \(link.hexadecimal), and the list is said to end '\(list.end.rawValue)' at "
+                    + list.endLink.hexadecimal)
+        }
+        return findings
+    }
+
+    /// Whether a walk ends at this link in the way that is told.
+    private func isEnd(_ link: UInt64, _ nodes: Set<UInt64>) -> Bool {
+        switch list.end {
+        case .terminated: link == 0 && list.endLink == 0
+        case .cycle: link == list.endLink && nodes.contains(link)
+        case .misplaced:
+            link == list.endLink && !ListWalk.canHoldNode(link, pageByteCount: kernel.pageByteCount)
+        // Any word of the node.
+        case .unreadable: list.endLink &- link < VmemmapBacking.byteCount
+        // The harness tells of the link, the agent of none.
+        case .limitReached: link != 0 && [0, link].contains(list.endLink)
+        // What stands behind the last entry is not told.
+        case .truncated: true
+        }
     }
 
     /// A list ends at NULL.

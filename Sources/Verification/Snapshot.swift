@@ -241,33 +241,35 @@ public struct MirrorSnapshot: Codable, Equatable, Sendable {
         public var field: String
         /// What stands there.
         @Hex public var value: UInt64
-        /// What must stand there, and who says so; nil when any value can be right.
-        public var expected: Expectation?
 
         /// Makes a header word.
-        public init(field: String, value: UInt64, expected: Expectation?) {
+        public init(field: String, value: UInt64) {
             self.field = field
             self.value = value
-            self.expected = expected
         }
     }
 
-    /// A value that something other than the region prescribes.
-    public struct Expectation: Codable, Equatable, Sendable {
+    /// What a header word has to be, by the word of somebody who knows: what neither the format nor the list tells.
+    public struct Statement: Codable, Equatable, Sendable {
+        /// The field's name in the region's format.
+        public var field: String
         /// The value.
         @Hex public var value: UInt64
         /// Who says so.
         public var source: String
 
-        /// Makes an expectation.
-        public init(value: UInt64, source: String) {
+        /// Makes a statement.
+        public init(field: String, value: UInt64, source: String) {
+            self.field = field
             self.value = value
             self.source = source
         }
     }
 
-    /// The header, word by word.
+    /// The header, word by word: every ``SharedRegionLayout/Field`` in order, then the words of the release.
     public var header: [HeaderWord]
+    /// What harness and agent say of the header, in the fields' order.
+    public var statements: [Statement]
     /// The mirrored list.
     public var list: WalkedList
     /// How each entry came, in the list's order; nil where the origin word says nothing known.
@@ -275,22 +277,17 @@ public struct MirrorSnapshot: Codable, Equatable, Sendable {
     /// The bytes of each entry, in the list's order, where entries say them: one for each leaf, where the kernel keeps page
     /// tables and no list. 0 where the entry says none.
     public var leafByteCounts: [UInt64]?
-    /// How many events the agent lost in all.
-    public var lossCount: UInt64
-    /// How often the mirror was rebuilt from a snapshot.
-    public var healCount: UInt64
 
     /// Makes a snapshot of the mirror.
     public init(
-        header: [HeaderWord], list: WalkedList, provenance: [EntryProvenance?], leafByteCounts: [UInt64]? = nil,
-        lossCount: UInt64, healCount: UInt64
+        header: [HeaderWord], statements: [Statement], list: WalkedList, provenance: [EntryProvenance?],
+        leafByteCounts: [UInt64]? = nil
     ) {
         self.header = header
+        self.statements = statements
         self.list = list
         self.provenance = provenance
         self.leafByteCounts = leafByteCounts
-        self.lossCount = lossCount
-        self.healCount = healCount
     }
 }
 

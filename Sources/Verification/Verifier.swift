@@ -115,14 +115,15 @@ public enum Verifier {
         guard let mirror = snapshot.mirror else {
             return Judgement(.mirror, silentAbout: snapshot.accountEntries.count, "no shared region")
         }
-        var findings = mirror.header.compactMap { word -> Finding? in
-            guard let expected = word.expected, word.value != expected.value else { return nil }
-            return Finding(
-                .mirror, .header,
-                "header word \(word.field) is \(word.value.hexadecimal); \(expected.source) says "
-                    + expected.value.hexadecimal)
+        let header = MirrorHeaderChecks(mirror: mirror, kernel: snapshot.kernel)
+        var findings = header.findings()
+        findings += ListChecks(mirror: mirror, layout: header.layout, kernel: snapshot.kernel).findings()
+        let entryCount = mirror.list.entries.count
+        for (name, count) in [
+            ("origins", mirror.provenance.count), ("sizes", mirror.leafByteCounts?.count ?? entryCount),
+        ] where count != entryCount {
+            findings.append(Finding(.mirror, .origin, "\(count) \(name) are told of \(entryCount) entries"))
         }
-        findings += ListChecks(subject: .mirror, list: mirror.list, kernel: snapshot.kernel).findings()
         for (index, entry) in mirror.list.entries.enumerated() where !hasKnownOrigin(mirror, index, snapshot.account) {
             findings.append(
                 Finding(
@@ -148,7 +149,9 @@ public enum Verifier {
 
     /// Whether an entry says how it came, and its size exactly where entries do.
     private static func hasKnownOrigin(_ mirror: MirrorSnapshot, _ index: Int, _ account: KernelAccount) -> Bool {
-        guard index < mirror.provenance.count, mirror.provenance[index] != nil else { return false }
+        // That there are too few is said once.
+        guard index < mirror.provenance.count else { return true }
+        guard mirror.provenance[index] != nil else { return false }
         let byteCounts = mirror.leafByteCounts ?? []
         let saysSize = index < byteCounts.count && byteCounts[index] != 0
         return saysSize == (account == .pageTables)

@@ -15,7 +15,8 @@ import Testing
     ) -> StepResult {
         var step = StepResult(number: 1, title: "verify", seconds: 0, outcome: outcome)
         step.verdict = Verdict(
-            findings: findings, witnesses: [], unsaid: unsaid.map { Unsaid($0, count: 1, "made up") }, account: .list, entryCount: 1, provenance: [:], sectionCount: 64,
+            findings: findings, witnesses: [], unsaid: unsaid.map { Unsaid($0, count: 1, "made up") }, account: .list,
+            entryCount: 1, provenance: [:], sectionCount: 64,
             coveredSectionCount: 64)
         return step
     }
@@ -79,27 +80,28 @@ import Testing
     }
 
     /// What is unsaid makes a run incomplete, unless the run allows it, or an expectation right behind the step names it.
-    @Test(arguments: [
-        ([step(.incomplete, unsaid: [.model])], [], Outcome.incomplete),
-        ([step(.incomplete, unsaid: [.model])], [.model], .passed),
-        ([step(.incomplete, unsaid: [.model])], [.mmu, .mirror, .report], .incomplete),
-        ([step(.incomplete, unsaid: [.model, .mmu])], [.model], .incomplete),
-        ([step(.incomplete, unsaid: [.model, .mmu])], [.model, .mmu], .passed),
-        ([step(.incomplete, unsaid: [.model]), expectation([], unsaid: [.model])], [], .passed),
-        ([step(.incomplete, unsaid: [.model]), expectation([]), expectation([], unsaid: [.model])], [], .passed),
-        ([step(.incomplete, unsaid: [.model, .mmu]), expectation([], unsaid: [.model])], [.mmu], .passed),
-        ([step(.incomplete, unsaid: [.model]), expectation([], unsaid: [.mmu], isMet: false)], [], .failed),
-        ([step(.incomplete, unsaid: [.model]), step(.passed), expectation([], unsaid: [.model])], [], .incomplete),
-        ([expectation([], unsaid: [.model]), step(.incomplete, unsaid: [.model])], [], .incomplete),
-        // Findings that are expected excuse no silence, and the other way round.
-        ([step(.failed, [finding], unsaid: [.model]), expectation(["list-cycle"])], [], .incomplete),
-        ([step(.failed, [finding], unsaid: [.model]), expectation(["list-cycle"], unsaid: [.model])], [], .passed),
-        ([step(.failed, [finding], unsaid: [.model]), expectation([], unsaid: [.model])], [.model], .failed),
-        // Nothing stands in for the kernel's own account.
-        ([step(.incomplete, unsaid: [.kernelList])], [.kernelList], .incomplete),
-        ([step(.incomplete, unsaid: [.kernelList]), expectation([], unsaid: [.kernelList])], [], .incomplete),
-        ([step(.incomplete, unsaid: [.pageTables])], [.pageTables], .passed),
-    ] as [([StepResult], [Witness], Outcome)])
+    @Test(
+        arguments: [
+            ([step(.incomplete, unsaid: [.model])], [], Outcome.incomplete),
+            ([step(.incomplete, unsaid: [.model])], [.model], .passed),
+            ([step(.incomplete, unsaid: [.model])], [.mmu, .mirror, .report], .incomplete),
+            ([step(.incomplete, unsaid: [.model, .mmu])], [.model], .incomplete),
+            ([step(.incomplete, unsaid: [.model, .mmu])], [.model, .mmu], .passed),
+            ([step(.incomplete, unsaid: [.model]), expectation([], unsaid: [.model])], [], .passed),
+            ([step(.incomplete, unsaid: [.model]), expectation([]), expectation([], unsaid: [.model])], [], .passed),
+            ([step(.incomplete, unsaid: [.model, .mmu]), expectation([], unsaid: [.model])], [.mmu], .passed),
+            ([step(.incomplete, unsaid: [.model]), expectation([], unsaid: [.mmu], isMet: false)], [], .failed),
+            ([step(.incomplete, unsaid: [.model]), step(.passed), expectation([], unsaid: [.model])], [], .incomplete),
+            ([expectation([], unsaid: [.model]), step(.incomplete, unsaid: [.model])], [], .incomplete),
+            // Findings that are expected excuse no silence, and the other way round.
+            ([step(.failed, [finding], unsaid: [.model]), expectation(["list-cycle"])], [], .incomplete),
+            ([step(.failed, [finding], unsaid: [.model]), expectation(["list-cycle"], unsaid: [.model])], [], .passed),
+            ([step(.failed, [finding], unsaid: [.model]), expectation([], unsaid: [.model])], [.model], .failed),
+            // Nothing stands in for the kernel's own account.
+            ([step(.incomplete, unsaid: [.kernelList])], [.kernelList], .incomplete),
+            ([step(.incomplete, unsaid: [.kernelList]), expectation([], unsaid: [.kernelList])], [], .incomplete),
+            ([step(.incomplete, unsaid: [.pageTables])], [.pageTables], .passed),
+        ] as [([StepResult], [Witness], Outcome)])
     func theUnsaidIsExcusedByName(steps: [StepResult], allowed: [Witness], outcome: Outcome) {
         #expect(RunResults.outcome(of: steps, allowing: allowed) == outcome)
         #expect(Runner.outcome(steps, allowing: allowed, failure: nil, wasInterrupted: false) == outcome)
@@ -110,7 +112,8 @@ import Testing
     /// A step that was ended is never outweighed by those that were taken.
     @Test(arguments: [
         ([step(.passed), step(.error)], Outcome.error), ([step(.passed), step(.interrupted)], .interrupted),
-        ([step(.incomplete, unsaid: [.mmu]), step(.error)], .error), ([step(.failed, [finding]), step(.error)], .failed),
+        ([step(.incomplete, unsaid: [.mmu]), step(.error)], .error),
+        ([step(.failed, [finding]), step(.error)], .failed),
         ([step(.failed, [finding]), expectation(["list-cycle"]), step(.error)], .error),
     ])
     func anEndedStepCounts(steps: [StepResult], outcome: Outcome) {

@@ -119,7 +119,7 @@ private struct CopyStep: RunStep {
         var words: [UInt64] = []
         for offset in stride(from: 0, to: region.words.byteCount, by: 8) { words.append(try region.word(at: offset)) }
         let copy = TakenRegion(
-            words: words, layout: region.layout, snapshot: snapshot, hello: hello, sync: sync, release: kernel.release)
+            words: words, layout: region.layout, snapshot: snapshot, hello: hello, sync: sync)
         box.copy.withLock { $0 = copy }
         try await machine.domain.resume()
     }
@@ -132,7 +132,6 @@ private struct TakenRegion: Sendable {
     let snapshot: Snapshot
     let hello: Hello
     let sync: ControlLine
-    let release: String
 }
 
 /// A copy of a region in this process's memory.
@@ -156,10 +155,7 @@ private final class RegionCopy {
         try region.store(value, at: offset)
         defer { try? region.store(former, at: offset) }
         var snapshot = taken.snapshot
-        snapshot.mirror = try MirrorReader(
-            region: region, hello: taken.hello, sync: taken.sync, release: taken.release,
-            vmemmapBase: snapshot.kernel.vmemmapBase
-        ).snapshot()
+        snapshot.mirror = try MirrorReader(region: region, hello: taken.hello, sync: taken.sync).snapshot()
         (snapshot.report, snapshot.reportProblem) = SnapshotTaker.report(in: region)
         return try Verifier.verdict(on: snapshot).findings
     }

@@ -35,14 +35,16 @@ enum Samples {
                 WitnessStatement(
                     witness: .kernelList, standing: .contradicts, agreeingCount: 1, unsaidCount: 0, detail: "links")
             ],
-            unsaid: [Unsaid(.mmu, count: 1, "it was not asked")], account: .list, entryCount: 1, provenance: [.observed: 1, .healed: 2], sectionCount: 64,
+            unsaid: [Unsaid(.mmu, count: 1, "it was not asked")], account: .list, entryCount: 1,
+            provenance: [.observed: 1, .healed: 2], sectionCount: 64,
             coveredSectionCount: 60)
         return RunResults(run: "20231114T221320Z-abc", outcome: .failed, error: nil, steps: [boot, verify])
     }
 
     static var snapshot: Snapshot {
         Snapshot(
-            witnesses: Witness.given(by: .list, .hash), kernel: KernelFacts(
+            witnesses: Witness.given(by: .list, .hash),
+            kernel: KernelFacts(
                 release: "6.1.0", isBigEndian: false, pageByteCount: 65536, sectionSizeBits: 24,
                 structPageByteCount: 64, vmemmapPageShift: 16, vmemmapBase: 0xc00c_0000_0000_0000, mmu: .hash),
             memory: [], sections: [],

@@ -8,7 +8,9 @@ import VmemmapPopulate
 /// Snapshots of guests in which nothing is wrong, and the ways to change them.
 enum GoodSnapshot {
     static let nodePage: UInt64 = 0xc000_0000_0200_0000
-    static let mirrorPage: UInt64 = 0x20_0000
+    /// The shared region of a guest with 64 KiB pages.
+    static let region = Result { try SharedRegionLayout(regionByteCount: 4 << 20, pageByteCount: 65536) }
+    static var mirrorPage: UInt64 { (try? region.get().nodesOffset) ?? 0 }
     /// Where the blocks behind the memory map begin.
     static let firstBlock: UInt64 = 0x2000_0000
 
@@ -61,14 +63,12 @@ enum GoodSnapshot {
             ], faults: [])
         snapshot.pageTables = tables
         snapshot.report?.pageTables = tables
-        let nodes = tables.windows.enumerated().map { index, window in
-            ListEntry(
-                node: mirrorPage + UInt64(index) * 24, list: index == 0 ? 0 : mirrorPage + UInt64(index - 1) * 24,
-                phys: window.phys, virtAddr: window.virtAddr)
+        snapshot.mirror?.change { entries in
+            entries = tables.windows.reversed().map {
+                ListEntry(node: 0, list: 0, phys: $0.phys, virtAddr: $0.virtAddr)
+            }
         }
-        snapshot.mirror?.list = WalkedList(
-            head: nodes.last?.node ?? 0, entries: nodes.reversed(), end: .terminated, endLink: 0)
-        snapshot.mirror?.provenance = nodes.map { _ in .observed }
+        snapshot.mirror?.provenance = tables.windows.map { _ in .observed }
         snapshot.mirror?.leafByteCounts = tables.windows.map(\.byteCount).reversed()
         snapshot.translateAll()
         return snapshot
@@ -102,18 +102,15 @@ enum GoodSnapshot {
             },
             kernelList: list(nodePage: nodePage), peakEntryCount: Int(entryCount),
             mirror: MirrorSnapshot(
-                header: [
-                    .init(field: "magic", value: 0x564d, expected: .init(value: 0x564d, source: "the region's format")),
-                    .init(field: "eventCount", value: 7, expected: nil),
-                ],
+                header: header(kernel), statements: MirrorSnapshot.statedFields.map { statement($0, kernel) },
                 list: list(nodePage: mirrorPage),
-                provenance: (0..<entryCount).map { $0 < entryCount / 2 ? .observed : .seeded },
-                lossCount: 0, healCount: 0),
+                provenance: (0..<entryCount).map { $0 < entryCount / 2 ? .observed : .seeded }),
             report: ReportSnapshot(
                 list: list(nodePage: nodePage), blockByteCount: blockByteCount,
                 blocks: (0..<end / blockByteCount).map { .init(index: $0, state: "online") }),
             history: HotplugHistory(bootMemory: [MemoryRange(name: "boot", base: 0, byteCount: gibibyte)]))
         snapshot.history?.note(.added, gibibyte..<end)
+        snapshot.mirror?.change { _ in }
         if mmu == .radix {
             let windows = snapshot.kernelList.entries.reversed().enumerated().map { index, entry in
                 BackedWindow(
@@ -127,6 +124,87 @@ enum GoodSnapshot {
     }
 }
 
+extension GoodSnapshot {
+    /// What the agent's hello and its answer to `sync` say, and the harness of its file.
+    private static func statement(
+        _ field: SharedRegionLayout.Field, _ kernel: KernelFacts
+    ) -> MirrorSnapshot.Statement {
+        let value: UInt64 =
+            switch field {
+            case .regionByteCount: 4 << 20
+            case .eventCount: 7
+            case .mmu: kernel.mmu == .radix ? 2 : 1
+            case .vmemmapPageShift: kernel.vmemmapPageShift ?? 0
+            case .eventSource: EventSource.kprobes.rawValue
+            default: 0
+            }
+        return .init(field: "\(field)", value: value, source: "the agent")
+    }
+
+    private static func header(_ kernel: KernelFacts) -> [MirrorSnapshot.HeaderWord] {
+        let fixed = Dictionary(
+            uniqueKeysWithValues: ((try? region.get().fixedFields()) ?? []).map { ($0.field, $0.value) })
+        let words = SharedRegionLayout.Field.allCases.map { field in
+            let value: UInt64 =
+                switch field {
+                case .magic: SharedRegionLayout.magic
+                case .generation: 4
+                case .state: AgentState.ready.rawValue
+                case .epoch: 1
+                case .vmemmapBase: kernel.vmemmapBase
+                default: fixed[field] ?? statement(field, kernel).value
+                }
+            return MirrorSnapshot.HeaderWord(field: "\(field)", value: value)
+        }
+        let release = Array(kernel.release.utf8)
+        return words
+            + (0..<9).map { index in
+                let bytes = release.dropFirst(index * 8).prefix(8)
+                return .init(
+                    field: "release[\(index)]", value: bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) })
+            }
+    }
+}
+
+extension WalkedList {
+    /// Gives the head and each link what leads to the next node.
+    mutating func relink() {
+        guard end == .terminated else { return }
+        head = entries.first?.node ?? 0
+        for index in entries.indices { entries[index].list = index + 1 < entries.count ? entries[index + 1].node : 0 }
+    }
+
+    /// Changes the entries, and nothing of what is true of the links between them.
+    mutating func change(_ change: (inout [ListEntry]) -> Void) {
+        change(&entries)
+        relink()
+    }
+}
+
+extension MirrorSnapshot {
+    /// Changes the entries as the agent would: each in the node that is next, and the header says how many there are.
+    mutating func change(_ change: (inout [ListEntry]) -> Void) {
+        change(&list.entries)
+        for index in list.entries.indices {
+            list.entries[index].node = GoodSnapshot.mirrorPage + UInt64(list.entries.count - 1 - index) * 24
+        }
+        list.relink()
+        provenance = Array((provenance + .init(repeating: .observed, count: 1000)).prefix(list.entries.count))
+        let count = UInt64(list.entries.count)
+        let pages = (count + 2729) / 2730
+        for (field, value) in [
+            (SharedRegionLayout.Field.head, list.head), (.liveCount, count), (.nodePagesUsed, pages),
+            (.nodesLeft, pages * 2730 - count),
+        ] { set(field, value) }
+        if let index = statements.firstIndex(where: { $0.field == "head" }) { statements[index].value = list.head }
+    }
+
+    /// Sets a word of the header.
+    mutating func set(_ field: SharedRegionLayout.Field, _ value: UInt64) {
+        header[Int(field.rawValue)].value = value
+    }
+}
+
 extension Snapshot {
     /// Changes the list itself: in the kernel, and so in all accounts of it and in the MMU. Only the model would see it,
     /// so it is not asked.
@@ -134,13 +212,16 @@ extension Snapshot {
         history = nil
         if account == .list { pageTables = nil }
         change(&kernelList)
+        kernelList.relink()
         if var mirror {
             change(&mirror.list)
+            mirror.change { _ in }
             mirror.provenance = mirror.list.entries.map { _ in .seeded }
             self.mirror = mirror
         }
         if var report {
             change(&report.list)
+            report.list.relink()
             self.report = report
         }
         translateAll()
@@ -153,7 +234,8 @@ extension Snapshot {
 
     /// Has the MMU translate as the kernel's account says.
     mutating func translateAll() {
-        translations = accountEntries.flatMap { entry in
+        var asked: Set<UInt64> = []
+        translations = accountEntries.filter { asked.insert($0.virtAddr).inserted }.flatMap { entry in
             MMUQuestions.offsets(windowByteCount: entry.byteCount).map {
                 Translation(virtAddr: entry.virtAddr &+ $0, answer: .physical(entry.phys &+ $0))
             }

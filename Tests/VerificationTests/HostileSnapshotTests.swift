@@ -110,7 +110,7 @@ import Verification
     @Test func anEntryWithoutOriginIsNamed() throws {
         var snapshot = GoodSnapshot.hash()
         snapshot.mirror?.provenance.removeLast(2)
-        #expect(try Verifier.verdict(on: snapshot).findings.map(\.name) == ["mirror-origin", "mirror-origin"])
+        #expect(try Verifier.verdict(on: snapshot).findings.map(\.name) == ["mirror-origin"])
     }
 
     /// A memory map that runs over the end of the address space is covered by nothing.
@@ -147,12 +147,15 @@ import Verification
         { snapshot, place, value in snapshot.kernelList.entries[place % 3].list = value },
         { snapshot, place, value in snapshot.kernelList.entries[place % 3].phys = value },
         { snapshot, place, value in snapshot.kernelList.entries[place % 3].virtAddr = value },
-        { snapshot, place, value in snapshot.mirror?.header[place % 2].value = value },
-        { snapshot, place, value in snapshot.mirror?.header[place % 2].expected?.value = value },
+        { snapshot, place, value in snapshot.mirror?.header[place % 36].value = value },
+        { snapshot, place, value in snapshot.mirror?.statements[place % 9].value = value },
         { snapshot, place, value in snapshot.mirror?.list.entries[place % 3].node = value },
         { snapshot, place, value in snapshot.mirror?.list.entries[place % 3].virtAddr = value },
-        { snapshot, place, value in snapshot.mirror?.lossCount = value },
-        { snapshot, place, value in snapshot.mirror?.healCount = value },
+        { snapshot, place, value in snapshot.mirror?.list.entries[place % 3].list = value },
+        { snapshot, _, value in snapshot.mirror?.list.endLink = value },
+        { snapshot, _, value in
+            snapshot.formerWindows = [BackedWindow(place: 0, virtAddr: value, phys: 0, byteCount: value)]
+        },
         { snapshot, place, value in snapshot.report?.list.entries[place % 3].phys = value },
         { snapshot, place, value in snapshot.report?.list.entries[place % 3].virtAddr = value },
         { snapshot, _, value in snapshot.report?.blockByteCount = value },
@@ -183,6 +186,7 @@ import Verification
         var generator = SeededGenerator(seed: seed)
         var judgedCount = 0
         var refusedCount = 0
+        var passedCount = 0
         for round in 0..<2000 {
             var snapshot = round % 2 == 0 ? GoodSnapshot.hash() : GoodSnapshot.radix()
             for _ in 0...generator.next() % 3 {
@@ -191,13 +195,15 @@ import Verification
             }
             do {
                 let verdict = try Verifier.verdict(on: snapshot)
-                #expect(verdict.hasPassed == (verdict.findings.isEmpty), "seed \(seed), round \(round)")
+                if verdict.hasPassed { passedCount += 1 }
                 judgedCount += 1
             } catch {
                 refusedCount += 1
             }
         }
         #expect(judgedCount > 500, "seed \(seed)")
+        // What passes is a value that was there, or one that nothing in a snapshot tells.
+        #expect(passedCount < judgedCount / 4, "seed \(seed): \(passedCount) of \(judgedCount)")
         #expect(refusedCount > 200, "seed \(seed)")
     }
 }

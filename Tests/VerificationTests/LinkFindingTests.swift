@@ -102,9 +102,21 @@ import VmemmapPopulate
         ] as [(WalkedList.End, String)])
     func everyAccountHasItsOwnFinding(end: WalkedList.End, fault: String) throws {
         var snapshot = GoodSnapshot.hash()
-        snapshot.kernelList.end = end
-        snapshot.mirror?.list.end = end
-        snapshot.report?.list.end = end
+        // Where the last link leads to in such a list: back, into a node, to where no memory is.
+        func damage(_ list: inout WalkedList) {
+            let link: UInt64 =
+                end == .misplaced ? 8 : list.entries[end == .cycle ? 3 : 0].node + (end == .cycle ? 0 : 48)
+            (list.end, list.endLink, list.entries[31].list) = (end, link, link)
+        }
+        damage(&snapshot.kernelList)
+        if var mirror = snapshot.mirror {
+            damage(&mirror.list)
+            snapshot.mirror = mirror
+        }
+        if var report = snapshot.report {
+            damage(&report.list)
+            snapshot.report = report
+        }
         let verdict = try Verifier.verdict(on: snapshot)
         #expect(verdict.findings.map(\.name) == ["list-\(fault)", "mirror-\(fault)", "report-\(fault)"])
         #expect(verdict.witnesses.map(\.standing) == [.contradicts, .contradicts, .contradicts, .agrees, .agrees])

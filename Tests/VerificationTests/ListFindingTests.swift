@@ -9,8 +9,8 @@ import Verification
 
     static let changes: [Change] = [
         Change("a node has left the pages", ["list-node-pages", "model-other-node"]) {
-            $0.kernelList.entries[5].node += 65536
-            $0.report?.list.entries[5].node += 65536
+            $0.kernelList.change { $0[5].node += 65536 }
+            $0.report?.list.change { $0[5].node += 65536 }
         },
         Change("misaligned virt", ["list-misaligned-virt"] + holes(4)) {
             $0.changeList { $0.entries[0].virtAddr += 4096 }

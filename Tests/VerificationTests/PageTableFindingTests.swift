@@ -162,7 +162,8 @@ import Verification
     /// What the others say of the page tables.
     static let witnesses: [Change] = [
         Change("mirror lacks a leaf", ["mirror-missing-entry"], of: GoodSnapshot.radixTables) {
-            $0.mirror?.list.entries.removeLast()
+            $0.mirror?.change { $0.removeLast() }
+            $0.mirror?.leafByteCounts?.removeLast()
         },
         Change("mirror has another phys", ["mirror-wrong-phys"], of: GoodSnapshot.radixTables) {
             $0.mirror?.list.entries[3].phys += 65536
@@ -174,7 +175,7 @@ import Verification
             $0.mirror?.leafByteCounts?[3] = 0
         },
         Change("mirror is in another order", [], of: GoodSnapshot.radixTables) {
-            $0.mirror?.list.entries.swapAt(3, 4)
+            $0.mirror?.change { $0.swapAt(3, 4) }
         },
         Change("mirror says a size beside a list", ["mirror-origin"], of: GoodSnapshot.radix) {
             $0.mirror?.leafByteCounts = [0, 1 << 21, 0]
@@ -218,7 +219,8 @@ import Verification
 
     @Test func messagesSayWhereAndWhat() throws {
         var snapshot = GoodSnapshot.radixTables()
-        snapshot.mirror?.list.entries.removeLast()
+        snapshot.mirror?.change { $0.removeLast() }
+        snapshot.mirror?.leafByteCounts?.removeLast()
         snapshot.pageTables?.faults = [Self.fault(.tableSize, word: 0x8000_0000_3000_0009)]
         #expect(
             try Verifier.verdict(on: snapshot).findings.map(\.message) == [
@@ -251,8 +253,8 @@ extension Snapshot {
         change(&tables.windows)
         pageTables = tables
         report?.pageTables = tables
-        mirror?.list.entries = tables.windows.map {
-            ListEntry(node: $0.place, list: 0, phys: $0.phys, virtAddr: $0.virtAddr)
+        mirror?.change { entries in
+            entries = tables.windows.map { ListEntry(node: 0, list: 0, phys: $0.phys, virtAddr: $0.virtAddr) }
         }
         mirror?.provenance = tables.windows.map { _ in .seeded }
         mirror?.leafByteCounts = tables.windows.map(\.byteCount)

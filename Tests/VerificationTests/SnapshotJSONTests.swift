@@ -46,7 +46,7 @@ import Verification
         snapshot.kernelList.endLink = address
         snapshot.kernelList.entries[0] = ListEntry(node: address, list: address, phys: address, virtAddr: address)
         snapshot.mirror?.header[0].value = address
-        snapshot.mirror?.header[0].expected?.value = address
+        snapshot.mirror?.statements[0].value = address
         snapshot.translations[0] = Translation(virtAddr: address, answer: .physical(address))
         #expect(try roundTrip(snapshot) == snapshot)
         let text = String(decoding: try JSONEncoder().encode(snapshot), as: UTF8.self)

@@ -14,7 +14,8 @@ struct VerifyCommand: ParsableCommand {
             neither libvirt nor QEMU, and works on a record from another machine.
 
             Exit codes: 0 everything verified is right, and is what was recorded; 1 there are findings; 2 the record is \
-            damaged, cut off, or none; 4 nothing could be verified; 64 wrong use.
+            damaged, cut off, or none, or its run did not come to its end; 4 a witness left something unsaid, or nothing was \
+            verified; 64 wrong use.
             """
     )
 
@@ -44,17 +45,23 @@ struct VerifyCommand: ParsableCommand {
             try? FileHandle.standardOutput.write(contentsOf: Data(table.text(isColored: isColored).utf8))
         }
         for problem in verification.problems { QemuHarness.tell("\(problem)") }
-        if let information = verification.information, let outcome = information.outcome,
-            [.error, .interrupted].contains(outcome)
-        {
-            let why = information.error.map { ": \($0)" } ?? ""
-            QemuHarness.tell("the run itself ended with '\(outcome.rawValue)'\(why)")
-        }
+        if let ending = Self.ending(verification) { QemuHarness.tell(ending) }
         switch verification.results.outcome {
         case .passed: return
         case .failed: throw ExitCode(ExitStatus.failed)
         case .incomplete: throw ExitCode(ExitStatus.incomplete)
         case .error, .interrupted: throw ExitCode(ExitStatus.infrastructure)
         }
+    }
+
+    /// How a run ended that something other than the guest's memory map ended, and what is proved all the same.
+    private static func ending(_ verification: RecordVerification) -> String? {
+        guard let information = verification.information, let outcome = information.outcome,
+            [.error, .interrupted].contains(outcome)
+        else { return nil }
+        let verdicts = verification.results.steps.compactMap(\.verdict)
+        let why = information.error.map { ": \($0)" } ?? ""
+        return "the run itself ended with '\(outcome.rawValue)'\(why); of its \(verdicts.count) verifications "
+            + "\(verdicts.count(where: \.hasPassed)) passed, judged anew"
     }
 }

@@ -5,16 +5,12 @@ import GuestMemory
 import Verification
 import VmemmapPopulate
 
-/// Reads the mirror out of the shared region, and collects what each header word has to be.
+/// Reads the mirror out of the shared region, and collects what is said of it elsewhere.
 struct MirrorReader {
     let region: SharedRegion
     let hello: Hello
     /// The agent's answer to the last `sync`, which says over the control channel what the header says in the region.
     let sync: ControlLine
-    /// `OSRELEASE` of VMCOREINFO.
-    let release: String
-    /// Where the memory map starts, as the host read it.
-    let vmemmapBase: UInt64
 
     /// Reads it all. Whatever stands there, this ends and gives a snapshot.
     func snapshot() throws -> MirrorSnapshot {
@@ -25,10 +21,9 @@ struct MirrorReader {
         let origins = try walk.nodes.map { try origin(ofNodeAt: $0.address) }
         let hasSizes = origins.contains { $0.map { $0.byteShift != 0 } ?? false }
         return MirrorSnapshot(
-            header: try header(nodeCount: UInt64(walk.nodes.count)), list: WalkedList(walk),
+            header: try header(), statements: statements, list: WalkedList(walk),
             provenance: origins.map { $0?.provenance.entryProvenance },
-            leafByteCounts: hasSizes ? origins.map { $0?.byteCount ?? 0 } : nil,
-            lossCount: try region.header(.lossCount), healCount: try region.header(.healCount))
+            leafByteCounts: hasSizes ? origins.map { $0?.byteCount ?? 0 } : nil)
     }
 
     private func origin(ofNodeAt offset: UInt64) throws -> EntryOrigin? {
@@ -36,44 +31,32 @@ struct MirrorReader {
         return EntryOrigin(word: try region.word(at: region.layout.originsOffset + slot * 8))
     }
 
-    private func header(nodeCount: UInt64) throws -> [MirrorSnapshot.HeaderWord] {
-        let expectations = self.expectations(nodeCount: nodeCount)
-        var words = try SharedRegionLayout.Field.allCases.map { field in
-            let value = try region.header(field)
-            var expected = expectations[field].map { MirrorSnapshot.Expectation(value: $0.value, source: $0.source) }
-            if field == .generation {
-                // Any even number: an odd one stands there while the agent changes something.
-                expected = .init(value: value & ~1, source: "a mirror at rest")
-            }
-            return MirrorSnapshot.HeaderWord(field: "\(field)", value: value, expected: expected)
+    private func header() throws -> [MirrorSnapshot.HeaderWord] {
+        try SharedRegionLayout.Field.allCases.map {
+            MirrorSnapshot.HeaderWord(field: "\($0)", value: try region.header($0))
         }
-        words += try releaseWords()
-        return words
+            + (0..<SharedRegionLayout.releaseByteCount / 8).map { index in
+                // Text is bytes in memory order, whatever the words' order is.
+                let stored = try region.words.load(at: SharedRegionLayout.releaseOffset + index * 8)
+                return MirrorSnapshot.HeaderWord(
+                    field: "release[\(index)]", value: ByteOrder.little.value(ofStored: stored))
+            }
     }
 
-    private func expectations(nodeCount: UInt64) -> [SharedRegionLayout.Field: (value: UInt64, source: String)] {
-        let layout = region.layout
-        var expected: [SharedRegionLayout.Field: (value: UInt64, source: String)] = [:]
-        for (field, value) in layout.fixedFields() { expected[field] = (value, "the region's format") }
-        expected[.magic] = (SharedRegionLayout.magic, "the region's format")
-        expected[.state] = (AgentState.ready.rawValue, "a mirror at rest")
-        expected[.epoch] = (1, "the first kernel's agent")
-        expected[.mmu] = (hello.mmu.rawValue, "the agent's hello")
-        expected[.vmemmapPageShift] = (hello.vmemmapPageShift, "the agent's hello")
-        expected[.eventSource] = (hello.eventSource.rawValue, "the agent's hello")
-        expected[.vmemmapBase] = (vmemmapBase, "the kernel's mem_section")
-        for (field, key) in Self.syncKeys {
-            if let value = sync.number(key) { expected[field] = (value, "the agent's answer to sync") }
+    /// What harness and agent say of the header over other ways than the region.
+    private var statements: [MirrorSnapshot.Statement] {
+        MirrorSnapshot.statedFields.compactMap { field in
+            let (value, source): (UInt64?, String) =
+                switch field {
+                case .regionByteCount: (region.layout.regionByteCount, "the region's file")
+                case .mmu: (hello.mmu.rawValue, "the agent's hello")
+                case .vmemmapPageShift: (hello.vmemmapPageShift, "the agent's hello")
+                case .eventSource: (hello.eventSource.rawValue, "the agent's hello")
+                default:
+                    (Self.syncKeys.first { $0.0 == field }.flatMap { sync.number($0.1) }, "the agent's answer to sync")
+                }
+            return value.map { MirrorSnapshot.Statement(field: "\(field)", value: $0, source: source) }
         }
-        // The allocator hands out whole pages, so their number and what is left follow from the number of nodes.
-        // Freed ones are stacked for reuse: so many came out of those pages too.
-        let freedCount = min(sync.number("freed") ?? 0, layout.nodeCapacity)
-        let handedOut = nodeCount + freedCount
-        let pages = (handedOut + layout.nodesPerPage - 1) / layout.nodesPerPage
-        expected[.liveCount] = (nodeCount, "the number of nodes")
-        expected[.nodePagesUsed] = (pages, "the number of nodes")
-        expected[.nodesLeft] = (pages * layout.nodesPerPage - handedOut, "the number of nodes")
-        return expected
     }
 
     private static let syncKeys: [(SharedRegionLayout.Field, StaticString)] = [
@@ -86,20 +69,6 @@ struct MirrorReader {
         try syncKeys.allSatisfy { field, key in
             guard let value = sync.number(key) else { return true }
             return try region.header(field) == value
-        }
-    }
-
-    private func releaseWords() throws -> [MirrorSnapshot.HeaderWord] {
-        let text = Array(release.utf8.prefix(Int(SharedRegionLayout.releaseByteCount) - 1))
-        return try (0..<SharedRegionLayout.releaseByteCount / 8).map { index in
-            var expected: UInt64 = 0
-            for byte in 0..<8 where Int(index) * 8 + byte < text.count {
-                expected |= UInt64(text[Int(index) * 8 + byte]) << UInt64(byte * 8)
-            }
-            let stored = try region.words.load(at: SharedRegionLayout.releaseOffset + index * 8)
-            return MirrorSnapshot.HeaderWord(
-                field: "release[\(index)]", value: ByteOrder.little.value(ofStored: stored),
-                expected: .init(value: expected, source: "VMCOREINFO"))
         }
     }
 }

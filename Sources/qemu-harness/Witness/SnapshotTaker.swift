@@ -105,9 +105,7 @@ struct SnapshotTaker {
             release: kernel.release, isBigEndian: kernel.order == .big, pageByteCount: kernel.layout.pageByteCount,
             sectionSizeBits: kernel.layout.sectionSizeBits, structPageByteCount: kernel.layout.structPageByteCount,
             vmemmapPageShift: shift, vmemmapBase: books.vmemmapBase, mmu: hello.verdictMMU)
-        let mirror = try MirrorReader(
-            region: region, hello: hello, sync: sync, release: kernel.release, vmemmapBase: facts.vmemmapBase
-        ).snapshot()
+        let mirror = try MirrorReader(region: region, hello: hello, sync: sync).snapshot()
         let (report, reportProblem) = Self.report(in: region)
         var snapshot = Snapshot(
             witnesses: await machine.witnesses, kernel: facts,
