@@ -3,6 +3,7 @@
 import ArgumentParser
 import Foundation
 import RunRecord
+import Verification
 
 /// `verify`: reaches a run's verdict again, from its record alone.
 struct VerifyCommand: ParsableCommand {
