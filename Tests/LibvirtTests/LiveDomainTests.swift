@@ -67,8 +67,7 @@ import Testing
                 place: "base of DIMM ua-dimm-1, behind which its size does not fit", value: "0xffffffffffffffff")
         ),
         (
-            "</cpu>",
-            "<numa><cell memory='18014398509481983' unit='KiB'/><cell memory='1' unit='KiB'/></numa></cpu>",
+            "</numa>", "<cell memory='18014398509481983' unit='KiB'/></numa>",
             .badValue(place: "memory of all NUMA cells", value: "more bytes than 64 bits count")
         ),
         ("<alias name='ua-dimm-1'/>", "", .missing("alias of a DIMM")),

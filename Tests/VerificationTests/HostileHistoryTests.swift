@@ -57,6 +57,7 @@ import Verification
                 &+ ([0, 32, 128, 4096, 65536 - 128, 1 << 63].randomElement(using: &generator) ?? 0)
             var snapshot = Self.snapshot(structPageByteCount: structPageByteCount, base: base, history: history)
             if generator.next() % 3 == 0 { snapshot.kernel.mmu = .hash }
+            snapshot.witnesses = Witness.given(by: snapshot.account, snapshot.kernel.mmu)
             _ = try Verifier.verdict(on: snapshot)
         }
     }
