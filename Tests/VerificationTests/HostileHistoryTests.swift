@@ -56,8 +56,10 @@ import Verification
                 0xc00c_0000_0000_0000
                 &+ ([0, 32, 128, 4096, 65536 - 128, 1 << 63].randomElement(using: &generator) ?? 0)
             var snapshot = Self.snapshot(structPageByteCount: structPageByteCount, base: base, history: history)
-            if generator.next() % 3 == 0 { snapshot.kernel.mmu = .hash }
-            snapshot.witnesses = Witness.given(by: snapshot.account, snapshot.kernel.mmu)
+            if generator.next() % 3 == 0 {
+                snapshot.kernel.mmu = .hash
+                snapshot.witnesses = Witness.given(by: .list, .hash)
+            }
             _ = try Verifier.verdict(on: snapshot)
         }
     }
