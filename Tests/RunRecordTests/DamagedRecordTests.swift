@@ -61,6 +61,7 @@ import Verification
         ) {
             try $0.edit("results.json", "\"outcome\" : \"passed\",\n  \"run\"", "\"outcome\" : \"failed\",\n  \"run\"")
             try $0.edit("run.json", "\"outcome\" : \"passed\"", "\"outcome\" : \"failed\"")
+            try $0.edit("run.json", "\"exitCode\" : 0", "\"exitCode\" : 1")
             try await $0.coverUp("results.json")
         },
         Damage(
@@ -122,16 +123,16 @@ import Verification
         ) { try $0.write("{}", to: "snapshot-7.json") },
         Damage(
             testDescription: "an unknown snapshot schema",
-            errors: ["snapshot-2.json was edited", "snapshot-2.json has schema 2; this program knows 1"]
-        ) { try $0.edit("snapshot-2.json", "\"schema\" : 1", "\"schema\" : 2") },
+            errors: ["snapshot-2.json was edited", "snapshot-2.json has schema 1; this program knows 2"]
+        ) { try $0.edit("snapshot-2.json", "\"schema\" : 2", "\"schema\" : 1") },
         Damage(
             testDescription: "an unknown results schema",
-            errors: ["results.json was edited", "results.json has schema 0; this program knows 1"], output: "128 of 128"
-        ) { try $0.edit("results.json", "\"schema\" : 1", "\"schema\" : 0") },
+            errors: ["results.json was edited", "results.json has schema 0; this program knows 2"], output: "128 of 128"
+        ) { try $0.edit("results.json", "\"schema\" : 2", "\"schema\" : 0") },
         Damage(
             testDescription: "an unknown run schema",
-            errors: ["run.json has schema 99; this program knows 1"], output: "128 of 128"
-        ) { try $0.edit("run.json", "\"schema\" : 1", "\"schema\" : 99") },
+            errors: ["run.json has schema 99; this program knows 2"], output: "128 of 128"
+        ) { try $0.edit("run.json", "\"schema\" : 2", "\"schema\" : 99") },
         Damage(
             testDescription: "no schema", errors: ["run.json is incomplete: the document has no 'schema'"],
             output: "128 of 128"

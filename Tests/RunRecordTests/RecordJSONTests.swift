@@ -24,11 +24,11 @@ import Verification
 
     @Test func readersFindWhatTheyLookFor() throws {
         let information = try object(Samples.information)
-        #expect(information["schema"] as? Int == 1)
+        #expect(information["schema"] as? Int == 2)
         #expect(information["startedAt"] as? String == "2023-11-14T22:13:20Z")
         #expect(information["exitCode"] as? Int == 2)
         let results = try object(Samples.results)
-        #expect(results["schema"] as? Int == 1)
+        #expect(results["schema"] as? Int == 2)
         #expect(results["outcome"] as? String == "failed")
         let steps = try #require(results["steps"] as? [[String: Any]])
         let verdict = try #require(steps[1]["verdict"] as? [String: Any])

@@ -86,7 +86,7 @@ struct RecordedRun {
         }
     }
 
-    private func changeInformation(_ change: (inout [String: Any]) throws -> Void) throws {
+    func changeInformation(_ change: (inout [String: Any]) throws -> Void) throws {
         let data = try Data(contentsOf: file("run.json"))
         var information = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
         try change(&information)

@@ -43,7 +43,7 @@ import Testing
     }
 
     static let edits = [
-        Edit("run.json", "\"schema\" : 1", "\"schema\" : 2"),
+        Edit("run.json", "\"schema\" : 2", "\"schema\" : 1"),
         Edit("run.json", "\"outcome\" : \"passed\"", "\"outcome\" : \"good\""),
         Edit("run.json", "\"outcome\" : \"passed\",", ""),
         Edit("run.json", "\"exitCode\" : 0", "\"exitCode\" : 256"),
@@ -58,7 +58,12 @@ import Testing
         Edit("results.json", "\"standing\" : \"agrees\"", "\"standing\" : \"agree\""),
         Edit("results.json", "\"findings\" : [", "\"findings\" : [ { \"name\" : \"list-cycle\" } "),
         Edit("results.json", "\"seconds\" : ", "\"seconds\" : -"),
-        Edit("snapshot-2.json", "\"schema\" : 1", "\"schema\" : 1.5"),
+        Edit("snapshot-2.json", "\"schema\" : 2", "\"schema\" : 2.5"),
+        Edit("snapshot-2.json", "\"kernel-list\"", "\"list\""),
+        Edit("snapshot-2.json", "\"statements\" : ", "\"told\" : "),
+        Edit("results.json", "\"allowedUnsaid\" : [", "\"allowedUnsaid\" : [ \"nobody\" "),
+        Edit("results.json", "\"unsaid\" : [", "\"unsaid\" : [ { \"witness\" : \"mmu\" } "),
+        Edit("run.json", "\"model\"", "\"oracle\""),
         Edit("snapshot-2.json", "\"0xc00c000000000000\"", "\"0xC00C000000000000\""),
         Edit("snapshot-2.json", "\"0xc00c000000000000\"", "\"0x0c00c000000000000\""),
         Edit("snapshot-2.json", "\"end\" : \"terminated\"", "\"end\" : \"ended\""),
