@@ -31,6 +31,7 @@ enum PlanCases {
         plan("  - plug: 1GiB\n  - guest: {hold: 1}\n  - guest: {hold: last}"),
         plan("  - verify\n  - expect: {entries: 0, observed: 1, sections: 2, covered: 3}"),
         plan("  - verify\n  - expect: {findings: [list-cycle, plug-refused]}"),
+        plan("  - verify\n  - expect: {unsaid: [model, mirror], entries: 3}"),
         plan("  - verify\n  - expect: {mmu: radix, page-size: 4KiB, vmemmap-page-size: 2MiB, altmap: seen}"),
         plan("  - verify\n  - expect: {unplug: silent}\n  - expect: {entries: 1}"),
         plan("  - plug: 1GiB\n  - unplug: 1\n  - wait: settled\n  - expect: {unplug: removed}"),
@@ -105,6 +106,9 @@ enum PlanCases {
         formal(plan("  - verify\n  - expect: {}"), "4:13: expect expects nothing"),
         formal(plan("  - verify\n  - expect: {findings: []}"), "4:24: findings has to be a list"),
         formal(plan("  - verify\n  - expect: {findings: list-cycle}"), "4:24: findings has to be a list"),
+        formal(plan("  - verify\n  - expect: {unsaid: []}"), "4:22: unsaid has to be a list"),
+        formal(
+            plan("  - verify\n  - expect: {unsaid: [nobody]}"), "4:23: no witness 'nobody'; there are mirror, kernel"),
         formal(plan("  - verify\n  - expect: {findings: [5]}"), "4:25: finding has to be a text"),
         formal(plan("  - verify\n  - expect: {findings: [List Cycle]}"), "4:25: there is no finding 'List Cycle'"),
         other(plan("  - verify\n  - expect: {findings: [list-cicle]}"), "4:25: there is no finding 'list-cicle'"),

@@ -2,6 +2,7 @@
 
 import Foundation
 import RunRecord
+import Subprocess
 import Testing
 import Verification
 
