@@ -54,7 +54,7 @@ public struct DomainDescription: Equatable, Sendable {
     public var initialRAMDisk: FilePath?
     /// What the kernel is told.
     public var commandLine: String
-    /// The file that holds what the guest writes to hvc0; emptied at the start.
+    /// The file that holds what the guest writes to hvc0. QEMU appends to it, so that who shortens it is not written over.
     public var consoleLog: FilePath
     /// The socket that is the other end of hvc1.
     public var controlSocket: FilePath
@@ -172,7 +172,7 @@ public struct DomainDescription: Equatable, Sendable {
             try serial(
                 port: 0,
                 type: "file",
-                source: element("source", ["path": consoleLog.string, "append": "off"])
+                source: element("source", ["path": consoleLog.string, "append": "on"])
             ),
             try serial(
                 port: 1,

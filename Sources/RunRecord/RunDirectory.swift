@@ -15,18 +15,25 @@ public final class RunDirectory: Sendable {
         var events: FileHandle
         var log: FileHandle
         var eventCount = 0
+        var eventByteCount = 0
+        var leftOutEventCount = 0
     }
 
     private let state: Mutex<State>
+    private let eventByteLimit: Int
     private let startedAt: Date
     private let clock = ContinuousClock()
     private let start: ContinuousClock.Instant
 
     /// Makes `parent/<UTC>-<identifier>/` and points `parent/latest` to it.
     ///
-    /// Throws when the directory cannot be made or written: a run without a record is not begun.
-    public init(parent: URL, identifier: String, startedAt: Date) throws {
+    /// Throws when the directory cannot be made or written: a run without a record is not begun. `eventByteLimit` is how
+    /// long `events.jsonl` gets before events of the guest's are left out.
+    public init(
+        parent: URL, identifier: String, startedAt: Date, eventByteLimit: Int = RunDirectory.eventByteLimit
+    ) throws {
         self.startedAt = startedAt
+        self.eventByteLimit = eventByteLimit
         start = clock.now
         name = Self.stamp(startedAt) + "-" + identifier
         url = parent.appending(path: name, directoryHint: .isDirectory)
@@ -39,6 +46,9 @@ public final class RunDirectory: Sendable {
                 log: try Self.created(url.appending(path: Self.logName))))
         try Self.point(parent.appending(path: "latest"), to: name, identifier: identifier)
     }
+
+    /// Some million events. The largest of the ready plans writes 9 MiB.
+    public static let eventByteLimit = 256 << 20
 
     /// `events.jsonl`.
     public static let eventsName = "events.jsonl"
@@ -94,9 +104,21 @@ public final class RunDirectory: Sendable {
         try writeJSON(snapshot, as: RecordFile.snapshot(step: step))
     }
 
-    /// Appends an event.
+    /// How many events were left out, all of them the guest's.
+    public var leftOutEventCount: Int { state.withLock { $0.leftOutEventCount } }
+
+    /// Whether a guest can make events of a kind: it has as many of them as it likes.
+    private static func isGuests(_ kind: String) -> Bool {
+        ["guest.", "agent.", "machine."].contains { kind.hasPrefix($0) }
+    }
+
+    /// Appends an event; one of the guest's is only counted once the file has reached its limit.
     public func append(_ kind: String, _ fields: [String: String] = [:]) throws {
         try state.withLock { state in
+            if state.eventByteCount >= eventByteLimit, Self.isGuests(kind) {
+                state.leftOutEventCount += 1
+                return
+            }
             state.eventCount += 1
             // Asked for in here, so that times ascend with the numbers.
             let time = (elapsedSeconds * 1e6).rounded() / 1e6
@@ -104,6 +126,7 @@ public final class RunDirectory: Sendable {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             let line = try encoder.encode(event) + Data([0x0a])
+            state.eventByteCount += line.count
             try Self.checked(Self.eventsName) { try state.events.write(contentsOf: line) }
         }
     }

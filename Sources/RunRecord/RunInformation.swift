@@ -26,6 +26,11 @@ public struct RunInformation: Codable, Equatable, Sendable {
     ///
     /// They find damage, not forgery: whoever edits a file can edit its digest.
     public var digests: [String: String]?
+    /// How many of the guest's events `events.jsonl` does not hold, since it had reached its limit; nil when it holds all.
+    public var leftOutEventCount: Int?
+    /// About how many bytes of the console `console.log` does not hold, since it had reached its limit; nil when it holds
+    /// all.
+    public var leftOutConsoleByteCount: Int?
     /// The command line, the program's name first.
     public var commandLine: [String]
     /// Whose work this is.

@@ -104,6 +104,29 @@ extension RealGuest {
             #expect(names == ["mirror-header", "mirror-missing-entry", "report-unreadable"])
         }
 
+        /// A guest that prints without end fills no disk, and its console's first and last lines are in the record.
+        @Test func printsWithoutEnd() async throws {
+            var guest = try configuration("prints")
+            guest.consoleByteLimit = 64 << 10
+            let run = try await Lab.run(
+                guest, [FullConsole(limit: guest.consoleByteLimit), VerifyStep(), PowerOffStep()])
+            #expect(run.report.results.error == nil)
+            // It lies besides.
+            #expect(run.report.exitCode == 1)
+            #expect(try #require(run.report.information.leftOutConsoleByteCount) > guest.consoleByteLimit / 2)
+            #expect(run.events.contains("console.left-out"))
+        }
+
+        /// The words of a panic are found behind a console that was full before.
+        @Test func panicsWithAFullConsole() async throws {
+            var guest = try configuration("exits")
+            guest.consoleByteLimit = 16 << 10
+            let run = try await Lab.run(guest, [VerifyStep()])
+            #expect(try #require(run.report.information.leftOutConsoleByteCount) > 0)
+            let text = [run.report.results.error ?? ""] + run.report.results.steps.flatMap(\.allFindings).map(\.message)
+            #expect(text.contains { $0.contains("Attempted to kill init! exitcode=0x00000100") }, "\(text)")
+        }
+
         private func configuration(_ mode: String) throws -> GuestConfiguration {
             let region = try Lab.configuration(bootMemoryByteCount: 512 << 20, plugs: []).sharedRegionByteCount
             return try Lab.configuration(
@@ -127,5 +150,25 @@ extension RealGuest {
             #expect(run.report.results.steps.count == 1 + steps.count)
             #expect(run.report.results.steps.last?.outcome == .error)
         }
+    }
+}
+
+/// Waits until the console was shortened, and lines came behind that.
+private struct FullConsole: RunStep {
+    let limit: Int
+
+    var title: String { "wait for a full console" }
+
+    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        let file = context.record.consoleLog
+        let text = try await waitUntil(within: context.patience.plug) { () async throws -> String? in
+            let text = String(decoding: try Data(contentsOf: file), as: UTF8.self)
+            let parts = text.components(separatedBy: "bytes of the console were left out here]\n")
+            return parts.count == 2 && parts[1].contains("this guest prints line ") ? text : nil
+        }
+        let console = try #require(text)
+        #expect(console.contains("Linux version"))
+        // What a guest prints between two looks comes on top.
+        #expect(console.utf8.count < limit + 32 << 20)
     }
 }

@@ -106,6 +106,32 @@ import Testing
         }
     }
 
+    /// A guest has as many events as it likes: beyond a limit they are counted, and what the run itself does is still told.
+    @Test func eventsOfTheGuestHaveALimit() async throws {
+        let directory = try RunDirectory(
+            parent: folder.url, identifier: "one", startedAt: Self.start, eventByteLimit: 4096)
+        for index in 0..<1000 {
+            try directory.append(["guest.populate", "machine.other", "agent.announced"][index % 3], ["start": "0x0"])
+        }
+        let written = try events(of: directory)
+        #expect(written.count < 60)
+        #expect(try text("events.jsonl", of: directory).utf8.count < 4096 + 200)
+        #expect(directory.leftOutEventCount == 1000 - written.count)
+        for kind in ["step.started", "finding", "plug.settled", "run.ended"] { try directory.append(kind) }
+        try directory.append("guest.free", ["start": "0x0"])
+        #expect(directory.leftOutEventCount == 1001 - written.count)
+        let all = try events(of: directory)
+        #expect(all.suffix(4).map(\.kind) == ["step.started", "finding", "plug.settled", "run.ended"])
+        #expect(all.map(\.seq) == Array(1...all.count))
+    }
+
+    @Test func withinTheLimitNothingIsLeftOut() throws {
+        let directory = try directory("one")
+        for _ in 0..<1000 { try directory.append("guest.populate", ["start": "0x0"]) }
+        #expect(directory.leftOutEventCount == 0)
+        #expect(try events(of: directory).count == 1000)
+    }
+
     @Test func theLogHasALineForEachMessage() throws {
         let directory = try directory("one")
         try directory.log("1 boot: passed")

@@ -24,6 +24,9 @@ struct GuestConfiguration {
     /// The largest page of the hashed page table; QEMU chooses if nil.
     let hptPageByteCount: UInt64?
 
+    /// How long the record's console may get, in bytes.
+    var consoleByteLimit = ConsoleKeeper.byteLimit
+
     static let lmbByteCount = PlanLimits.lmbByteCount
 
     /// The guest of a plan that has been resolved. Throws a usage error for a machine that cannot be.

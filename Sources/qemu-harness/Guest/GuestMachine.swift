@@ -20,6 +20,7 @@ actor GuestMachine {
     private let process: QemuProcess
     private let channel: AgentChannel
     private let regionFile: MappedFile
+    private let console: ConsoleKeeper
     private var processEnd: QemuProcess.ExitStatus?
     private var machineEvents: Task<Void, Never>?
     /// DIMMs that the machine says the guest refused to give up, since they were last asked for.
@@ -100,6 +101,8 @@ actor GuestMachine {
         self.process = process
         self.channel = channel
         self.regionFile = regionFile
+        console = ConsoleKeeper(file: record.consoleLog, limit: configuration.consoleByteLimit)
+        console.start()
     }
 
     private func watch(_ events: AsyncStream<DomainEvent>) async {
@@ -205,8 +208,12 @@ actor GuestMachine {
         _ = try? await waitUntil(within: patience.powerOff) { (try? await domain.state()) == nil ? true : nil }
         machineEvents?.cancel()
         await machineEvents?.value
+        await console.finish()
         unlink(regionFile.path.string)
     }
+
+    /// About how many bytes of the console are not in the record.
+    var leftOutConsoleByteCount: Int { console.leftOutByteCount }
 
     private func hasEnded(within limit: Duration) async -> Bool {
         (try? await waitUntil(within: limit) { processEnd }) != nil

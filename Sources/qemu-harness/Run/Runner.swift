@@ -64,6 +64,9 @@ struct Runner {
             }
             information = context.information
             await end(context.machine)
+            if let count = await context.machine?.leftOutConsoleByteCount, count > 0 {
+                information.leftOutConsoleByteCount = count
+            }
         } catch {
             failure = error
         }
@@ -145,6 +148,7 @@ struct Runner {
         information.outcome = outcome
         information.exitCode = exitCode
         information.error = message
+        information.leftOutEventCount = record.leftOutEventCount > 0 ? record.leftOutEventCount : nil
         return Report(
             results: RunResults(
                 run: record.name, outcome: outcome, error: message, steps: results, allowedUnsaid: allowedUnsaid),
@@ -156,6 +160,7 @@ struct Runner {
         let parts: [() throws -> Void] = [
             { try record.write(report.results) },
             { try report.results.error.map { try record.log("error: \($0)") } },
+            { try Self.noteLimits(report.information, in: record) },
             { try record.append("run.ended", ["outcome": report.results.outcome.rawValue]) },
             // The guest has ended by now, unless it is kept: then its console goes on.
             {
@@ -172,6 +177,18 @@ struct Runner {
                 return error
             }
         }.first
+    }
+
+    /// Says what the record does not hold, because a guest had more to say than there is room for.
+    private static func noteLimits(_ information: RunInformation, in record: RunDirectory) throws {
+        if let count = information.leftOutEventCount {
+            try record.append("events.left-out", ["events": "\(count)"])
+            try record.log("\(RunDirectory.eventsName) is full: \(count) events of the guest's were left out")
+        }
+        if let count = information.leftOutConsoleByteCount {
+            try record.append("console.left-out", ["bytes": "\(count)"])
+            try record.log("console.log was full: about \(count) bytes of it were left out")
+        }
     }
 
     /// What a run's steps, and the error that ended it, come to.

@@ -141,6 +141,12 @@ int main(void) {
     if (strcmp(mode, "silent") == 0) hang();
 
     say_hello();
+    if (strcmp(mode, "prints") == 0) {
+        // Beside a program that answers everything.
+        if (fork() == 0)
+            for (unsigned long number = 0;; number++) dprintf(console, "this guest prints line %lu\n", number);
+        strcpy(mode, "lies");
+    }
     if (strcmp(mode, "deaf") == 0) hang();
     if (strcmp(mode, "again") == 0) {
         request();
