@@ -93,7 +93,8 @@ public struct KernelImage {
 
     private static func reading<Value>(_ path: FilePath, _ body: (ImageFile) throws -> Value) throws -> Value {
         do {
-            let descriptor = try FileDescriptor.open(path, .readOnly)
+            // Should it be a FIFO, its opening does not wait for a writer, and measuring it is an error.
+            let descriptor = try FileDescriptor.open(path, .readOnly, options: [.nonBlocking])
             return try descriptor.closeAfter {
                 let byteCount = UInt64(try descriptor.seek(offset: 0, from: .end))
                 return try body(ImageFile(path: path, descriptor: descriptor, byteCount: byteCount))

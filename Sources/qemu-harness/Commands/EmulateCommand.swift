@@ -88,7 +88,7 @@ struct EmulateCommand: ParsableCommand {
         let (result, snapshot) = try emulate()
         if let snapshot, let write {
             do {
-                try RunDirectory.json(snapshot).write(to: URL(filePath: write))
+                try RegularFile.write(RunDirectory.json(snapshot), to: URL(filePath: write))
             } catch {
                 throw HarnessError.usage("cannot write \(write): \(error.localizedDescription)")
             }

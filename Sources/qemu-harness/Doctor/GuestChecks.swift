@@ -69,7 +69,7 @@ struct GuestChecks {
             let machine = GuestImages.machine(order)
             let program = initramfs.deletingLastPathComponent().appending(path: "agent-\(machine)")
             // 64 bits, the kernel's byte order, EM_PPC64.
-            let header = [UInt8]((try? FileHandle(forReadingFrom: program).read(upToCount: 20)) ?? Data())
+            let header = [UInt8]((try? RegularFile.beginning(of: program, byteCount: 20)) ?? Data())
             let type: [UInt8] = order == .little ? [21, 0] : [0, 21]
             guard header.count == 20, header[4] == 2, header[5] == (order == .little ? 1 : 2),
                 header[18...] == type[...]

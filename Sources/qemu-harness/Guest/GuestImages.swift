@@ -43,6 +43,11 @@ enum GuestImages {
             guard FileManager.default.fileExists(atPath: file.path) else {
                 throw HarnessError.infrastructure("no agent at \(file.path), where \(agentVariable) points")
             }
+            do {
+                try RegularFile.check(file)
+            } catch {
+                throw HarnessError.infrastructure("cannot read the agent \(file.path): \(error.localizedDescription)")
+            }
             return file.absoluteURL
         }
         var folder = executable.resolvingSymlinksInPath().deletingLastPathComponent()
@@ -69,13 +74,12 @@ enum GuestImages {
 
     /// The byte order that a kernel was built for. Refuses a file that no ppc64 guest can boot from, by its ELF header.
     static func byteOrder(ofKernel kernel: URL) throws -> ByteOrder {
-        let handle: FileHandle
+        let header: [UInt8]
         do {
-            handle = try FileHandle(forReadingFrom: kernel)
+            header = [UInt8](try RegularFile.beginning(of: kernel, byteCount: 20))
         } catch {
             throw HarnessError.usage("cannot read the kernel \(kernel.path): \(error.localizedDescription)")
         }
-        let header = [UInt8]((try? handle.read(upToCount: 20)) ?? Data())
         guard header.count == 20, header.starts(with: [0x7f, 0x45, 0x4c, 0x46]) else {
             throw HarnessError.usage(
                 "the kernel \(kernel.path) is no ELF file; a vmlinux or vmlinuz of ppc64 is wanted")

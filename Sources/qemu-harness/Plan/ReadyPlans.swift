@@ -44,10 +44,8 @@ enum ReadyPlans {
         let name = file.relativePath
         let data: Data
         do {
-            let handle = try FileHandle(forReadingFrom: file)
-            defer { try? handle.close() }
             // One byte more than a plan may have is enough to refuse it.
-            data = try handle.read(upToCount: PlanLimits.textByteCount + 1) ?? Data()
+            data = try RegularFile.beginning(of: file, byteCount: PlanLimits.textByteCount + 1)
         } catch {
             throw HarnessError.usage("cannot read the plan \(name): \(error.localizedDescription)")
         }
