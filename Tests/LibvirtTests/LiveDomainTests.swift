@@ -67,7 +67,7 @@ import Testing
                 place: "base of DIMM ua-dimm-1, behind which its size does not fit", value: "0xffffffffffffffff")
         ),
         (
-            "</numa>", "<cell memory='18014398509481983' unit='KiB'/></numa>",
+            "</numa>", "<cell id='1' memory='18014398509481983' unit='KiB'/></numa>",
             .badValue(place: "memory of all NUMA cells", value: "more bytes than 64 bits count")
         ),
         ("<alias name='ua-dimm-1'/>", "", .missing("alias of a DIMM")),
