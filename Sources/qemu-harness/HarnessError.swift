@@ -29,4 +29,13 @@ enum ExitStatus {
         Exit codes: 0 everything verified is right; 1 there are findings; 2 libvirt, QEMU or the guest failed, or a \
         record is damaged; 4 not everything could be verified; 64 wrong use; 130 interrupted, 143 terminated.
         """
+
+    /// What `git bisect run` takes from a command: 125 for a commit that cannot be tested.
+    static let untestable: Int32 = 125
+
+    /// The exit code of a run with `--bisect`: 0 and 1 say that the kernel is good or bad, and everything that says nothing
+    /// about it is one code. A signal's stay: above 127 the bisection ends, as somebody wanted who sent it.
+    static func forBisection(_ status: Int32) -> Int32 {
+        [passed, failed, interrupted, terminated].contains(status) ? status : untestable
+    }
 }

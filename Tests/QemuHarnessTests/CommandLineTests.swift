@@ -24,7 +24,9 @@ import Testing
     }
 
     /// Runs the program that was built beside the tests, in a folder of its own.
-    private func run(_ arguments: [String], agent: String = "agent") throws -> Ending {
+    private func run(
+        _ arguments: [String], agent: String = "agent", environment: [String: String] = [:]
+    ) throws -> Ending {
         let process = Process()
         process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
             .deletingLastPathComponent().appending(path: "qemu-harness")
@@ -32,7 +34,7 @@ import Testing
         process.currentDirectoryURL = folder.url.appending(path: "work")
         process.environment = [
             "PATH": "/usr/bin:/bin", "HOME": folder.url.path, GuestImages.agentVariable: folder.path(agent),
-        ]
+        ].merging(environment) { $1 }
         let output = folder.url.appending(path: "stdout")
         let errors = folder.url.appending(path: "stderr")
         for file in [output, errors] { try Data().write(to: file) }
@@ -74,6 +76,61 @@ import Testing
         #expect(ending.status == ExitStatus.usage)
         #expect(ending.errors.hasPrefix("qemu-harness: \(message)"))
         #expect(try left() == [])
+    }
+
+    /// What is there instead of a file.
+    enum Kind: String, CaseIterable {
+        case fifo, device, folder
+    }
+
+    private func make(_ kind: Kind, at name: String) throws {
+        let path = folder.path(name)
+        switch kind {
+        case .fifo: try #require(mkfifo(path, 0o600) == 0)
+        // A terminal that nobody sits at: its reader would wait for ever.
+        case .device: try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: "/dev/ptmx")
+        case .folder: try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        }
+    }
+
+    /// A FIFO, a device or a folder in the place of a file makes nobody wait.
+    @Test(arguments: Kind.allCases)
+    func whatIsNoFileIsRefused(kind: Kind) throws {
+        for name in ["odd", "odd.yaml", "plans-odd.yaml"] { try make(kind, at: name) }
+        try FileManager.default.removeItem(atPath: folder.path("agent/initramfs-ppc64le.cpio.gz"))
+        try make(kind, at: "agent/initramfs-ppc64le.cpio.gz")
+        let plans = [ReadyPlans.variable: folder.url.path]
+        for (arguments, status, message) in [
+            (["--kernel", folder.path("odd")], ExitStatus.usage, "cannot read the kernel "),
+            ([folder.path("odd.yaml")], ExitStatus.usage, "cannot read the plan "),
+            (["plan", "validate", "plans-odd"], ExitStatus.usage, "cannot read the plan "),
+            (["plan", "list"], ExitStatus.usage, "cannot read the plan "),
+            (["emulate", "--progress", "none", "--write", folder.path("odd")], ExitStatus.usage, "cannot write "),
+            (["--kernel", folder.path("vmlinux")], ExitStatus.infrastructure, "cannot read the agent "),
+        ] {
+            let ending = try run(arguments, environment: plans)
+            #expect(ending.status == status, "\(arguments): \(ending.errors)")
+            #expect(ending.errors.contains("qemu-harness: \(message)"), "\(ending.errors)")
+        }
+        guard kind != .folder else { return }
+        let verification = try run(["verify", folder.path("odd")])
+        #expect(verification.status == ExitStatus.infrastructure)
+        #expect(verification.errors.contains("is no regular file"), "\(verification.errors)")
+    }
+
+    /// To git bisect, what says nothing about a kernel is one code, whatever it is otherwise.
+    @Test(arguments: [
+        ["--bisect", "--memory", "300MiB"], ["--bisect", "--nonsense"], ["--bisect", "--cpu", "POWER7"],
+        ["run", "--bisect", "--help"], ["--bisect", "--version"], ["--bisect", "--dry-run"], ["--bisect=yes"],
+        ["--bisect", "--kernel", "/nosuch/vmlinux"], ["verify", "--bisect", "/nosuch"], ["--bisect", "no-such-plan"],
+        ["--bisect", "--runs-dir", "/proc/nonexistent/runs"],
+    ])
+    func aBisectionSkipsWhatItCannotTest(arguments: [String]) throws {
+        let kernel = arguments.contains("--kernel") ? [] : ["--kernel", folder.path("vmlinux")]
+        let ending = try run(arguments + (arguments.first == "verify" ? [] : kernel))
+        #expect(ending.status == 125, "\(ending.errors)")
+        #expect(ending.errors != "")
+        #expect(ending.output == "")
     }
 
     @Test func aMissingAgentIs2() throws {

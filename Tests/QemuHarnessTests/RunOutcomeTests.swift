@@ -131,4 +131,17 @@ import Testing
     @Test func cancellationIsAnInterruption() {
         #expect(Runner.outcome([], failure: CancellationError(), wasInterrupted: false) == .interrupted)
     }
+
+    /// `git bisect run` (git-bisect(1)): 0 is good, 125 cannot be tested, other codes up to 127 are bad, and above that the
+    /// bisection ends.
+    @Test func aBisectionIsToldGoodOrBadOrNothing() {
+        for status: Int32 in 0...255 {
+            let told = ExitStatus.forBisection(status)
+            switch status {
+            case ExitStatus.passed, ExitStatus.failed, ExitStatus.interrupted, ExitStatus.terminated:
+                #expect(told == status)
+            default: #expect(told == 125)
+            }
+        }
+    }
 }

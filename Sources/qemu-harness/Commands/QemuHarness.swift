@@ -40,11 +40,19 @@ struct QemuHarness: AsyncParsableCommand {
             fail(message, ExitStatus.usage)
         } catch let error where error is ExitCode || exitCode(for: error) != .failure {
             // ArgumentParser's own: help and version (0), wrong arguments (64), and the codes that commands end with.
-            exit(withError: error)
+            guard isBisecting else { exit(withError: error) }
+            // Help says no more about a kernel than wrong arguments do.
+            guard let code = error as? ExitCode else { fail(fullMessage(for: error), ExitStatus.usage) }
+            leave(code.rawValue)
         } catch {
             // An error that nobody thought of is no finding, which is what ArgumentParser's code for it would say.
             fail("\(error)", ExitStatus.infrastructure)
         }
+    }
+
+    /// Whether the command line asks for the exit codes of `git bisect run`. It may be one that cannot be parsed.
+    private static var isBisecting: Bool {
+        CommandLine.arguments.dropFirst().prefix { $0 != "--" }.contains { $0.hasPrefix("--bisect") }
     }
 
     /// Every command begins with this, so that nothing a killed run left lies around for long.
@@ -60,6 +68,10 @@ struct QemuHarness: AsyncParsableCommand {
 
     private static func fail(_ message: String, _ status: Int32) -> Never {
         tell(message)
-        Foundation.exit(status)
+        leave(status)
+    }
+
+    private static func leave(_ status: Int32) -> Never {
+        Foundation.exit(isBisecting ? ExitStatus.forBisection(status) : status)
     }
 }

@@ -104,7 +104,16 @@ struct RunCommand: AsyncParsableCommand {
         return model
     }
 
+    @Flag(
+        help: ArgumentHelp(
+            "End with the exit codes of 'git bisect run': 0 good, 1 bad (there are findings), 125 for everything that says "
+                + "nothing about the kernel."))
+    var bisect = false
+
     func validate() throws {
+        guard !(bisect && dryRun) else {
+            throw ValidationError("--bisect cannot go with --dry-run, which tests no kernel")
+        }
         guard slowdown.isFinite, 0.1...1000 ~= slowdown else {
             throw ValidationError("--slowdown \(slowdown) is outside 0.1 to 1000")
         }
