@@ -47,7 +47,7 @@ public final class RunDirectory: Sendable {
         try Self.point(parent.appending(path: "latest"), to: name, identifier: identifier)
     }
 
-    /// Some million events. The largest of the ready plans writes 9 MiB.
+    /// Some million events. The largest of the ready plans, half-added-block, writes 5 MiB.
     public static let eventByteLimit = 256 << 20
 
     /// `events.jsonl`.

@@ -18,7 +18,7 @@ public struct RunInformation: Codable, Equatable, Sendable {
     public var finishedAt: Date?
     /// How it ended, nil while it runs.
     public var outcome: Outcome?
-    /// The process's exit code, nil while it runs.
+    /// The run's exit code, nil while it runs. With `--bisect` the process ends with what that makes of it.
     public var exitCode: Int32?
     /// What went wrong with the harness itself, nil when nothing did.
     public var error: String?

@@ -9,7 +9,7 @@ import Synchronization
 /// beyond the limit, its middle goes: the first quarter of the limit stays, and the last one. A panic's words are among the
 /// last, how the guest booted among the first.
 final class ConsoleKeeper: Sendable {
-    /// A guest of the ready plans prints some 30 KiB.
+    /// A guest of the ready plans prints 16 to 35 KiB.
     static let byteLimit = 64 << 20
     /// How often the file is looked at: a guest under emulation prints some MiB in this time.
     private static let interval = Duration.milliseconds(200)

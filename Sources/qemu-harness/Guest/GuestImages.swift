@@ -43,20 +43,24 @@ enum GuestImages {
             guard FileManager.default.fileExists(atPath: file.path) else {
                 throw HarnessError.infrastructure("no agent at \(file.path), where \(agentVariable) points")
             }
-            do {
-                try RegularFile.check(file)
-            } catch {
-                throw HarnessError.infrastructure("cannot read the agent \(file.path): \(error.localizedDescription)")
-            }
-            return file.absoluteURL
+            return try checked(file.absoluteURL)
         }
         var folder = executable.resolvingSymlinksInPath().deletingLastPathComponent()
         while folder.path != "/" {
             let file = folder.appending(path: "guest").appending(path: initramfsName)
-            if FileManager.default.fileExists(atPath: file.path) { return file }
+            if FileManager.default.fileExists(atPath: file.path) { return try checked(file) }
             folder.deleteLastPathComponent()
         }
         throw HarnessError.infrastructure("the agent is not built for \(machine(order)): run scripts/build-agent")
+    }
+
+    private static func checked(_ initramfs: URL) throws -> URL {
+        do {
+            try RegularFile.check(initramfs)
+        } catch {
+            throw HarnessError.infrastructure("cannot read the agent \(initramfs.path): \(error.localizedDescription)")
+        }
+        return initramfs
     }
 
     /// The program that runs, however it was called: on Linux this link always leads there.
