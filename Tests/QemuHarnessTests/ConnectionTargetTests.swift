@@ -15,17 +15,35 @@ import Testing
         #expect(try ConnectionTarget(option: nil, environment: ["LIBVIRT_DEFAULT_URI": uri]) == expected)
     }
 
-    @Test(arguments: [
+    private static let others = [
         ("qemu+ssh://host/system", "is remote"),
         ("qemu+tls:///system", "is remote"),
         ("qemu://host/session", "is remote"),
         ("xen:///system", "'xen'"),
+        ("lxc:///system", "'lxc'"),
         ("test:///default", "'test'"),
         ("qemu:///nothing", "'/nothing'"),
         ("qemu:///embed?root=/tmp", "'/embed'"),
         ("session", "is no libvirt URI"),
-        ("", "is no libvirt URI"),
-    ])
+    ]
+
+    /// Other programs want the variable, too: that it names none of ours is no error.
+    @Test(arguments: others)
+    func aVariableForOtherProgramsIsPassedOver(uri: String, reason: String) throws {
+        var told: [String] = []
+        let target = try ConnectionTarget(option: nil, environment: ["LIBVIRT_DEFAULT_URI": uri]) { told.append($0) }
+        #expect(target == .embedded)
+        try #require(told.count == 1)
+        #expect(told[0].hasPrefix("LIBVIRT_DEFAULT_URI '\(uri)'") && told[0].contains(reason), "\(told)")
+        #expect(told[0].hasSuffix("; the embedded driver is taken instead"))
+    }
+
+    @Test(arguments: ["", "qemu:///embed", "qemu:///session", "qemu:///system"])
+    func aVariableThatFitsIsTakenInSilence(uri: String) throws {
+        _ = try ConnectionTarget(option: nil, environment: ["LIBVIRT_DEFAULT_URI": uri]) { Issue.record("\($0)") }
+    }
+
+    @Test(arguments: others + [("", "is no libvirt URI")])
     func othersAreRefusedWithTheReason(uri: String, reason: String) {
         let error = #expect(throws: HarnessError.self) { try ConnectionTarget(option: uri, environment: [:]) }
         guard case .usage(let message)? = error else {

@@ -42,13 +42,22 @@ enum ConnectionTarget: Equatable {
     }
 
     /// What `--connect` says, else what libvirt's variable says, else the embedded driver.
-    init(option: String?, environment: [String: String]) throws {
+    ///
+    /// The variable may have been set for other programs: where it names what cannot run the guest, the embedded driver
+    /// is taken, and `tell` is told why.
+    init(
+        option: String?, environment: [String: String], tell: (String) -> Void = { QemuHarness.tell($0) }
+    ) throws {
         if let option {
             self = try ConnectionTarget(uri: option, source: "--connect")
-        } else if let uri = environment[Self.variable], !uri.isEmpty {
+            return
+        }
+        self = .embedded
+        guard let uri = environment[Self.variable], !uri.isEmpty else { return }
+        do {
             self = try ConnectionTarget(uri: uri, source: Self.variable)
-        } else {
-            self = .embedded
+        } catch HarnessError.usage(let reason) {
+            tell("\(reason); the embedded driver is taken instead")
         }
     }
 
