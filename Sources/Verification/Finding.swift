@@ -20,6 +20,8 @@ public struct Finding: Codable, Equatable, Sendable {
         case sections
         /// The reaction to a plug.
         case plug
+        /// The reaction to an unplug.
+        case unplug
         /// The reaction to what the agent did on request.
         case guest
         /// What a plan expects.
@@ -103,6 +105,8 @@ public struct Finding: Codable, Equatable, Sendable {
         case blockDiffers = "block-differs"
         /// The guest refused memory, or an action.
         case refused
+        /// The guest has said nothing for too long.
+        case silent
         /// An expectation was not met.
         case unmet
     }
@@ -178,6 +182,7 @@ extension Finding.Fault {
         case .contradiction, .unmapped: [.mmu]
         case .baseDiffers, .sectionWithoutMemory, .memoryWithoutSection, .blockDiffers: [.sections]
         case .refused: [.plug, .guest]
+        case .silent: [.unplug]
         case .unmet: [.plan]
         }
     }

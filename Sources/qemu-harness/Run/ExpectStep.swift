@@ -13,7 +13,7 @@ struct ExpectStep: RunStep {
     var title: String { "expect " + expectation.texts.joined(separator: ", ") }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        result.expectedFindings = expectation.findings ?? []
+        result.expectedFindings = expectation.expectedFindings
         result.expectedUnsaid = expectation.unsaid
         let unmet = expectation.unmet(by: context)
         guard !unmet.isEmpty else { return }
@@ -23,6 +23,12 @@ struct ExpectStep: RunStep {
 }
 
 extension Plan.Expectation {
+    /// The findings that it excuses: those that it names, and the one that a silent unplug is.
+    fileprivate var expectedFindings: [String] {
+        let silence = unplug == UnplugResult.silent.rawValue ? [Finding(.unplug, .silent, "").name] : []
+        return (findings ?? []) + silence
+    }
+
     /// Each expectation as a person reads it.
     fileprivate var texts: [String] {
         var texts = (findings ?? []) + (unsaid ?? []).map { "\($0.rawValue) unsaid" }

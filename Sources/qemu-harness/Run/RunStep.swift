@@ -130,7 +130,8 @@ struct PlugStep: RunStep {
     }
 }
 
-/// Unplugs a DIMM. A guest may refuse: that is no finding, and what it leaves is verified like anything else.
+/// Unplugs a DIMM. A guest may refuse: that is no finding, and what it leaves is verified like anything else. One that
+/// says nothing is one.
 struct UnplugStep: RunStep {
     /// Which DIMM, counted from 1 in the order of the plugs.
     let number: Int
@@ -154,8 +155,17 @@ struct UnplugStep: RunStep {
         switch outcome {
         case .removed: result.note = "removed"
         case .refused: result.note = "the guest refused, and has its memory again"
-        case .silent: result.note = "the guest has said nothing; the unplug is pending"
+        case .silent: result.fail(.silentUnplug(of: alias, within: context.patience.unplug))
         }
+    }
+}
+
+extension Finding {
+    /// The guest has neither given a DIMM up nor refused to.
+    static func silentUnplug(of alias: String, within limit: Duration) -> Finding {
+        Finding(
+            .unplug, .silent,
+            "the guest has neither given \(alias) up nor refused to within \(limit); the unplug is pending")
     }
 }
 

@@ -17,7 +17,8 @@ struct PauseStep: RunStep {
     }
 }
 
-/// Waits until every unplug that the guest was silent about has been done or refused.
+/// Waits until every unplug that the guest was silent about has been done or refused; one that it stays silent about is a
+/// finding.
 struct SettleStep: RunStep {
     var title: String { "wait settled" }
 
@@ -30,8 +31,9 @@ struct SettleStep: RunStep {
             context.past.unplugResult = outcome
             notes.append("\(alias) \(outcome.rawValue)")
             guard outcome != .silent else {
-                throw HarnessError.infrastructure(
-                    "the unplug of \(alias) has not settled within \(context.patience.unplug)")
+                // Guests take one after the other: those behind it wait for it.
+                result.fail(.silentUnplug(of: alias, within: context.patience.unplug))
+                break
             }
         }
         if !notes.isEmpty { result.note = notes.joined(separator: ", ") }
