@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import CLibvirt
+internal import Foundation
 internal import Synchronization
 
 /// Something that happened to a domain.
@@ -13,6 +14,10 @@ public enum DomainEvent: Equatable, Sendable {
     case resumed
     /// The guest has shut itself down; a stop follows.
     case shutDown
+    /// QEMU's guest has ended, in QEMU's own word for why (`SHUTDOWN`, of QAPI's `ShutdownCause`): `guest-shutdown` where
+    /// it switched itself off, `guest-reset` where it wanted to reboot and may not, and others. To libvirt both are
+    /// ``shutDown``, and then it ends QEMU with a signal, which is one more of these events.
+    case emulatorShutDown(reason: String)
     /// The guest crashed: its kernel panicked. A stop follows if the domain is destroyed on a crash.
     case crashed
     /// The domain is gone; the last event of a stream.
@@ -106,6 +111,7 @@ private final class Sink: Sendable {
 private final class Subscription: Sendable {
     private struct State {
         var callbacks: [Int32] = []
+        var monitorCallback: Int32?
         var ended = false
     }
 
@@ -127,6 +133,32 @@ private final class Subscription: Sendable {
             unsafeBitCast(removalFailed, to: GenericCallback.self),
             sink
         )
+        try registerMonitorEvent(sink)
+    }
+
+    /// Registers for QEMU's own event, which drivers of other hypervisors do not have.
+    private func registerMonitorEvent(_ sink: Sink) throws {
+        try state.withLock { state in
+            if state.ended { return }
+            let opaque = unsafe Unmanaged.passRetained(sink)
+            let number = unsafe virConnectDomainQemuMonitorEventRegister(
+                domain.connection.pointer,
+                domain.pointer,
+                "SHUTDOWN",
+                emulatorShutDown,
+                opaque.toOpaque(),
+                release,
+                0
+            )
+            if number >= 0 {
+                state.monitorCallback = number
+                return
+            }
+            let error = LibvirtError.last("virConnectDomainQemuMonitorEventRegister")
+            // A refused registration leaves the reference with us.
+            unsafe opaque.release()
+            if error.code != Int32(bitPattern: VIR_ERR_NO_SUPPORT.rawValue) { throw error }
+        }
     }
 
     private func register(_ id: virDomainEventID, _ callback: GenericCallback, _ sink: Sink) throws {
@@ -153,13 +185,16 @@ private final class Subscription: Sendable {
 
     /// Deregisters every callback, once.
     func end() {
-        let callbacks = state.withLock { state in
+        let (callbacks, monitorCallback) = state.withLock { state in
             defer { state = State(ended: true) }
-            return state.callbacks
+            return (state.callbacks, state.monitorCallback)
         }
+        // These fail only when the connection is dead, and then libvirt has freed the callback itself.
         for callback in callbacks {
-            // Fails only when the connection is dead, and then libvirt has freed the callback itself.
             unsafe _ = virConnectDomainEventDeregisterAny(domain.connection.pointer, callback)
+        }
+        if let monitorCallback {
+            unsafe _ = virConnectDomainQemuMonitorEventDeregister(domain.connection.pointer, monitorCallback)
         }
     }
 }
@@ -200,4 +235,10 @@ private let removed: virConnectDomainEventDeviceRemovedCallback = { _, _, alias,
 
 private let removalFailed: virConnectDomainEventDeviceRemovalFailedCallback = { _, _, alias, opaque in
     unsafe sink(opaque)?.deliver(.deviceRemovalFailed(alias: text(alias)))
+}
+
+private let emulatorShutDown: virConnectDomainQemuMonitorEventCallback = { _, _, _, _, _, details, opaque in
+    struct Details: Decodable { let reason: String }
+    let reason = unsafe try? JSONDecoder().decode(Details.self, from: Data(text(details).utf8)).reason
+    unsafe sink(opaque)?.deliver(.emulatorShutDown(reason: reason ?? "unknown"))
 }

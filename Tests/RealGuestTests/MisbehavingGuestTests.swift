@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Glibc
+import Libvirt
 import RunRecord
 import Testing
 import Verification
@@ -95,6 +97,25 @@ extension RealGuest {
             try await expectErrors(misbehaviour, [VerifyStep()])
         }
 
+        /// A guest that does something else than to switch itself off when it is asked to: whatever ends QEMU with code 0 is
+        /// no power-off yet.
+        @Test(arguments: [
+            Case(mode: "reboots", errors: ["the guest has not switched itself off: qemu says 'guest-reset'"]),
+            Case(
+                mode: "exits",
+                errors: ["the guest's kernel has panicked (", "Attempted to kill init! exitcode=0x00000100"],
+                consoleIsShown: false),
+        ])
+        func lossAtPowerOff(_ misbehaviour: Case) async throws {
+            try await expectErrors(misbehaviour, [PowerOffStep()])
+        }
+
+        /// The guest is asked, and QEMU dies of something else.
+        @Test func qemuCrashesAtPowerOff() async throws {
+            let crash = Case(mode: "deaf", errors: ["qemu was ended by signal 11 as the guest was switched off"])
+            try await expectErrors(crash, [CrashingPowerOffStep()])
+        }
+
         /// A guest that answers everything, and has done nothing of it, is no good guest: those are findings.
         @Test func lies() async throws {
             let run = try await Lab.run(try configuration("lies"), [VerifyStep(), PowerOffStep()])
@@ -170,5 +191,16 @@ private struct FullConsole: RunStep {
         #expect(console.contains("Linux version"))
         // What a guest prints between two looks comes on top.
         #expect(console.utf8.count < limit + 32 << 20)
+    }
+}
+
+/// Has QEMU die while it waits for the guest's power-off.
+private struct CrashingPowerOffStep: RunStep {
+    let title = "power off, and QEMU crashes"
+
+    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        let qemu = try #require(try qemuProcesses(of: [context.root.runID]).first)
+        #expect(kill(qemu, SIGSEGV) == 0)
+        try await PowerOffStep().perform(in: &context, result: &result)
     }
 }

@@ -22,6 +22,10 @@ actor GuestMachine {
     private let regionFile: MappedFile
     private let console: ConsoleKeeper
     private var processEnd: QemuProcess.ExitStatus?
+    /// QEMU's and libvirt's words for the guest's end.
+    private var shutdownReason: String?
+    private var stopReason: DomainEvent.StopReason?
+    private var hasCrashed = false
     private var machineEvents: Task<Void, Never>?
     /// DIMMs that the machine says the guest refused to give up, since they were last asked for.
     var machineRefusals: Set<String> = []
@@ -117,7 +121,14 @@ actor GuestMachine {
     }
 
     private func note(_ event: DomainEvent) {
-        if case .deviceRemovalFailed(let alias) = event { machineRefusals.insert(alias) }
+        switch event {
+        case .deviceRemovalFailed(let alias): machineRefusals.insert(alias)
+        // The first counts: libvirt ends a QEMU whose guest has ended with a signal, of which QEMU tells likewise.
+        case .emulatorShutDown(let reason): shutdownReason = shutdownReason ?? reason
+        case .crashed: hasCrashed = true
+        case .stopped(let reason): stopReason = reason
+        default: break
+        }
         let (name, fields) = event.recorded
         // A record that cannot be written any more ends the run at its next step.
         try? record.append("machine.\(name)", fields)
@@ -186,14 +197,24 @@ actor GuestMachine {
     /// The shared region, laid out as the host computes it; nil until the guest is up.
     private(set) var region: SharedRegion?
 
-    /// Asks the agent to switch the guest off, and waits until QEMU has ended; false when it does not.
-    func powerOff() async throws -> Bool {
+    /// Has the agent switch the guest off, and waits until QEMU has ended. Throws when it does not, and when anything else
+    /// than the guest's own power-off was the reason.
+    func powerOff() async throws {
         do {
             _ = try await ask("poweroff")
-        } catch is Ended {
-            // The guest was faster than its answer.
+        } catch let error where error is Ended || error is Errno {
+            // The guest was faster than its answer, or QEMU had ended before it was asked.
         }
-        return try await waitUntil(within: patience.powerOff) { processEnd == nil ? nil : true } ?? false
+        let end = try await waitUntil(within: patience.powerOff) { processEnd }
+        guard let end else {
+            throw HarnessError.infrastructure("the guest has not switched itself off within \(patience.powerOff)")
+        }
+        // libvirt hears of the end by itself, and all that QEMU said before is told before.
+        _ = try await waitUntil(within: patience.powerOff) { stopReason }
+        if ConsoleLog(file: record.consoleLog).panicLine() != nil { throw Ended() }
+        let powerOff = PowerOff(
+            processEnd: end, shutdownReason: shutdownReason, stopReason: stopReason, hasCrashed: hasCrashed)
+        if let problem = powerOff.problem { throw HarnessError.infrastructure(problem) }
     }
 
     /// Ends the guest, whatever state it is in, and everything that was opened for it.

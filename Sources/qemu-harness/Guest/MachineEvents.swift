@@ -10,6 +10,7 @@ extension DomainEvent {
         case .suspended: ("paused", [:])
         case .resumed: ("resumed", [:])
         case .shutDown: ("shut-down", [:])
+        case .emulatorShutDown(let reason): ("qemu-shut-down", ["reason": reason])
         case .crashed: ("crashed", [:])
         case .stopped(let reason): ("stopped", ["reason": reason.recorded])
         case .deviceAdded(let alias): ("device-added", ["alias": alias])
