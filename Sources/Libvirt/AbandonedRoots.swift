@@ -1,29 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import CLibvirt
 internal import Foundation
 public import SystemPackage
+
+/// What became of what dead runs had left.
+public struct LeftoverRemoval: Sendable {
+    /// The IDs of the runs of which nothing is left any more; in a dry run, of those that would be tried.
+    public internal(set) var removed: [String] = []
+    /// The IDs of the runs of which something is left still, and what stood in the way.
+    public internal(set) var failures: [(runID: String, error: EmbeddedRootError)] = []
+}
 
 extension EmbeddedRoot {
     /// Ends the guests and removes the files of this user's runs whose process has died.
     ///
     /// A run whose process lives holds its root's lock, and is left alone. So is one that was kept on purpose, unless
-    /// `includingKept` says otherwise.
+    /// `includingKept` says otherwise. One that cannot be removed keeps no other from it, and can be tried again.
     ///
     /// - Parameters:
     ///   - parent: The folder of the roots, as they were made with.
     ///   - memoryParent: The folder of the memory folders, as they were made with.
     ///   - includingKept: Whether guests that were kept on purpose end as well.
     ///   - isDryRun: Whether to leave everything as it is and only tell.
-    /// - Returns: The IDs of the runs that were removed, or would be.
-    /// - Throws: `EmbeddedRootError.file` for what cannot be removed.
+    /// - Returns: What was removed, or would be, and what could not be.
     public static func removeAbandoned(
         parent: FilePath,
         memoryParent: FilePath = "/dev/shm",
         includingKept: Bool = false,
         isDryRun: Bool = false
-    ) throws(EmbeddedRootError) -> [String] {
-        var found: [String] = []
+    ) async -> LeftoverRemoval {
+        await blocking {
+            removeAbandonedNow(
+                parent: parent, memoryParent: memoryParent, includingKept: includingKept, isDryRun: isDryRun)
+        }
+    }
+
+    /// The same, blocking.
+    static func removeAbandonedNow(
+        parent: FilePath,
+        memoryParent: FilePath,
+        includingKept: Bool,
+        isDryRun: Bool
+    ) -> LeftoverRemoval {
+        var removal = LeftoverRemoval()
         for name in names(in: parent).sorted() {
             // A draft is a root whose process died before it had a name.
             let isDraft = name.hasPrefix("." + prefix)
@@ -43,44 +62,32 @@ extension EmbeddedRoot {
             }
             defer { try? lock.close() }
             if !includingKept, owner(of: root.appending(keptName)) != nil { continue }
-            guard !isDryRun else {
-                found.append(runID)
-                continue
+            do throws(EmbeddedRootError) {
+                if !isDryRun {
+                    // Before the files: by the root a guest that cannot be ended is found again.
+                    try RunEmulators(runID: runID, root: root).end()
+                    try remove(runID: runID, root: root, memoryDirectory: memoryParent.appending(rootName))
+                }
+                removal.removed.append(runID)
+            } catch {
+                removal.failures.append((runID, error))
             }
-            endGuests(root)
-            try remove(runID: runID, root: root, memoryDirectory: memoryParent.appending(rootName))
-            found.append(runID)
         }
-        return found
+        return removal
     }
 
-    /// Kills every QEMU of this run at once: for a run that is to end whatever libvirt is doing.
-    public func killGuests() {
-        Self.endGuests(path)
-    }
-
-    /// Kills every QEMU that the embedded driver under this root has started, and waits until it is gone.
+    /// Ends every QEMU of this run that is left, whichever libvirt started it.
     ///
-    /// A QEMU of this root's is known by its arguments, which name files in the root; libvirt's PID files come too late
-    /// for one whose harness died while it started.
-    private static func endGuests(_ root: FilePath) {
-        let place = Data((root.string + "/").utf8)
-        for entry in names(in: "/proc") {
-            guard let processID = Int32(entry), processID != getpid() else { continue }
-            let number = pidfd_open(processID, 0)
-            guard number >= 0 else { continue }
-            let descriptor = FileDescriptor(rawValue: number)
-            defer { try? descriptor.close() }
-            // Read after the descriptor was opened: it stays with this process, whatever becomes of its number.
-            guard qemuArguments(of: processID)?.contains(where: { $0.range(of: place) != nil }) == true else {
-                continue
-            }
-            guard pidfd_send_signal(number, SIGKILL, nil, 0) == 0 else { continue }
-            var ended = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
-            // A killed process is gone within milliseconds; one that the kernel cannot end is not waited for.
-            _ = unsafe poll(&ended, 1, 5000)
-            // If it was this process's child, it is this process that has to reap it.
-            _ = waitpid(processID, nil, WNOHANG)
-        }
+    /// - Throws: `EmbeddedRootError.guest` for one that cannot be ended.
+    public func endGuests() async throws {
+        let emulators = RunEmulators(runID: runID, root: path)
+        try await blocking { try emulators.end() }
+    }
+
+    /// Kills every QEMU of this run, for a run that is to end whatever libvirt is doing. Does not wait for it.
+    public func killGuests() {
+        let emulators = RunEmulators(runID: runID, root: path)
+        // Who ends the run waits for its guest, and tells what is left of it.
+        detached { try? emulators.end() }
     }
 }

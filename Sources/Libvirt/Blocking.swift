@@ -13,6 +13,13 @@ func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) a
     }
 }
 
+/// Runs a blocking body that cannot fail off the cooperative pool, and returns what it returns.
+func blocking<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
+    await withCheckedContinuation { continuation in
+        blockingQueue.async { continuation.resume(returning: body()) }
+    }
+}
+
 /// Runs a body off the cooperative pool without waiting for it.
 func detached(_ body: @escaping @Sendable () -> Void) {
     blockingQueue.async(execute: body)

@@ -88,6 +88,16 @@ public struct DomainDescription: Equatable, Sendable {
         self.sharedMemory = sharedMemory
     }
 
+    /// Refuses a path that a domain cannot name, before anything is made of it.
+    ///
+    /// - Parameters:
+    ///   - path: The path.
+    ///   - place: What the error calls it.
+    /// - Throws: `DomainXMLError.forbiddenCharacter` if it holds a control character.
+    public static func check(path: FilePath, place: String) throws(DomainXMLError) {
+        try refuseControlCharacters(in: path.string, place: place)
+    }
+
     /// The domain in libvirt's XML, for ``Connection/createTransient(xml:)``.
     ///
     /// - Throws: `DomainXMLError.forbiddenCharacter` if a name, path or command line holds a control character.

@@ -113,6 +113,12 @@ public final class EmbeddedRoot: Sendable {
     /// Reaps the QEMUs that have ended: dead children by that name which are daemons, and so were not started by this
     /// process itself, which would reap its own.
     private static func reapProbes() {
+        // Only a look: most of the time no child is dead, and then /proc need not be read.
+        // A structure that lives for the length of the call, which fills it in.
+        var child = unsafe siginfo_t()
+        guard unsafe waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0,
+            unsafe child._sifields._sigchld.si_pid != 0
+        else { return }
         for entry in names(in: "/proc") {
             guard let processID = Int32(entry),
                 let status = FileManager.default.contents(atPath: "/proc/\(processID)/stat")
@@ -121,7 +127,10 @@ public final class EmbeddedRoot: Sendable {
             let text = String(decoding: status, as: UTF8.self)
             guard let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")") else { continue }
             let fields = text[close...].split(separator: " ")
-            guard text[open...].hasPrefix("(qemu-"), fields.count > 4, fields[1] == "Z",
+            // libvirt forks a daemon by way of a child in a session of its own, which still has this program's name, and
+            // waits for that child itself.
+            guard text[open...].hasPrefix("(qemu-"), !text[open...].hasPrefix("(qemu-harness"), fields.count > 4,
+                fields[1] == "Z",
                 fields[2] == "\(getpid())", fields[4] != "\(getsid(0))"
             else { continue }
             waitpid(processID, nil, WNOHANG)
@@ -135,7 +144,10 @@ public final class EmbeddedRoot: Sendable {
     public var sharedMemoryName: String { Self.sharedMemoryName(runID: runID) }
 
     /// The path of that file: QEMU puts it into /dev/shm, wherever RAM goes.
-    public var sharedMemoryFile: FilePath { Self.sharedMemoryFolder.appending(sharedMemoryName) }
+    public var sharedMemoryFile: FilePath { Self.sharedMemoryFile(runID: runID) }
+
+    /// The name of this run's domain.
+    public var domainName: String { Self.domainName(runID: runID) }
 
     /// Marks the root as kept on purpose: ``removeAbandoned(parent:memoryParent:includingKept:)`` passes it over.
     ///
@@ -179,6 +191,12 @@ extension EmbeddedRoot {
 
     static func sharedMemoryName(runID: String) -> String { prefix + runID + ".shared" }
 
+    static func sharedMemoryFile(runID: String) -> FilePath {
+        sharedMemoryFolder.appending(sharedMemoryName(runID: runID))
+    }
+
+    static func domainName(runID: String) -> String { prefix + runID }
+
     static func isRunID(_ text: String) -> Bool {
         !text.isEmpty && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || $0 == "-") }
     }
@@ -215,16 +233,15 @@ extension EmbeddedRoot {
         }
     }
 
-    /// Removes a run's files; the root's lock last, because a pruner knows a root by it.
+    /// Removes a run's files; the root's lock last and only when nothing else is left, because a pruner knows a root by it.
     static func remove(
         runID: String,
         root: FilePath,
         memoryDirectory: FilePath
     ) throws(EmbeddedRootError) {
-        let shared = sharedMemoryFolder.appending(sharedMemoryName(runID: runID))
         let inside = names(in: root).filter { $0 != lockName }.map { root.appending($0) }
-        let failures = ([memoryDirectory, shared] + inside + [root]).compactMap { removeTree($0) }
-        if let first = failures.first { throw first }
+        let failures = ([memoryDirectory, sharedMemoryFile(runID: runID)] + inside).compactMap { removeTree($0) }
+        if let failure = failures.first ?? removeTree(root) { throw failure }
     }
 
     /// Whether libvirt's settings, which know no escapes, can carry a character.

@@ -14,6 +14,8 @@ public enum EmbeddedRootError: Error, Equatable, Sendable, CustomStringConvertib
     case inUse(FilePath)
     /// The carried-over capabilities belong to another user, who could put anything into them.
     case foreignCache(FilePath)
+    /// A guest's QEMU cannot be ended.
+    case guest(processID: Int32, reason: String)
     /// The operating system refused.
     case file(FilePath, reason: String)
 
@@ -31,6 +33,8 @@ public enum EmbeddedRootError: Error, Equatable, Sendable, CustomStringConvertib
             "'\(path)' is in use by another process"
         case .foreignCache(let path):
             "'\(path)' belongs to another user"
+        case .guest(let processID, let reason):
+            "its qemu, process \(processID), cannot be ended: \(reason)"
         case .file(let path, let reason):
             "'\(path)': \(reason)"
         }

@@ -91,7 +91,16 @@ func removeTree(_ path: FilePath) -> EmbeddedRootError? {
     } catch CocoaError.fileNoSuchFile {
         return nil
     } catch {
-        return .file(path, reason: "\(error)")
+        // Foundation names the file inside the folder that stood in the way.
+        return .file((error as? CocoaError)?.filePath.map { FilePath($0) } ?? path, reason: reason(for: error))
+    }
+}
+
+/// What the operating system said: Foundation wraps it into more than a person wants to read.
+private func reason(for error: any Error) -> String {
+    switch (error as? CocoaError)?.underlying {
+    case let error as POSIXError: "\(Errno(rawValue: error.code.rawValue))"
+    case _: error is CocoaError ? error.localizedDescription : "\(error)"
     }
 }
 
@@ -100,6 +109,6 @@ private func reporting(_ path: FilePath, _ body: () throws -> Void) throws(Embed
     do {
         try body()
     } catch {
-        throw .file(path, reason: "\(error)")
+        throw .file(path, reason: reason(for: error))
     }
 }

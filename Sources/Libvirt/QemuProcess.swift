@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import CLibvirt
 internal import Foundation
 internal import Synchronization
 internal import SystemPackage
@@ -29,22 +28,29 @@ public final class QemuProcess: Sendable {
         }
     }
 
-    /// QEMU's process ID.
-    public let processID: Int32
+    private let handle: ProcessHandle
     private let ending = Ending()
 
     /// Finds the domain's QEMU on this machine and starts to watch it.
     ///
-    /// - Throws: `QemuProcessError.notFound` if no such process runs here, `Errno` if it cannot be watched.
+    /// - Throws: `QemuProcessError.notFound` if no such process runs here, or none that can be watched.
     public init(of domain: Domain) async throws {
         let uuid = domain.uuid
-        let (processID, descriptor) = try await blocking { try Self.open(uuid: uuid) }
-        self.processID = processID
+        let handle = try await blocking {
+            guard let handle = ProcessHandle.all(where: { Self.isQemu($0, uuid: uuid) }).first else {
+                throw QemuProcessError.notFound(uuid: uuid)
+            }
+            return handle
+        }
+        self.handle = handle
         let ending = ending
-        let watcher = Thread { ending.set(Self.wait(for: processID, descriptor)) }
-        watcher.name = "qemu-\(processID)"
+        let watcher = Thread { ending.set(Self.end(of: handle)) }
+        watcher.name = "qemu-\(handle.processID)"
         watcher.start()
     }
+
+    /// QEMU's process ID.
+    public var processID: Int32 { handle.processID }
 
     /// Waits until the process has ended, and tells how.
     ///
@@ -54,45 +60,25 @@ public final class QemuProcess: Sendable {
     }
 
     /// Ends the process with SIGKILL, unless it has ended.
-    public func kill() {
-        // Until the watch has reaped a child, its number cannot go to another process.
-        if !ending.isKnown { _ = Foundation.kill(processID, SIGKILL) }
+    ///
+    /// - Throws: `Errno` if this process may not.
+    public func kill() throws {
+        try handle.kill()
     }
 
-    /// The process whose arguments hold the domain's UUID, which libvirt hands to every QEMU, and a descriptor for it.
-    private static func open(uuid: String) throws -> (Int32, FileDescriptor) {
-        for entry in try FileManager.default.contentsOfDirectory(atPath: "/proc") {
-            guard let processID = Int32(entry), isQemu(processID, uuid: uuid) else { continue }
-            let number = pidfd_open(processID, 0)
-            guard number >= 0 else {
-                if errno == ESRCH { continue }
-                throw Errno(rawValue: errno)
-            }
-            let descriptor = FileDescriptor(rawValue: number)
-            // The descriptor never changes its process: if it is the right one now, it stays so.
-            if isQemu(processID, uuid: uuid) { return (processID, descriptor) }
-            try descriptor.close()
-        }
-        throw QemuProcessError.notFound(uuid: uuid)
-    }
-
-    private static func isQemu(_ processID: Int32, uuid: String) -> Bool {
-        guard let arguments = qemuArguments(of: processID) else { return false }
-        return zip(arguments, arguments.dropFirst()).contains { option, value in
+    /// Whether these are a QEMU's arguments that runs the domain: libvirt hands its UUID to every QEMU.
+    private static func isQemu(_ arguments: [Data], uuid: String) -> Bool {
+        zip(arguments, arguments.dropFirst()).contains { option, value in
             option.elementsEqual("-uuid".utf8) && value.elementsEqual(uuid.utf8)
         }
     }
 
-    /// Blocks until the process ends, reaps it if it is a child, and closes the descriptor.
-    private static func wait(for processID: Int32, _ descriptor: FileDescriptor) -> ExitStatus {
-        var ended = pollfd(fd: descriptor.rawValue, events: Int16(POLLIN), revents: 0)
-        // The descriptor becomes readable when the process ends, whoever its parent is.
-        while unsafe poll(&ended, 1, -1) < 0, errno == EINTR {}
-        // Closing a valid descriptor for a process cannot fail.
-        defer { try? descriptor.close() }
+    /// Blocks until the process ends, and reaps it if it is a child.
+    private static func end(of process: ProcessHandle) -> ExitStatus {
+        _ = process.waitForEnd()
         var status: Int32 = 0
         // A child stays until this call, so the number cannot have gone to another process.
-        while unsafe waitpid(processID, &status, 0) < 0 {
+        while unsafe waitpid(process.processID, &status, 0) < 0 {
             if errno != EINTR { return .unknown }
         }
         let signal = status & 0x7f
@@ -130,8 +116,6 @@ private final class Ending: Sendable {
         for waiter in waiters { waiter.resume(returning: status) }
     }
 
-    var isKnown: Bool { state.withLock { $0.status != nil } }
-
     func status() async throws -> QemuProcess.ExitStatus {
         let id = UUID()
         return try await withTaskCancellationHandler {
@@ -149,14 +133,4 @@ private final class Ending: Sendable {
             state.withLock { $0.waiters.removeValue(forKey: id) }?.resume(throwing: CancellationError())
         }
     }
-}
-
-/// The arguments of a process, its program first; nil if it is no QEMU or has ended.
-func qemuArguments(of processID: Int32) -> [Data]? {
-    guard let data = FileManager.default.contents(atPath: "/proc/\(processID)/cmdline") else { return nil }
-    let arguments = data.split(separator: 0)
-    guard let program = arguments.first,
-        FilePath(String(decoding: program, as: UTF8.self)).lastComponent?.string.hasPrefix("qemu") == true
-    else { return nil }
-    return arguments
 }

@@ -33,7 +33,7 @@ func element(
 }
 
 /// Throws if the text holds a control character or one that XML forbids.
-private func refuseControlCharacters(in text: String, place: String) throws(DomainXMLError) {
+func refuseControlCharacters(in text: String, place: String) throws(DomainXMLError) {
     for scalar in text.unicodeScalars
     where scalar.properties.generalCategory == .control || scalar == "\u{FFFE}" || scalar == "\u{FFFF}" {
         throw .forbiddenCharacter(place: place, codePoint: scalar.value)

@@ -40,11 +40,16 @@ public final class RunDirectory: Sendable {
         let files = FileManager.default
         try files.createDirectory(at: parent, withIntermediateDirectories: true)
         try files.createDirectory(at: url, withIntermediateDirectories: false)
-        state = Mutex(
-            State(
-                events: try Self.created(url.appending(path: Self.eventsName)),
-                log: try Self.created(url.appending(path: Self.logName))))
-        try Self.point(parent.appending(path: "latest"), to: name, identifier: identifier)
+        do {
+            state = Mutex(
+                State(
+                    events: try Self.created(url.appending(path: Self.eventsName)),
+                    log: try Self.created(url.appending(path: Self.logName))))
+            try Self.point(parent.appending(path: "latest"), to: name, identifier: identifier)
+        } catch {
+            try? files.removeItem(at: url)
+            throw error
+        }
     }
 
     /// Some million events. The largest of the ready plans, half-added-block, writes 5 MiB.

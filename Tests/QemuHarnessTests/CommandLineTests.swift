@@ -67,6 +67,46 @@ import Testing
         #expect(try left() == [])
     }
 
+    /// A line feed in a path is no libvirt's: the console is to be there.
+    @Test func aPathThatNoDomainCanNameIs64() throws {
+        let ending = try run(["--kernel", folder.path("vmlinux"), "--runs-dir", "my\nruns"])
+        #expect(ending.status == ExitStatus.usage)
+        #expect(
+            ending.errors
+                == "qemu-harness: the path of --runs-dir holds the character U+000A, which XML for libvirt cannot carry\n"
+        )
+        #expect(try left() == [])
+        try folder.write(elfHeader(), to: "work/new\nline/vmlinux")
+        let kernel = try run(["--kernel", "new\nline/vmlinux"])
+        #expect(kernel.status == ExitStatus.usage, "\(kernel.errors)")
+        try FileManager.default.removeItem(atPath: folder.path("work/new\nline"))
+    }
+
+    /// LIBVIRT_DEFAULT_URI is there for other programs; the flag is not.
+    @Test func aRemoteDefaultIsPassedOver() throws {
+        let arguments = ["--kernel", folder.path("vmlinux"), "--dry-run"]
+        let ending = try run(arguments, environment: [ConnectionTarget.variable: "qemu+ssh://host/system"])
+        #expect(ending.status == 0)
+        #expect(
+            ending.errors.hasPrefix("qemu-harness: LIBVIRT_DEFAULT_URI 'qemu+ssh://host/system' is remote")
+                && ending.errors.hasSuffix("; the embedded driver is taken instead\n"))
+        let flag = try run(arguments + ["--connect", "qemu+ssh://host/system"])
+        #expect(flag.status == ExitStatus.usage)
+    }
+
+    /// Only run and prune clean up: what they would remove keeps no other command from its work.
+    @Test(arguments: [["--dry-run"], ["plan", "list"], ["verify", "nosuch"], ["emulate"]])
+    func otherCommandsLeaveLeftoversAlone(arguments: [String]) throws {
+        let root = "/tmp/qh-\(Workplace.identifier())"
+        try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: false)
+        defer { try? FileManager.default.removeItem(atPath: root) }
+        try Data().write(to: URL(filePath: root + "/qemu-harness.lock"))
+        let isRun = arguments.first?.hasPrefix("--") == true
+        let ending = try run(isRun ? ["--kernel", folder.path("vmlinux")] + arguments : arguments)
+        #expect(!ending.errors.contains("dead run"), "\(ending.errors)")
+        #expect(FileManager.default.fileExists(atPath: root + "/qemu-harness.lock"))
+    }
+
     @Test(arguments: [
         ("/etc/passwd", "the kernel /etc/passwd is no ELF file"), ("nosuch", "no kernel 'nosuch'"),
         ("/nosuch/vmlinux", "cannot read the kernel /nosuch/vmlinux"),

@@ -2,8 +2,12 @@
 
 import Foundation
 import Glibc
+import GuestMemory
+import Libvirt
 import RunRecord
 import Subprocess
+import Synchronization
+import SystemPackage
 import Testing
 import Verification
 
@@ -41,8 +45,11 @@ extension RealGuest {
             #expect(try harness.leftovers() == [])
             // Nothing was verified yet, and the record is whole.
             let verify = try await HarnessProcess.start(["verify", harness.record.path])
-            #expect(verify.status == .exited(4))
-            #expect(verify.errors == "qemu-harness: the run itself ended with 'interrupted'\n")
+            #expect(verify.status == .exited(2))
+            #expect(
+                verify.errors
+                    == "qemu-harness: the run itself ended with 'interrupted'; of its 0 verifications 0 passed, judged anew\n"
+            )
         }
 
         /// What a killed harness leaves, the next command finds and removes, and says so.
@@ -161,6 +168,86 @@ extension RealGuest {
             #expect(results.steps.dropFirst().first?.verdict?.findings == [])
             #expect(try harness.information().outcome == nil)
             #expect(try harness.leftovers() == [])
+        }
+
+        /// Whoever tidies up in the middle of a run takes its record, and not its results.
+        @Test func aRecordThatVanishesIsAnInfrastructureError() async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let identifier = Mutex("")
+            let ending = try await harness.run(["--json"]) { _ in
+                try await harness.waitForEvent("step.ended", containing: "\"title\":\"boot\"")
+                let record = harness.record.resolvingSymlinksInPath()
+                identifier.withLock { $0 = String(record.lastPathComponent.suffix(8)) }
+                try FileManager.default.removeItem(at: record)
+            }
+            #expect(ending.status == .exited(2), "\(ending.errors)")
+            #expect(ending.errors.contains("of the run's record: "), "\(ending.errors)")
+            let results = try JSONDecoder().decode(RunResults.self, from: Data(ending.output.utf8))
+            #expect(results.steps.first?.outcome == .passed)
+            #expect(try leftovers(of: [identifier.withLock { $0 }]) == [])
+        }
+
+        /// A run that cannot have its private root has a record all the same, which says why.
+        @Test func aRunWithoutARootIsRecorded() async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let kernel = try GuestImages.kernel(named: "6.1", environment: ProcessInfo.processInfo.environment)
+            let ending = try await harness.run(
+                ["--kernel", kernel.path], environment: ["XDG_CACHE_HOME": "/dev/null"])
+            #expect(ending.status == .exited(2))
+            let message = "cannot make the run's private root: '/dev/null/qemu-harness/capabilities': Not a directory"
+            #expect(ending.errors.contains("qemu-harness: \(message)\n"), "\(ending.errors)")
+            #expect(ending.output.contains("record"))
+            let information = try harness.information()
+            #expect(information.outcome == .error)
+            #expect(information.exitCode == 2)
+            #expect(information.error == message)
+            #expect(information.digests?.keys.contains("results.json") == true)
+            #expect(try harness.results().error == message)
+            #expect(try harness.leftovers() == [])
+        }
+
+        /// What a run cannot remove is told, and takes nothing from its verdict.
+        @Test func aRootThatStaysIsToldAndNoVerdict() async throws {
+            let stuck = EmbeddedRootError.file("/tmp/qh-stuck", reason: "Device or resource busy")
+            let run = try await Lab.run(try Lab.configuration(plugs: []), [VerifyStep(), PowerOffStep()]) { _ in
+                throw stuck
+            }
+            #expect(run.report.results.outcome == .passed)
+            #expect(run.report.exitCode == 0)
+            let message = "cannot remove all that the run has left: '/tmp/qh-stuck': Device or resource busy"
+            #expect(run.report.leftover == message)
+            #expect(run.log.contains(message))
+        }
+
+        /// libvirt, QEMU and the record take any path that XML can carry.
+        @Test(arguments: ["my runs, 7:30", "\"läuft\" & 'fährt' <x>%d;$(y)\\", "a=b,c=d,,e"])
+        func odderPathsAreTaken(name: String) async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let kernel = try GuestImages.kernel(named: "6.1", environment: ProcessInfo.processInfo.environment)
+            let initramfs = try GuestImages.initramfs(
+                .little, environment: ProcessInfo.processInfo.environment, executable: HarnessProcess.program)
+            let folder = harness.runsDirectory.appending(path: name)
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            for file in [kernel, initramfs] {
+                try FileManager.default.createSymbolicLink(
+                    at: folder.appending(path: file.lastPathComponent), withDestinationURL: file)
+            }
+            let runs = folder.appending(path: "runs").path
+            let ending = try await HarnessProcess.start(
+                [
+                    "run", "--runs-dir", runs, "--kernel", folder.appending(path: kernel.lastPathComponent).path,
+                    "--memory", "512MiB", "--plug", "256MiB",
+                ], environment: [GuestImages.agentVariable: folder.path])
+            #expect(ending.status == .exited(0), "\(ending.errors)")
+            let record = URL(filePath: runs).appending(path: "latest")
+            for file in ["console.log", "libvirt.log"] {
+                #expect(FileManager.default.fileExists(atPath: record.appending(path: file).path))
+            }
+            #expect(try Data(contentsOf: record.appending(path: "console.log")).isEmpty == false)
+            #expect(try await HarnessProcess.start(["verify", record.path]).status == .exited(0))
         }
 
         /// What libvirt and QEMU refuse, in their words.

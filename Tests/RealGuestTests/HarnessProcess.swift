@@ -37,17 +37,22 @@ struct HarnessProcess {
 
     /// Runs `qemu-harness run` with arguments, and `body` beside it, which may send signals.
     func run(
-        _ arguments: [String], body: @escaping @Sendable (ProcessIdentifier) async throws -> Void = { _ in }
+        _ arguments: [String], environment: [String: String] = [:],
+        body: @escaping @Sendable (ProcessIdentifier) async throws -> Void = { _ in }
     ) async throws -> Ending {
-        try await Self.start(["run", "--runs-dir", runsDirectory.path] + arguments, body: body)
+        try await Self.start(
+            ["run", "--runs-dir", runsDirectory.path] + arguments, environment: environment, body: body)
     }
 
-    /// Runs qemu-harness with arguments.
+    /// Runs qemu-harness with arguments, and more in its environment than this process has.
     static func start(
-        _ arguments: [String], body: @escaping @Sendable (ProcessIdentifier) async throws -> Void = { _ in }
+        _ arguments: [String], environment: [String: String] = [:],
+        body: @escaping @Sendable (ProcessIdentifier) async throws -> Void = { _ in }
     ) async throws -> Ending {
+        let variables = environment.map { (Environment.Key(stringLiteral: $0.key), $0.value as String?) }
         let result = try await Subprocess.run(
-            .path(FilePath(program.path)), arguments: Arguments(arguments), input: .none,
+            .path(FilePath(program.path)), arguments: Arguments(arguments),
+            environment: .inherit.updating(Dictionary(uniqueKeysWithValues: variables)), input: .none,
             output: .string(limit: 1 << 24), error: .string(limit: 1 << 20)
         ) { execution in
             try await body(execution.processIdentifier)

@@ -18,11 +18,9 @@ enum Lab {
 
     private static let root = Result {
         let environment = ProcessInfo.processInfo.environment
-        // A killed test process leaves its root; its lock is free then.
-        _ = try Workplace.prune(includingKept: false)
         let root = try Workplace.makeRoot(identifier: identifier, cache: GuestImages.cache(environment))
         // Every QEMU that libvirt starts opens the log anew, so it cannot go with the first run's record.
-        try LibvirtRuntime.start(logFile: root.path.appending("libvirt.log"))
+        try LibvirtRuntime.start(logFile: root.path.appending("lab.log"), root: root)
         atexit { Lab.removeRoot() }
         return root
     }
@@ -59,12 +57,15 @@ enum Lab {
         let report: Runner.Report
         /// `events.jsonl`.
         let events: String
+        /// `harness.log`.
+        let log: String
     }
 
     /// Takes steps in a fresh guest after its boot, expects the record to be complete and nothing to be left of the
     /// guest, and removes the record.
     static func run(
-        _ configuration: GuestConfiguration, _ steps: [any RunStep], patience: Patience = Patience(factor: 4)
+        _ configuration: GuestConfiguration, _ steps: [any RunStep], patience: Patience = Patience(factor: 4),
+        closeRoot: @escaping @Sendable (EmbeddedRoot) async throws -> Void = { _ in }
     ) async throws -> Run {
         let parent = FileManager.default.temporaryDirectory.appending(path: "qh-lab-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: parent) }
@@ -73,9 +74,13 @@ enum Lab {
             plan: Plan(description: "Steps of a test.", steps: [.verify]),
             steps: [BootStep(configuration: configuration)] + steps, configuration: configuration,
             connection: .embedded, patience: patience, progress: Progress(style: .none), keepsGuest: false)
+        // A killed test process leaves its root; its lock is free then.
+        _ = await Workplace.prune()
         let root = try root.get()
         let report = try await Interrupts.watching { interrupts in
-            try await runner.run(record: record, root: root, interrupts: interrupts, commandLine: ["lab"])
+            await runner.run(
+                record: record, interrupts: interrupts, commandLine: ["lab"], openRoot: { root },
+                closeRoot: closeRoot)
         }
 
         let information = try RunInformation(record: record.url)
@@ -89,7 +94,8 @@ enum Lab {
         #expect(!FileManager.default.fileExists(atPath: root.sharedMemoryFile.string))
         #expect(try qemuProcesses(of: [identifier]) == [])
         let events = try String(contentsOf: record.url.appending(path: RunDirectory.eventsName), encoding: .utf8)
-        return Run(report: report, events: events)
+        let log = try String(contentsOf: record.url.appending(path: RunDirectory.logName), encoding: .utf8)
+        return Run(report: report, events: events, log: log)
     }
 }
 

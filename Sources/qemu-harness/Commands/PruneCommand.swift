@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Libvirt
 
 /// `prune`: ends and removes what dead runs left behind.
-struct PruneCommand: ParsableCommand {
+struct PruneCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prune",
         abstract: "End guests and remove files of runs whose process has died.",
-        discussion: "Every other command does the same before it begins, except for guests that were kept on purpose."
+        discussion: """
+            'run' does the same before it begins, except for guests that were kept on purpose.
+
+            Exit codes: 0 nothing is left; 2 something is left that cannot be removed; 64 wrong use.
+            """
     )
 
     @Flag(help: "Also end guests that were left running with 'run --keep'.")
@@ -16,9 +21,14 @@ struct PruneCommand: ParsableCommand {
     @Flag(help: "Say what would be removed, and remove nothing.")
     var dryRun = false
 
-    func run() throws {
-        for identifier in try Workplace.prune(includingKept: kept, isDryRun: dryRun) {
+    func run() async throws {
+        let removal = await Workplace.prune(includingKept: kept, isDryRun: dryRun)
+        for identifier in removal.removed {
             print("\(dryRun ? "would remove" : "removed") what run \(identifier) left")
         }
+        for (identifier, error) in removal.failures {
+            QemuHarness.tell("cannot remove all that run \(identifier) left: \(error)")
+        }
+        if !removal.failures.isEmpty { throw ExitCode(ExitStatus.infrastructure) }
     }
 }

@@ -30,7 +30,6 @@ struct QemuHarness: AsyncParsableCommand {
         for number in [SIGPIPE, SIGXFSZ] { signal(number, SIG_IGN) }
         do {
             var command = try parseAsRoot()
-            if !(command is PruneCommand) { try removeLeftovers() }
             if var asyncCommand = command as? any AsyncParsableCommand {
                 try await asyncCommand.run()
             } else {
@@ -53,11 +52,6 @@ struct QemuHarness: AsyncParsableCommand {
     /// Whether the command line asks for the exit codes of `git bisect run`. It may be one that cannot be parsed.
     private static var isBisecting: Bool {
         CommandLine.arguments.dropFirst().prefix { $0 != "--" }.contains { $0.hasPrefix("--bisect") }
-    }
-
-    /// Every command begins with this, so that nothing a killed run left lies around for long.
-    private static func removeLeftovers() throws {
-        for identifier in try Workplace.prune() { tell("removed what the dead run \(identifier) left") }
     }
 
     /// Says something to the person on stderr; words in it may come from anyone. A closed stderr is nobody's loss.

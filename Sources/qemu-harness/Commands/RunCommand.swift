@@ -129,6 +129,7 @@ struct RunCommand: AsyncParsableCommand {
             initramfs: GuestImages.initramfs(
                 GuestImages.byteOrder(ofKernel: kernelFile), environment: environment,
                 executable: GuestImages.executable))
+        try refusePathsThatNoDomainCanName(kernel: kernelFile)
         let connection = try ConnectionTarget(option: connect, environment: environment)
         if dryRun { return try Self.show(guest, plan) }
         try refuseWhatDoctorWouldFail(environment, kernel: kernel, neededByteCount: guest.sharedMemoryByteCount)
@@ -144,7 +145,8 @@ struct RunCommand: AsyncParsableCommand {
         }
         // What kept the run from a verdict comes first: the verdict is what a person sees last.
         if let error = report.results.error { QemuHarness.tell(error) }
-        if keep { QemuHarness.tell("the guest runs on; 'qemu-harness prune --kept' ends it") }
+        if let leftover = report.leftover { QemuHarness.tell(leftover) }
+        if report.isGuestKept { QemuHarness.tell("the guest runs on; 'qemu-harness prune --kept' ends it") }
         if json {
             Self.show(try RunDirectory.json(RunSummary(report)))
         } else {
@@ -158,6 +160,17 @@ struct RunCommand: AsyncParsableCommand {
     /// Writes what nobody may be left to read: a reader that has gone is no error of the run's.
     private static func show(_ data: Data) {
         try? FileHandle.standardOutput.write(contentsOf: data)
+    }
+
+    /// The console's file lies in the record, and any other character in a path is no matter.
+    private func refusePathsThatNoDomainCanName(kernel: URL) throws {
+        for (name, url) in [("--runs-dir", URL(filePath: runsDir)), ("--kernel", kernel)] {
+            do {
+                try DomainDescription.check(path: FilePath(url.path), place: "the path of \(name)")
+            } catch {
+                throw HarnessError.usage("\(error)")
+            }
+        }
     }
 
     /// The fatal part of `doctor` that would otherwise show later, and with less to say.

@@ -74,7 +74,7 @@ actor GuestMachine {
             }
             let regionFile = try MappedFile(region, byteCount: configuration.sharedRegionByteCount)
             let description = configuration.domain(
-                name: "qh-" + root.runID, console: FilePath(record.consoleLog.path), control: root.controlSocket,
+                name: root.domainName, console: FilePath(record.consoleLog.path), control: root.controlSocket,
                 sharedName: root.sharedMemoryName)
             let xml = try description.xml()
             try record.write(domainXML: xml)
@@ -222,7 +222,7 @@ actor GuestMachine {
         await channel.close()
         if processEnd == nil { try? await domain.destroy() }
         if await !hasEnded(within: patience.powerOff) {
-            process.kill()
+            kill()
             _ = await hasEnded(within: patience.powerOff)
         }
         // libvirt hears of the end by itself, and then cleans up: until then it knows the domain.
@@ -235,6 +235,15 @@ actor GuestMachine {
 
     /// About how many bytes of the console are not in the record.
     var leftOutConsoleByteCount: Int { console.leftOutByteCount }
+
+    /// Whether QEMU is not known to have ended.
+    var isAlive: Bool { processEnd == nil }
+
+    /// Kills QEMU, whatever libvirt is doing.
+    nonisolated func kill() {
+        // A QEMU that may not be killed is one that has not ended, which destroy() finds out.
+        try? process.kill()
+    }
 
     private func hasEnded(within limit: Duration) async -> Bool {
         (try? await waitUntil(within: limit) { processEnd }) != nil

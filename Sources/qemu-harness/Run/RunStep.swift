@@ -25,6 +25,7 @@ struct RunContext {
     let emulatorOwner: (user: UInt32, group: UInt32)?
     let record: RunDirectory
     let patience: Patience
+    let interrupts: Interrupts
     var information: RunInformation
     /// The guest, once it was started.
     var machine: GuestMachine?
@@ -71,6 +72,7 @@ struct BootStep: RunStep {
             record: context.record,
             patience: context.patience)
         context.machine = machine
+        context.interrupts.onInsistence { machine.kill() }
         context.information.versions.qemu = try await machine.domain.qemuVersion()
         try await machine.waitForAgent()
         guard let hello = await machine.hello, let kernel = await machine.kernel else {

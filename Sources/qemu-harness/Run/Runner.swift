@@ -27,51 +27,96 @@ struct Runner {
         let information: RunInformation
         let directory: URL
         let exitCode: Int32
+        /// Whether the guest runs on.
+        let isGuestKept: Bool
+        /// What the run has left behind, in words; nil when it is nothing. No part of the verdict.
+        let leftover: String?
     }
 
-    /// Runs the steps. Throws only when there can be no record; everything else is in the report.
+    /// Runs the steps. Whatever goes wrong is in the report, and in the record as far as that can be written.
     ///
     /// When the task is cancelled the step under way ends early, and the outcome is `interrupted`.
+    /// `openRoot` makes the private root, once the record has begun; `closeRoot` removes it when nothing of the run is in
+    /// it any more, and is not called where the guest is kept.
     func run(
-        record: RunDirectory, root: EmbeddedRoot, interrupts: Interrupts, commandLine: [String]
-    ) async throws -> Report {
-        var information = RunInformation(
-            run: record.name, startedAt: Date(), commandLine: commandLine,
-            versions: .init(harness: QemuHarness.version),
-            guest: .init(
-                kernelPath: configuration.kernel.path, initramfsPath: configuration.initramfs.path,
-                cpu: configuration.cpu.rawValue, cpuCount: configuration.cpuCount,
-                bootMemoryByteCount: configuration.bootMemoryByteCount,
-                maximumMemoryByteCount: configuration.maximumMemoryByteCount,
-                kernelCommandLine: configuration.kernelCommandLine))
-        try record.write(information)
-        try record.write(plan: plan.yaml())
+        record: RunDirectory, interrupts: Interrupts, commandLine: [String], openRoot: () throws -> EmbeddedRoot,
+        closeRoot: (EmbeddedRoot) async throws -> Void
+    ) async -> Report {
+        var ending = Ending(
+            information: RunInformation(
+                run: record.name, startedAt: Date(), commandLine: commandLine,
+                versions: .init(harness: QemuHarness.version),
+                guest: .init(
+                    kernelPath: configuration.kernel.path, initramfsPath: configuration.initramfs.path,
+                    cpu: configuration.cpu.rawValue, cpuCount: configuration.cpuCount,
+                    bootMemoryByteCount: configuration.bootMemoryByteCount,
+                    maximumMemoryByteCount: configuration.maximumMemoryByteCount,
+                    kernelCommandLine: configuration.kernelCommandLine)))
+        do {
+            try record.write(ending.information)
+            try record.write(plan: plan.yaml())
+            let root = try openRoot()
+            interrupts.onInsistence { root.killGuests() }
+            do {
+                try await run(in: root, record: record, interrupts: interrupts, ending: &ending)
+            } catch {
+                ending.failure = error
+            }
+            await leave(root, record: record, ending: &ending, closeRoot: closeRoot)
+        } catch {
+            ending.failure = error
+        }
+        return finish(ending, record: record, interrupts: interrupts)
+    }
 
+    /// What a run has come to so far.
+    private struct Ending {
+        var information: RunInformation
         var results: [StepResult] = []
         var failure: (any Error)?
+        var isGuestKept = false
+        var leftover: String?
+    }
+
+    /// Runs the steps in a root, and ends the guest. Nothing of libvirt is in use any more when this returns.
+    private func run(
+        in root: EmbeddedRoot, record: RunDirectory, interrupts: Interrupts, ending: inout Ending
+    ) async throws {
+        try LibvirtRuntime.start(logFile: FilePath(record.libvirtLog.path), root: root)
+        let libvirt = try await connection.open(root: root)
+        ending.information.versions.libvirt = "\(try Connection.libraryVersion())"
+        try record.write(ending.information)
+        var context = RunContext(
+            root: root, connection: libvirt, emulatorOwner: try await connection.emulatorOwner(libvirt),
+            record: record, patience: patience, interrupts: interrupts, information: ending.information)
         do {
-            try LibvirtRuntime.start(logFile: FilePath(record.libvirtLog.path))
-            let libvirt = try await connection.open(root: root)
-            information.versions.libvirt = "\(try Connection.libraryVersion())"
-            try record.write(information)
-            var context = RunContext(
-                root: root, connection: libvirt, emulatorOwner: try await connection.emulatorOwner(libvirt),
-                record: record, patience: patience, information: information)
-            do {
-                try await take(&results, in: &context)
-            } catch {
-                failure = await context.machine?.explained(error) ?? error
-            }
-            information = context.information
-            await end(context.machine)
-            if let count = await context.machine?.leftOutConsoleByteCount, count > 0 {
-                information.leftOutConsoleByteCount = count
-            }
+            try await take(&ending.results, in: &context)
         } catch {
-            failure = error
+            ending.failure = await context.machine?.explained(error) ?? error
         }
-        return finish(
-            record: record, information: information, results: results, failure: failure, interrupts: interrupts)
+        ending.information = context.information
+        guard let machine = context.machine else { return }
+        ending.isGuestKept = await end(machine)
+        let count = await machine.leftOutConsoleByteCount
+        if count > 0 { ending.information.leftOutConsoleByteCount = count }
+    }
+
+    /// Removes what the run has left outside of its record, or says why that cannot be: it takes nothing from the verdict.
+    private func leave(
+        _ root: EmbeddedRoot, record: RunDirectory, ending: inout Ending,
+        closeRoot: (EmbeddedRoot) async throws -> Void
+    ) async {
+        do {
+            if ending.isGuestKept { try root.keep() } else { try await closeRoot(root) }
+        } catch {
+            let leftover =
+                ending.isGuestKept
+                ? "the next run will end the guest that runs on: \(error)"
+                : "cannot remove all that the run has left: \(error)"
+            ending.leftover = leftover
+            // A record that cannot be written any more is found out when it is completed.
+            try? record.log(leftover)
+        }
     }
 
     private func take(_ results: inout [StepResult], in context: inout RunContext) async throws {
@@ -111,39 +156,35 @@ struct Runner {
         for finding in result.allFindings { try record.log("  \(finding.name): \(finding.message)") }
     }
 
-    /// Ends the guest even when the run was cancelled.
-    private func end(_ machine: GuestMachine?) async {
-        guard let machine else { return }
-        if keepsGuest {
-            await Task { try? await machine.domain.resume() }.value
-            return
+    /// Ends the guest even when the run was cancelled; or keeps it, where it is to be kept and lives.
+    ///
+    /// - Returns: Whether the guest runs on.
+    private func end(_ machine: GuestMachine) async -> Bool {
+        guard keepsGuest, await machine.isAlive else {
+            await Task { await machine.destroy() }.value
+            return false
         }
-        await Task { await machine.destroy() }.value
+        await Task { try? await machine.domain.resume() }.value
+        return true
     }
 
     /// Completes the record, as far as it can be written: a report follows also from a record that cannot.
-    private func finish(
-        record: RunDirectory, information: RunInformation, results: [StepResult], failure: (any Error)?,
-        interrupts: Interrupts
-    ) -> Report {
-        let report = report(
-            record: record, information: information, results: results, failure: failure, interrupts: interrupts)
-        guard let problem = write(report, to: record), failure == nil else { return report }
-        let incomplete = self.report(
-            record: record, information: information, results: results, failure: problem, interrupts: interrupts)
-        _ = write(incomplete, to: record)
-        return incomplete
+    private func finish(_ ending: Ending, record: RunDirectory, interrupts: Interrupts) -> Report {
+        let report = report(ending, record: record, interrupts: interrupts)
+        guard let problem = write(report, to: record), ending.failure == nil else { return report }
+        var incomplete = ending
+        incomplete.failure = problem
+        let second = self.report(incomplete, record: record, interrupts: interrupts)
+        _ = write(second, to: record)
+        return second
     }
 
-    private func report(
-        record: RunDirectory, information: RunInformation, results: [StepResult], failure: (any Error)?,
-        interrupts: Interrupts
-    ) -> Report {
+    private func report(_ ending: Ending, record: RunDirectory, interrupts: Interrupts) -> Report {
         let outcome = Self.outcome(
-            results, allowing: allowedUnsaid, failure: failure, wasInterrupted: interrupts.signal != nil)
-        let message = failure.flatMap { outcome == .interrupted ? nil : "\($0)" }
+            ending.results, allowing: allowedUnsaid, failure: ending.failure, wasInterrupted: interrupts.signal != nil)
+        let message = ending.failure.flatMap { outcome == .interrupted ? nil : "\($0)" }
         let exitCode = Self.exitCode(outcome, interrupts)
-        var information = information
+        var information = ending.information
         information.finishedAt = Date()
         information.outcome = outcome
         information.exitCode = exitCode
@@ -151,8 +192,10 @@ struct Runner {
         information.leftOutEventCount = record.leftOutEventCount > 0 ? record.leftOutEventCount : nil
         return Report(
             results: RunResults(
-                run: record.name, outcome: outcome, error: message, steps: results, allowedUnsaid: allowedUnsaid),
-            information: information, directory: record.url, exitCode: exitCode)
+                run: record.name, outcome: outcome, error: message, steps: ending.results,
+                allowedUnsaid: allowedUnsaid),
+            information: information, directory: record.url, exitCode: exitCode, isGuestKept: ending.isGuestKept,
+            leftover: ending.leftover)
     }
 
     /// Writes each file by itself, and returns the first error.
@@ -165,7 +208,7 @@ struct Runner {
             // The guest has ended by now, unless it is kept: then its console goes on.
             {
                 var information = report.information
-                information.digests = try record.digests(isConsoleComplete: !keepsGuest)
+                information.digests = try record.digests(isConsoleComplete: !report.isGuestKept)
                 try record.write(information)
             },
         ]

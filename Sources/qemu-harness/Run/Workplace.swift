@@ -24,7 +24,10 @@ struct Workplace {
     }
 
     /// Runs in a root of its own, which is removed afterwards unless the guest is kept.
+    ///
+    /// Throws only when there can be no record.
     func run(_ runner: Runner, interrupts: Interrupts, commandLine: [String]) async throws -> Runner.Report {
+        await Self.removeLeftovers()
         try MemoryDemand(runner.configuration).check(
             memoryFolder: runner.connection.memoryFolder(environment: environment))
         let identifier = Self.identifier()
@@ -35,32 +38,28 @@ struct Workplace {
             throw HarnessError.infrastructure(
                 "cannot make a record in \(runsDirectory.path): \(error.localizedDescription)")
         }
-        let root = try Self.makeRoot(identifier: identifier, cache: cache)
-        interrupts.onInsistence { root.killGuests() }
-        let report: Runner.Report
-        do {
-            report = try await runner.run(
-                record: record, root: root, interrupts: interrupts, commandLine: commandLine)
-        } catch {
-            try? root.remove()
-            throw error
-        }
-        if runner.keepsGuest {
-            try root.keep()
-        } else {
-            try root.remove()
-        }
-        return report
+        return await runner.run(
+            record: record, interrupts: interrupts, commandLine: commandLine,
+            openRoot: { try Self.makeRoot(identifier: identifier, cache: cache) },
+            closeRoot: { root in
+                try await root.endGuests()
+                try root.remove()
+            })
     }
 
-    /// Ends and removes what runs left behind whose process has died; returns their identifiers.
-    static func prune(includingKept: Bool = false, isDryRun: Bool = false) throws -> [String] {
-        do {
-            return try EmbeddedRoot.removeAbandoned(
-                parent: rootParent, memoryParent: memoryParent, includingKept: includingKept, isDryRun: isDryRun)
-        } catch {
-            throw HarnessError.infrastructure("cannot remove what a dead run left: \(error)")
+    /// Removes what dead runs left, and says so; what cannot be removed is no reason not to run.
+    private static func removeLeftovers() async {
+        let removal = await prune()
+        for identifier in removal.removed { QemuHarness.tell("removed what the dead run \(identifier) left") }
+        for (identifier, error) in removal.failures {
+            QemuHarness.tell("cannot remove all that the dead run \(identifier) left: \(error)")
         }
+    }
+
+    /// Ends and removes what runs left behind whose process has died.
+    static func prune(includingKept: Bool = false, isDryRun: Bool = false) async -> LeftoverRemoval {
+        await EmbeddedRoot.removeAbandoned(
+            parent: rootParent, memoryParent: memoryParent, includingKept: includingKept, isDryRun: isDryRun)
     }
 
     /// Makes a private root for libvirt's embedded driver.
