@@ -100,7 +100,7 @@ import Testing
         try RunDirectory.json(snapshot).write(to: file)
         let ending = try await RecordedRun.verify([file.path])
         #expect(ending.status == .exited(4))
-        #expect(ending.output.hasPrefix("snapshot-4.json: incomplete"))
+        #expect(ending.output.contains("incomplete"))
     }
 
     /// What is wrong with a path.
