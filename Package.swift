@@ -75,6 +75,7 @@ let package = Package(
                 "GuestMemory", "VmemmapPopulate", "AgentProtocol", "MemoryBackends", "Libvirt", "Verification",
                 "RunRecord", "Plans",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],

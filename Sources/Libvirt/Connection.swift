@@ -2,6 +2,7 @@
 
 internal import CLibvirt
 internal import Glibc
+internal import SystemPackage
 
 /// A connection to libvirt (`virConnectPtr`); it closes when nothing refers to it, its domains included.
 @safe public final class Connection: @unchecked Sendable {
@@ -42,12 +43,41 @@ internal import Glibc
         }
     }
 
+    /// Has libvirt judge a domain, and each of some devices that are to be attached to it, and starts nothing.
+    ///
+    /// The domain is defined for that moment (`virDomainDefineXML`), and each device attached to its definition
+    /// (`virDomainAttachDeviceFlags`): so libvirt completes the description as it does before it starts a domain, and
+    /// holds a device against the whole of it. A description that names the device from the start is judged otherwise:
+    /// there libvirt 11 would complete the device, too.
+    ///
+    /// - Throws: `LibvirtError` with what libvirt refuses.
+    public func validate(domain xml: String, devices: [String]) async throws {
+        try await blocking {
+            let domain = unsafe try check("virDomainDefineXML", virDomainDefineXML(self.pointer, xml))
+            defer {
+                // Nothing else can have been done to it by then.
+                unsafe _ = virDomainUndefine(domain)
+                unsafe _ = virDomainFree(domain)
+            }
+            for device in devices {
+                let flags = VIR_DOMAIN_AFFECT_CONFIG.rawValue
+                unsafe try check(
+                    "virDomainAttachDeviceFlags", virDomainAttachDeviceFlags(domain, device, flags))
+                unsafe try check(
+                    "virDomainDetachDeviceFlags", virDomainDetachDeviceFlags(domain, device, flags))
+            }
+        }
+    }
+
     /// Has libvirt find out what the emulator for ppc64 can do, unless it knows (`virConnectGetDomainCapabilities`).
-    func probeEmulator() async throws {
+    ///
+    /// - Parameter emulator: The emulator's path; libvirt chooses if nil.
+    /// - Throws: `LibvirtError` if libvirt finds no such emulator.
+    func probe(emulator: FilePath?) async throws {
         try await blocking {
             let answer = unsafe try check(
                 "virConnectGetDomainCapabilities",
-                virConnectGetDomainCapabilities(self.pointer, nil, "ppc64", "pseries", "qemu", 0)
+                virConnectGetDomainCapabilities(self.pointer, emulator?.string, "ppc64", "pseries", "qemu", 0)
             )
             // A C string that libvirt allocated for us; that it could be made is all that is wanted.
             unsafe free(answer)

@@ -33,6 +33,8 @@ public struct DomainDescription: Equatable, Sendable {
 
     /// The domain's name.
     public var name: String
+    /// The QEMU that runs it, as an absolute path; libvirt chooses if nil.
+    public var emulator: FilePath?
     /// The CPU that QEMU emulates.
     public var cpuModel: CPUModel
     /// How many CPUs the guest has.
@@ -143,7 +145,7 @@ public struct DomainDescription: Equatable, Sendable {
 
     /// libvirt has no words for these: boot without SLOF, which saves 20 s under emulation, and without the mitigations
     /// that emulation lacks and would warn about.
-    private static let machineOptions = "x-vof=on,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off"
+    public static let machineOptions = "x-vof=on,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off"
 
     private func operatingSystem() throws(DomainXMLError) -> XMLElement {
         var children = [
@@ -175,7 +177,9 @@ public struct DomainDescription: Equatable, Sendable {
     }
 
     private func devices() throws(DomainXMLError) -> [XMLElement] {
-        var devices = [
+        var devices =
+            try emulator.map { path throws(DomainXMLError) in [try element("emulator", text: path.string)] } ?? []
+        devices += [
             // Without these two libvirt adds a USB controller and a balloon.
             try element("controller", ["type": "usb", "model": "none"]),
             try element("memballoon", ["model": "none"]),

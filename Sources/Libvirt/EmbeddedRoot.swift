@@ -82,13 +82,14 @@ public final class EmbeddedRoot: Sendable {
     ///
     /// Without carried-over capabilities libvirt runs QEMU a few times to see what it can do.
     ///
+    /// - Parameter emulator: The QEMU that is to run guests; libvirt chooses if nil.
     /// - Returns: The connection, its driver ready to start guests.
     /// - Throws: `LibvirtError` if the driver does not start.
-    public func connect() async throws -> Connection {
+    public func connect(emulator: FilePath? = nil) async throws -> Connection {
         if let connection = opened.withLock({ $0 }) { return connection }
         let connection = try await reaping {
             let connection = try await Connection.open(uri: self.uri)
-            try await connection.probeEmulator()
+            try await connection.probe(emulator: emulator)
             return connection
         }
         opened.withLock { $0 = connection }
@@ -110,8 +111,8 @@ public final class EmbeddedRoot: Sendable {
         return try await body()
     }
 
-    /// Reaps the QEMUs that have ended: dead children by that name which are daemons, and so were not started by this
-    /// process itself, which would reap its own.
+    /// Reaps the QEMUs that have ended, whatever they are called: dead children which are daemons, and so were not started
+    /// by this process itself, which would reap its own.
     private static func reapProbes() {
         // Only a look: most of the time no child is dead, and then /proc need not be read.
         // A structure that lives for the length of the call, which fills it in.
@@ -129,8 +130,7 @@ public final class EmbeddedRoot: Sendable {
             let fields = text[close...].split(separator: " ")
             // libvirt forks a daemon by way of a child in a session of its own, which still has this program's name, and
             // waits for that child itself.
-            guard text[open...].hasPrefix("(qemu-"), !text[open...].hasPrefix("(qemu-harness"), fields.count > 4,
-                fields[1] == "Z",
+            guard !text[open...].hasPrefix("(qemu-harness"), fields.count > 4, fields[1] == "Z",
                 fields[2] == "\(getpid())", fields[4] != "\(getsid(0))"
             else { continue }
             waitpid(processID, nil, WNOHANG)

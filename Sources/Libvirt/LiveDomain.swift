@@ -20,6 +20,8 @@ public struct LiveDomain: Equatable, Sendable {
     public let id: Int
     /// The domain's name.
     public let name: String
+    /// The program that runs it, as libvirt names it; nil for drivers that run none.
+    public let emulator: String?
     /// The memory that the guest booted with, in bytes.
     public let bootMemoryByteCount: UInt64
     /// The boot memory of each NUMA node, in bytes: one at least.
@@ -41,6 +43,7 @@ public struct LiveDomain: Equatable, Sendable {
         guard domain.name == "domain" else { throw .malformed("its root is not <domain>") }
         id = try integer(text(domain.attributes["id"], "id of <domain>"), "id of <domain>")
         name = try text(domain.child("name")?.text, "<name>")
+        emulator = domain.child("devices")?.child("emulator")?.text
         let devices = domain.child("devices")?.children.filter { $0.name == "memory" } ?? []
         dimms = try devices.filter { $0.attributes["model"] == "dimm" }
             .map { memory throws(DomainXMLError) in try DIMM(memory) }

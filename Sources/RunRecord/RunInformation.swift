@@ -46,12 +46,15 @@ public struct RunInformation: Codable, Equatable, Sendable {
         public var libvirt: String?
         /// QEMU, as libvirt names it.
         public var qemu: String?
+        /// QEMU's program, nil before it was started.
+        public var qemuPath: String?
 
         /// Collects versions.
-        public init(harness: String, libvirt: String? = nil, qemu: String? = nil) {
+        public init(harness: String, libvirt: String? = nil, qemu: String? = nil, qemuPath: String? = nil) {
             self.harness = harness
             self.libvirt = libvirt
             self.qemu = qemu
+            self.qemuPath = qemuPath
         }
     }
 

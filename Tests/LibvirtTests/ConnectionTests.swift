@@ -48,6 +48,24 @@ import Testing
         }
     }
 
+    @Test func judgesADomainAndLeavesNothing() async throws {
+        try await withConnection { connection in
+            try await connection.validate(domain: Self.guest, devices: [])
+            // A definition that had stayed would be in the way of another domain with this UUID.
+            let other = Self.guest.replacingOccurrences(of: "<name>guest", with: "<name>other")
+            try await connection.validate(domain: other, devices: [])
+            for (domain, devices, call) in [
+                ("<domain/>", [], "virDomainDefineXML"), (Self.guest, ["<nonsense/>"], "virDomainAttachDeviceFlags"),
+            ] {
+                let error = try await #require(throws: LibvirtError.self) {
+                    try await connection.validate(domain: domain, devices: devices)
+                }
+                #expect(error.call == call)
+            }
+            try await connection.validate(domain: other, devices: [])
+        }
+    }
+
     @Test func refusesBadXML() async throws {
         try await withConnection { connection in
             let error = try await #require(throws: LibvirtError.self) {

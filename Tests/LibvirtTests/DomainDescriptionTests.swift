@@ -45,6 +45,13 @@ import Testing
         let domain = try parsed(description.xml())
         #expect(try domain.nodes(forXPath: "os/initrd").isEmpty)
         #expect(try domain.nodes(forXPath: "devices/shmem").isEmpty)
+        #expect(try domain.nodes(forXPath: "devices/emulator").isEmpty)
+    }
+
+    @Test func namesAnEmulator() throws {
+        var description = description
+        description.emulator = "/opt/qemu & co/qemu-system-ppc64"
+        #expect(try value("devices/emulator", parsed(description.xml())) == "/opt/qemu & co/qemu-system-ppc64")
     }
 
     @Test func sharesBootMemoryAmongNodes() throws {

@@ -19,6 +19,7 @@ import Testing
         let live = try LiveDomain(xml: recorded)
         #expect(live.id == 1)
         #expect(live.name == "qh-recorded")
+        #expect(live.emulator == "/usr/bin/qemu-system-ppc64")
         #expect(live.bootMemoryByteCount == 1 << 30)
         #expect(live.dimms.map(\.alias) == ["ua-dimm-1", "ua-dimm-2"])
         #expect(live.dimms.map(\.byteCount) == [1 << 30, 256 << 20])

@@ -56,6 +56,10 @@ import Testing
         (["--vcpus", "17"], "vcpus 17 is outside 1 to 16"), (["--slowdown", "0"], "--slowdown 0.0 is outside"),
         (["--append", "a\nb"], "append holds the character U+000A"), (["nonsense"], "no ready plan 'nonsense'"),
         (["prune", "--nonsense"], "--nonsense"),
+        (["--qemu", "/nonexistent"], "--qemu /nonexistent is no program"),
+        (["--qemu", "/etc"], "--qemu /etc is no program"), (["--qemu", "/etc/passwd"], "is no program"),
+        (["doctor", "--qemu", "/nonexistent"], "--qemu /nonexistent is no program"),
+        (["doctor", "nonsense"], "no ready plan 'nonsense'"),
     ])
     func aUsersErrorIs64(arguments: [String], message: String) throws {
         // The kernel is a good one, so that nothing but the argument is wrong.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import TestSupport
 import Testing
 
 @testable import qemu_harness
@@ -36,6 +37,36 @@ import Testing
     ])
     func availableMemoryIsRead(meminfo: String, expected: UInt64?) {
         #expect(HostChecks.availableByteCount(meminfo: meminfo) == expected)
+    }
+
+    /// Where a configuration lies, and what it is taken for.
+    @Test(arguments: [
+        ("vmlinux", "config", Diagnosis.Status.fail), ("vmlinux", ".config", .fail),
+        ("vmlinux-6.1.0", "config-6.1.0", .fail), ("vmlinux-6.1.0", "config-6.1.1", .warn),
+        ("vmlinux", "other", .warn),
+    ])
+    func findsTheConfigurationBesideAKernel(kernel: String, configuration: String, status: Diagnosis.Status) throws {
+        let folder = try TemporaryFolder()
+        let text = Self.complete.replacing("CONFIG_PROC_KCORE=y", with: "# CONFIG_PROC_KCORE is not set")
+        let file = try folder.write(Array(text.utf8), to: configuration)
+        let image = try folder.write(elfHeader(), to: kernel)
+        let checks = GuestChecks(environment: [:], executable: URL(filePath: "/nonexistent/x"), kernelName: image)
+        func diagnose(configurationAge: TimeInterval) throws -> Diagnosis? {
+            for (path, age) in [(file, configurationAge), (image, 60)] {
+                try FileManager.default.setAttributes(
+                    [.modificationDate: Date(timeIntervalSinceNow: -age)], ofItemAtPath: path)
+            }
+            return checks.kernelConfiguration()
+        }
+        let diagnosis = try diagnose(configurationAge: 120)
+        #expect(diagnosis?.status == status)
+        if status == .fail { #expect(diagnosis?.finding == "the kernel lacks CONFIG_PROC_KCORE") }
+        // A build tree's file that was edited since the kernel was built says nothing of the kernel.
+        if configuration == ".config" {
+            let diagnosis = try diagnose(configurationAge: 0)
+            #expect(diagnosis?.status == .warn)
+            #expect(diagnosis?.finding == "\(file) is newer than the kernel: not checked")
+        }
     }
 
     @Test func missingKernelAndAgentFailWithWhatMendsThem() throws {

@@ -2,7 +2,9 @@
 
 import ArgumentParser
 import Foundation
+import Plans
 import RunRecord
+import SystemPackage
 
 /// `doctor`: looks at every requirement of a run.
 struct DoctorCommand: AsyncParsableCommand {
@@ -12,21 +14,41 @@ struct DoctorCommand: AsyncParsableCommand {
         discussion: "Exit code 0 when a run can work, 2 when it cannot."
     )
 
-    @Option(help: ArgumentHelp("The kernel to check.", valueName: "path|name"))
-    var kernel = "6.1"
+    @Argument(help: ArgumentHelp("The plan that is to be run, as 'run' takes it.", valueName: "plan"))
+    var plan: String?
+
+    @Option(help: ArgumentHelp("The kernel to check. (default: the plan's, or 6.1)", valueName: "path|name"))
+    var kernel: String?
+
+    @Option(help: ArgumentHelp("The libvirt to check, as 'run' takes it.", valueName: "uri"))
+    var connect: String?
+
+    @Option(
+        help: ArgumentHelp("The QEMU to check. (default: the one that libvirt finds)", valueName: "path"),
+        transform: RunCommand.emulator)
+    var qemu: FilePath?
 
     @Flag(help: "Print the diagnoses as JSON.")
     var json = false
 
-    /// Boot memory, a plug and the shared region of `run` without options.
-    private static let defaultNeed: UInt64 = 1 << 30 + 1 << 30 + 4 << 20
-
     func run() async throws {
         let environment = ProcessInfo.processInfo.environment
+        // The run that is asked about, which is made here as 'run' makes it.
+        let plan = try RunCommand.parse([plan, kernel.map { "--kernel=\($0)" }].compactMap { $0 })
+            .resolvedPlan(environment)
         let guest = GuestChecks(
-            environment: environment, executable: GuestImages.executable, kernelName: kernel)
-        let host = HostChecks(environment: environment, neededByteCount: Self.defaultNeed)
-        let diagnoses = await host.diagnoses() + guest.diagnoses()
+            environment: environment, executable: GuestImages.executable,
+            kernelName: plan.guest.kernel ?? RunCommand.defaultKernel)
+        // What the guest boots from has checks of its own, and matters to none of the others.
+        let nothing = URL(filePath: "/nonexistent")
+        var configuration = try GuestConfiguration(plan, kernel: nothing, initramfs: nothing)
+        configuration.emulator = qemu
+        let host = HostChecks(environment: environment, configuration: configuration)
+        let libvirt = LibvirtCheck(
+            target: try ConnectionTarget(option: connect, environment: environment),
+            trial: GuestTrial(configuration, steps: plan.runSteps(configuration, keepsGuest: false)),
+            cache: GuestImages.cache(environment))
+        let diagnoses = await host.diagnoses() + [libvirt.diagnosis()] + guest.diagnoses()
         if json {
             print(String(decoding: try RunDirectory.json(diagnoses), as: UTF8.self), terminator: "")
         } else {

@@ -74,6 +74,12 @@ struct RunCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "QEMU to use: a qemu-system-ppc64. (default: the one that libvirt finds)", valueName: "path"),
+        transform: Self.emulator)
+    var qemu: FilePath?
+
+    @Option(
+        help: ArgumentHelp(
             "A witness that may leave something unsaid without making the run incomplete (exit code 4); repeat for more.",
             valueName: "witness"))
     var allowUnsaid: [Witness] = []
@@ -110,6 +116,16 @@ struct RunCommand: AsyncParsableCommand {
                 + "nothing about the kernel."))
     var bisect = false
 
+    /// The program that `--qemu` names, as libvirt wants it: from the root, as it was named.
+    static func emulator(_ path: String) throws -> FilePath {
+        let file = URL(filePath: path).absoluteURL.standardizedFileURL
+        var isDirectory: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: file.path, isDirectory: &isDirectory), !isDirectory.boolValue,
+            FileManager.default.isExecutableFile(atPath: file.path)
+        else { throw ValidationError("--qemu \(path) is no program") }
+        return FilePath(file.path)
+    }
+
     func validate() throws {
         guard !(bisect && dryRun) else {
             throw ValidationError("--bisect cannot go with --dry-run, which tests no kernel")
@@ -124,15 +140,16 @@ struct RunCommand: AsyncParsableCommand {
         let plan = try resolvedPlan(environment)
         let kernel = plan.guest.kernel ?? Self.defaultKernel
         let kernelFile = try GuestImages.kernel(named: kernel, environment: environment)
-        let guest = try GuestConfiguration(
+        var guest = try GuestConfiguration(
             plan, kernel: kernelFile,
             initramfs: GuestImages.initramfs(
                 GuestImages.byteOrder(ofKernel: kernelFile), environment: environment,
                 executable: GuestImages.executable))
         try refusePathsThatNoDomainCanName(kernel: kernelFile)
+        guest.emulator = qemu
         let connection = try ConnectionTarget(option: connect, environment: environment)
         if dryRun { return try Self.show(guest, plan) }
-        try refuseWhatDoctorWouldFail(environment, kernel: kernel, neededByteCount: guest.sharedMemoryByteCount)
+        try refuseWhatDoctorWouldFail(environment, kernel: kernel, guest)
 
         let runner = Runner(
             plan: plan, steps: plan.runSteps(guest, keepsGuest: keep), configuration: guest, connection: connection,
@@ -175,12 +192,12 @@ struct RunCommand: AsyncParsableCommand {
 
     /// The fatal part of `doctor` that would otherwise show later, and with less to say.
     private func refuseWhatDoctorWouldFail(
-        _ environment: [String: String], kernel: String, neededByteCount: UInt64
+        _ environment: [String: String], kernel: String, _ configuration: GuestConfiguration
     ) throws {
-        let host = HostChecks(environment: environment, neededByteCount: neededByteCount)
+        let host = HostChecks(environment: environment, configuration: configuration)
         let guest = GuestChecks(
             environment: environment, executable: GuestImages.executable, kernelName: kernel)
-        for diagnosis in [host.emulator(), guest.kernelConfiguration()] {
+        for diagnosis in [host.emulatorProgram(), guest.kernelConfiguration()] {
             guard let diagnosis, diagnosis.status == .fail else { continue }
             throw HarnessError.infrastructure(
                 "\(diagnosis.name): \(diagnosis.finding)" + (diagnosis.mend.map { "; mend: \($0)" } ?? ""))

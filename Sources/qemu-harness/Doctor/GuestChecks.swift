@@ -22,14 +22,25 @@ struct GuestChecks {
         }
     }
 
-    /// The kernel's configuration, where it lies beside the kernel as `config`.
+    /// The kernel's configuration, where it lies beside the kernel: as `config`, as `config-VERSION` where distributions put
+    /// it beside a `vmlinux-VERSION`, or as a build tree's `.config`.
     func kernelConfiguration() -> Diagnosis? {
         let name = "kernel configuration"
         guard let kernel = try? GuestImages.kernel(named: kernelName, environment: environment) else { return nil }
-        let file = kernel.deletingLastPathComponent().appending(path: "config")
-        guard let text = try? String(contentsOf: file, encoding: .utf8) else {
+        let folder = kernel.deletingLastPathComponent()
+        let version = kernel.lastPathComponent.drop { $0 != "-" }
+        let files = ["config", "config\(version)", ".config"].map { folder.appending(path: $0) }
+        guard let file = files.first(where: { FileManager.default.fileExists(atPath: $0.path) }),
+            let text = try? String(contentsOf: file, encoding: .utf8)
+        else {
             return .warn(
-                name, "no file 'config' beside the kernel: not checked", mend: "put it there to have it checked")
+                name, "no file 'config' or '.config' beside the kernel: not checked",
+                mend: "put it there to have it checked")
+        }
+        // Of a build tree the next build's options may be in it already.
+        if file.lastPathComponent == ".config", Self.isNewer(file, than: kernel) {
+            return .warn(
+                name, "\(file.path) is newer than the kernel: not checked", mend: "build the kernel with these options")
         }
         let lacking = Self.lackingOptions(configuration: text)
         guard lacking.isEmpty else {
@@ -40,6 +51,14 @@ struct GuestChecks {
         return .ok(
             name,
             "has what a run needs: \(Self.neededOptions.map { $0.joined(separator: " or ") }.joined(separator: ", "))")
+    }
+
+    private static func isNewer(_ file: URL, than other: URL) -> Bool {
+        func date(_ file: URL) -> Date? {
+            try? file.resourceValues(forKeys: [.contentModificationDateKey]).contentModificationDate
+        }
+        guard let first = date(file), let second = date(other) else { return false }
+        return first > second
     }
 
     /// What has to be built in; of a row with several, one does.

@@ -8,22 +8,41 @@ import SystemPackage
 /// What a run asks of the host, each requirement looked at by itself.
 struct HostChecks {
     let environment: [String: String]
-    /// The memory that a run takes: boot memory, plugs, and the shared region.
-    let neededByteCount: UInt64
+    /// The guest of the run.
+    let configuration: GuestConfiguration
 
-    /// Every check. The last one starts libvirt's embedded driver, as a run does.
+    /// The memory that the run takes: boot memory, plugs, and the shared region.
+    private var neededByteCount: UInt64 { configuration.sharedMemoryByteCount }
+
+    /// Every check that needs no libvirt.
     func diagnoses() async -> [Diagnosis] {
-        [emulator(), sharedMemory(), availableMemory(), acceleration()] + [await driver()]
+        [await emulator(), sharedMemory(), availableMemory(), acceleration()]
     }
 
-    /// The program that libvirt will start for a ppc64 guest.
-    func emulator() -> Diagnosis {
+    /// The program that runs the guest: the one that was named, or the one that libvirt will find.
+    func emulatorProgram() -> Diagnosis {
         let name = "qemu"
+        if let named = configuration.emulator { return .ok(name, named.string) }
         let program = "qemu-system-ppc64"
         let folders = (environment["PATH"] ?? "").split(separator: ":") + ["/usr/bin"]
         let found = folders.map { "\($0)/\(program)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
         guard let found else { return .fail(name, "no \(program) on PATH", mend: "scripts/setup") }
         return .ok(name, found)
+    }
+
+    /// The same, and whether it makes the machine that a run wants.
+    private func emulator() async -> Diagnosis {
+        let program = emulatorProgram()
+        guard program.status == .ok else { return program }
+        let path = FilePath(program.finding)
+        do {
+            try await EmulatorTrial(program: path, cpu: configuration.cpu).perform()
+            return .ok(program.name, "\(path) makes the machine that a run wants, with a DIMM and shared memory")
+        } catch {
+            return .fail(
+                program.name, "\(path) does not make the machine that a run wants: \(error)",
+                mend: "take another one: scripts/setup, or --qemu PATH")
+        }
     }
 
     /// The file system of guests' memory.
@@ -37,7 +56,7 @@ struct HostChecks {
             return .fail(name, "\(folder) does not tell its size", mend: "mount a tmpfs there")
         }
         let numbers =
-            "\(folder) has \(ByteCount(free).gibibytes(rounded: .down)) free; the default run takes up to "
+            "\(folder) has \(ByteCount(free).gibibytes(rounded: .down)) free; the run takes up to "
             + ByteCount(neededByteCount).gibibytes(rounded: .up)
         guard free >= neededByteCount else {
             return .fail(name, numbers, mend: "mount -o remount,size=4G \(folder)")
@@ -52,7 +71,7 @@ struct HostChecks {
             return .warn(name, "/proc/meminfo does not say what is available", mend: "mount -t proc proc /proc")
         }
         let numbers =
-            "\(ByteCount(available).gibibytes(rounded: .down)) available; the default run takes up to "
+            "\(ByteCount(available).gibibytes(rounded: .down)) available; the run takes up to "
             + ByteCount(neededByteCount).gibibytes(rounded: .up)
         // What the guest never touches is never taken, so this is no reason to refuse.
         return available >= neededByteCount
@@ -73,22 +92,5 @@ struct HostChecks {
             "acceleration",
             "guests are emulated (TCG), on any host, with \(PlanLimits.slots) DIMM slots; --slowdown stretches "
                 + "the time limits")
-    }
-
-    /// libvirt's embedded QEMU driver, started for real under a root of its own.
-    private func driver() async -> Diagnosis {
-        let name = "libvirt"
-        do {
-            let root = try Workplace.makeRoot(cache: GuestImages.cache(environment))
-            defer { try? root.remove() }
-            try LibvirtRuntime.start()
-            _ = try await root.connect()
-            return .ok(
-                name,
-                "\(try Connection.libraryVersion()), the embedded driver works below \(root.path), QEMU has machine pseries"
-            )
-        } catch {
-            return .fail(name, "the embedded driver does not start: \(error)", mend: "scripts/setup")
-        }
     }
 }

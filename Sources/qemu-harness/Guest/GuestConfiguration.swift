@@ -23,6 +23,8 @@ struct GuestConfiguration {
     let numaNodeCount: Int
     /// The largest page of the hashed page table; QEMU chooses if nil.
     let hptPageByteCount: UInt64?
+    /// The QEMU that runs it; libvirt chooses if nil.
+    var emulator: FilePath?
 
     /// How long the record's console may get, in bytes.
     var consoleByteLimit = ConsoleKeeper.byteLimit
@@ -89,6 +91,7 @@ struct GuestConfiguration {
             initialRAMDisk: FilePath(initramfs.path), commandLine: kernelCommandLine, consoleLog: console,
             controlSocket: control,
             sharedMemory: .init(name: sharedName, byteCount: sharedRegionByteCount))
+        description.emulator = emulator
         description.cpuCount = cpuCount
         description.numaNodeCount = numaNodeCount
         description.hptPageByteCount = hptPageByteCount

@@ -61,10 +61,10 @@ enum ConnectionTarget: Equatable {
         }
     }
 
-    /// Opens the connection.
-    func open(root: EmbeddedRoot) async throws -> Connection {
+    /// Opens the connection; `emulator` is the QEMU that is to run the guest, libvirt's choice if nil.
+    func open(root: EmbeddedRoot, emulator: FilePath?) async throws -> Connection {
         switch self {
-        case .embedded: try await root.connect()
+        case .embedded: try await root.connect(emulator: emulator)
         case .daemon(let uri): try await Connection.open(uri: uri)
         }
     }

@@ -74,6 +74,7 @@ struct BootStep: RunStep {
         context.machine = machine
         context.interrupts.onInsistence { machine.kill() }
         context.information.versions.qemu = try await machine.domain.qemuVersion()
+        context.information.versions.qemuPath = try LiveDomain(xml: try await machine.domain.liveXML()).emulator
         try await machine.waitForAgent()
         guard let hello = await machine.hello, let kernel = await machine.kernel else {
             throw HarnessError.infrastructure("the guest is up and did not introduce itself")

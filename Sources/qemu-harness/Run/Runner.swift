@@ -83,9 +83,12 @@ struct Runner {
         in root: EmbeddedRoot, record: RunDirectory, interrupts: Interrupts, ending: inout Ending
     ) async throws {
         try LibvirtRuntime.start(logFile: FilePath(record.libvirtLog.path), root: root)
-        let libvirt = try await connection.open(root: root)
+        let libvirt = try await connection.open(root: root, emulator: configuration.emulator)
         ending.information.versions.libvirt = "\(try Connection.libraryVersion())"
         try record.write(ending.information)
+        // What libvirt would refuse in the middle of the run is said before the guest boots.
+        try await GuestTrial(configuration, steps: steps).perform(
+            on: libvirt, root: root, console: FilePath(record.consoleLog.path))
         var context = RunContext(
             root: root, connection: libvirt, emulatorOwner: try await connection.emulatorOwner(libvirt),
             record: record, patience: patience, interrupts: interrupts, information: ending.information)
