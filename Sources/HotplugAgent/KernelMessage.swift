@@ -9,20 +9,31 @@ struct KernelRecord: Equatable {
     let sequence: UInt64
     /// Since boot.
     let microseconds: UInt64
-    /// What it says.
-    let message: KernelMessage
+    /// Whether the kernel wrote it. What a program writes into the log has a facility of its own (`LOG_USER`), which the
+    /// kernel does not let it set to its own, 0 (`devkmsg_write`).
+    let isKernels: Bool
+    /// What it says, without the lines of key-value pairs behind it.
+    let text: [UInt8]
 
-    /// Reads `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,…];TEXT`, followed by lines of key-value pairs that are ignored.
+    /// Reads `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,…];TEXT`; the priority is the facility times 8, and the level.
     init?(parsing record: [UInt8]) {
         var rest = record[...]
         var header = rest.takeField(until: 0x3b)
-        _ = header.takeField(until: 0x2c)
-        guard let sequence = header.takeField(until: 0x2c).number,
+        guard let priority = header.takeField(until: 0x2c).number,
+            let sequence = header.takeField(until: 0x2c).number,
             let microseconds = header.takeField(until: 0x2c).number
         else { return nil }
         self.sequence = sequence
         self.microseconds = microseconds
-        message = KernelMessage(parsing: rest.takeField(until: 0x0a))
+        isKernels = priority >> 3 == 0
+        text = Array(rest.takeField(until: 0x0a))
+    }
+
+    /// What it means: a message counts only when it is the kernel's, a mark only when it is not.
+    var message: KernelMessage {
+        let message = KernelMessage(parsing: text[...])
+        if case .marker = message { return isKernels ? .other : message }
+        return isKernels ? message : .other
     }
 }
 

@@ -25,10 +25,11 @@ final class MirrorKeeper<System: AgentSystem> {
     private var needsHealing = false
     /// Between a snapshot and the marker that is written after it, events may tell what the snapshot already holds.
     private var isSeeding = true
-    /// The newest markers that came back.
-    private var markerInLog: UInt64 = 0
-    private var markerInTrace: UInt64 = 0
-    private var nextMarker: UInt64 = 1
+    /// The newest marker that was written: the time at which that was, so that nobody writes it beforehand.
+    private var marker: UInt64 = 0
+    /// Where it has come back.
+    private var isMarkerInLog = false
+    private var isMarkerInTrace = false
     /// How many lines and records may still be read before the clock and the control channel are looked at again.
     private var readsLeft = 0
 
@@ -110,7 +111,7 @@ final class MirrorKeeper<System: AgentSystem> {
             if let problem = try heal() { return problem }
             isDue = false
         }
-        try mirror.publish(.synced(marker: nextMarker - 1), microseconds: system.microseconds())
+        try mirror.publish(.synced(marker: marker), microseconds: system.microseconds())
         return nil
     }
 
@@ -139,14 +140,14 @@ final class MirrorKeeper<System: AgentSystem> {
 
     /// Writes a marker into each source and reads up to it. Returns what keeps silent, or nil.
     private func catchUp() throws(MemoryAccessError) -> StaticString? {
-        let marker = nextMarker
-        nextMarker += 1
+        marker = max(system.microseconds(), marker + 1)
+        (isMarkerInLog, isMarkerInTrace) = (false, false)
         if let log, !log.write(marker: marker) { return "/dev/kmsg-does-not-answer" }
         if let trace, !trace.write(marker: marker) { return "trace_pipe-does-not-answer" }
         let deadline = system.microseconds() + Self.markerTimeoutMicroseconds
         while true {
-            let isTraceBehind = trace != nil && markerInTrace < marker
-            let isLogBehind = log != nil && markerInLog < marker
+            let isTraceBehind = trace != nil && !isMarkerInTrace
+            let isLogBehind = log != nil && !isMarkerInLog
             guard isTraceBehind || isLogBehind else { break }
             guard system.microseconds() < deadline else {
                 return isTraceBehind ? "trace_pipe-does-not-answer" : "/dev/kmsg-does-not-answer"
@@ -223,7 +224,7 @@ final class MirrorKeeper<System: AgentSystem> {
             // The snapshot may hold what was populated there since.
             if isSeeding || !isKnown { needsHealing = true }
         case .marker(let marker):
-            markerInTrace = max(markerInTrace, marker)
+            if marker == self.marker { isMarkerInTrace = true }
         case .other:
             break
         }
@@ -343,7 +344,7 @@ final class MirrorKeeper<System: AgentSystem> {
         case .hotplugFailed(let failure):
             try settle(.hotplugFailed(failure), microseconds: time)
         case .marker(let marker):
-            markerInLog = max(markerInLog, marker)
+            if marker == self.marker { isMarkerInLog = true }
         case .other:
             break
         }

@@ -49,7 +49,7 @@ public enum SelfTest {
             "6,5,6,-;pseries-hotplug-mem: Memory at 40000000 (drc index 80000004) was hot-removed",
             "6,5,6,-;pseries-hotplug-mem: Memory indexed-count-add failed, removing any added LMBs",
             "6,5,6,-;pseries-hotplug-mem: Memory indexed-count-remove failed, adding any removed LMBs",
-            "7,5,6,-;qemu-harness sync 18446744073709551615", "6,5,6,-;anything else", "no record",
+            "15,5,6,-;qemu-harness sync 18446744073709551615", "6,5,6,-;anything else", "no record",
         ]
     }
 

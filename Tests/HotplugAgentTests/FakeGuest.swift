@@ -66,6 +66,8 @@ final class FakeGuest: AgentSystem {
     /// Called before the so-many-th opening of /proc/kcore, counting from 1.
     var beforeKcore: [Int: (FakeGuest) -> Void] = [:]
     private var kcoreCount = 0
+    /// Called before a marker goes into the log.
+    var beforeMarker: ((FakeGuest) -> Void)?
 
     private let region: HeapWords
     private var descriptors: [Int: File] = [:]
@@ -118,8 +120,10 @@ final class FakeGuest: AgentSystem {
     // MARK: The kernel
 
     /// Puts a record into the log; it may claim another number than it has.
-    func log(_ text: String, sequence: UInt64? = nil) {
-        records[nextSequence] = Array("7,\(sequence ?? nextSequence),\(clock),-;\(text)\n".utf8)
+    ///
+    /// The kernel's own records have facility 0; 15 is the priority of a program's (`LOG_USER`, `LOG_DEBUG`).
+    func log(_ text: String, sequence: UInt64? = nil, priority: Int = 7) {
+        records[nextSequence] = Array("\(priority),\(sequence ?? nextSequence),\(clock),-;\(text)\n".utf8)
         nextSequence += 1
     }
 
@@ -302,9 +306,10 @@ final class FakeGuest: AgentSystem {
         case .channel: output += bytes
         case .console: console += bytes
         case .log:
+            beforeMarker?(self)
             guard logEchoes else { return 0 }
             let text = String(decoding: bytes, as: UTF8.self)
-            log(String(text.drop(while: { $0 != ">" }).dropFirst().dropLast()))
+            log(String(text.drop(while: { $0 != ">" }).dropFirst().dropLast()), priority: 15)
         default: return 9
         }
         return 0

@@ -33,11 +33,11 @@ struct KernelLogTests {
     @Test func gapsAreCounted() throws {
         let guest = FakeGuest()
         var log = try open(guest)
-        guest.log("qemu-harness sync 1")
+        guest.log("qemu-harness sync 1", priority: 15)
         #expect(marker(log.next()).map { $0 == (0, 1) } == true)
         guest.loseRecords(5)
-        guest.log("qemu-harness sync 2")
-        guest.log("qemu-harness sync 3")
+        guest.log("qemu-harness sync 2", priority: 15)
+        guest.log("qemu-harness sync 3", priority: 15)
         #expect(marker(log.next()).map { $0 == (5, 2) } == true)
         #expect(marker(log.next()).map { $0 == (0, 3) } == true)
     }
@@ -45,11 +45,11 @@ struct KernelLogTests {
     @Test func overwrittenRecordsAreCounted() throws {
         let guest = FakeGuest()
         var log = try open(guest)
-        guest.log("qemu-harness sync 1")
+        guest.log("qemu-harness sync 1", priority: 15)
         #expect(marker(log.next()).map { $0 == (0, 1) } == true)
         for _ in 0..<9 { guest.log("x") }
         guest.overwriteLog()
-        guest.log("qemu-harness sync 2")
+        guest.log("qemu-harness sync 2", priority: 15)
         #expect(marker(log.next()).map { $0 == (9, 2) } == true)
     }
 
@@ -59,7 +59,7 @@ struct KernelLogTests {
         var log = try open(guest)
         for _ in 0..<9 { guest.log("x") }
         guest.overwriteLog()
-        guest.log("qemu-harness sync 1")
+        guest.log("qemu-harness sync 1", priority: 15)
         let reading = try #require(marker(log.next()))
         #expect(reading.lost > 0)
         #expect(reading.marker == 1)
@@ -69,7 +69,7 @@ struct KernelLogTests {
     @Test func theLastSequenceNumber() throws {
         let guest = FakeGuest()
         var log = try open(guest)
-        guest.log("qemu-harness sync 1", sequence: .max)
+        guest.log("qemu-harness sync 1", sequence: .max, priority: 15)
         #expect(marker(log.next()).map { $0 == (0, 1) } == true)
     }
 

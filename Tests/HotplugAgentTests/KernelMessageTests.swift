@@ -110,7 +110,7 @@ struct KernelRecordTests {
     @Test(arguments: [
         "7,345,1636289,-;vmemmap_populate c00c000000100000..c00c000000104000, node 0\n",
         "7,345,1636289,-;vmemmap_populate c00c000000100000..c00c000000104000, node 0",
-        "15,345,1636289,c,caller=T27;vmemmap_populate c00c000000100000..c00c000000104000, node 0\n",
+        "4,345,1636289,c,caller=T27;vmemmap_populate c00c000000100000..c00c000000104000, node 0\n",
         "7,345,1636289,-;vmemmap_populate c00c000000100000..c00c000000104000, node 0\n SUBSYSTEM=x\n DEVICE=+y\n",
     ])
     func readable(text: String) throws {
@@ -122,11 +122,25 @@ struct KernelRecordTests {
     }
 
     @Test(arguments: [
-        "", "\n", ";", "7;x", "7,;x", "7,345;x", "7,345,;x", "7,345,-;x", "7,x,1;x", "7,,1;x", "7,-1,1;x",
+        "", "\n", ";", "7;x", ",345,1,-;x", "-1,345,1,-;x", "x,345,1,-;x", "7,;x", "7,345;x", "7,345,;x", "7,345,-;x",
+        "7,x,1;x", "7,,1;x", "7,-1,1;x",
         "7,18446744073709551616,1,-;x", "vmemmap_populate 1..2, node 0", "7,345,1x,-;x",
     ])
     func unreadable(text: String) {
         #expect(parse(text) == nil)
+    }
+
+    /// A program that writes into the log cannot say what only the kernel says, nor the kernel what only the agent does.
+    @Test(
+        arguments: [
+            (0, true), (7, true), (8, false), (15, false), (24, false), (UInt64.max, false),
+        ] as [(UInt64, Bool)])
+    func facilities(priority: UInt64, isKernels: Bool) throws {
+        let added = try #require(parse("\(priority),1,2,-;pseries-hotplug-mem: Memory at 40000000 was hot-removed"))
+        #expect(added.isKernels == isKernels)
+        #expect(added.message == (isKernels ? .lmbRemoved(base: 0x4000_0000) : .other))
+        let marker = try #require(parse("\(priority),1,2,-;qemu-harness sync 17"))
+        #expect(marker.message == (isKernels ? .other : .marker(17)))
     }
 
     @Test func noText() throws {

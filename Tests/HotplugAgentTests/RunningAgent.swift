@@ -105,6 +105,15 @@ final class RunningAgent {
         }
     }
 
+    /// The marker of the newest event, which has to be a sync's.
+    func lastMarker() throws -> UInt64 {
+        guard case .synced(let marker) = try #require(try events().last) else {
+            Issue.record("the last event is no sync")
+            return 0
+        }
+        return marker
+    }
+
     func header(_ field: SharedRegionLayout.Field) throws -> UInt64 {
         try guest.withRegion { try $0.header(field) }
     }
