@@ -34,6 +34,13 @@ public enum AgentEvent: Equatable, Sendable {
     /// A `sync` of the harness was reached in the source.
     case synced(marker: UInt64)
 
+    /// The kernel's log reports a fault of the kernel, whose text follows; or so many of a kind, whose text was not kept.
+    case kernelFault(KernelFault, count: UInt64)
+    /// 32 bytes of the text of the newest fault; see ``texts(of:)``.
+    case faultText(UInt64, UInt64, UInt64, UInt64)
+    /// So many records of the kernel's log were overwritten before the agent was there to read them.
+    case logBeginningLost(recordCount: UInt64)
+
     /// Which request failed (arch/powerpc/platforms/pseries/hotplug-memory.c).
     public enum HotplugFailure: UInt64, Sendable {
         /// `Memory hot-add failed` or `Memory indexed-count-add failed`, removing any added LMBs.
@@ -60,6 +67,9 @@ public enum AgentEvent: Equatable, Sendable {
         case .blockFreed(let virtAddr, let phys): (12, [virtAddr, phys, 0, 0])
         case .blockUnused(let phys): (13, [phys, 0, 0, 0])
         case .populateFailed(let errno): (14, [errno, 0, 0, 0])
+        case .kernelFault(let fault, let count): (15, [fault.rawValue, count, 0, 0])
+        case .faultText(let first, let second, let third, let fourth): (16, [first, second, third, fourth])
+        case .logBeginningLost(let recordCount): (17, [recordCount, 0, 0, 0])
         }
     }
 
@@ -87,7 +97,41 @@ public enum AgentEvent: Equatable, Sendable {
         case 12: self = .blockFreed(virtAddr: operands[0], phys: operands[1])
         case 13: self = .blockUnused(phys: operands[0])
         case 14: self = .populateFailed(errno: operands[0])
+        case 15:
+            guard let fault = KernelFault(rawValue: operands[0]) else { return nil }
+            self = .kernelFault(fault, count: operands[1])
+        case 16: self = .faultText(operands[0], operands[1], operands[2], operands[3])
+        case 17: self = .logBeginningLost(recordCount: operands[0])
         default: return nil
         }
+    }
+}
+
+extension AgentEvent {
+    /// The events that carry a line of a fault's text: its bytes and a newline, eight to a word, the first one highest,
+    /// and zeros behind the last.
+    public static func texts(of line: [UInt8]) -> [AgentEvent] {
+        let bytes = line + [0x0a]
+        return stride(from: 0, to: bytes.count, by: 32).map { start in
+            func word(_ index: Int) -> UInt64 {
+                var word: UInt64 = 0
+                for place in start + 8 * index..<start + 8 * index + 8 {
+                    word = word << 8 | (place < bytes.count ? UInt64(bytes[place]) : 0)
+                }
+                return word
+            }
+            return .faultText(word(0), word(1), word(2), word(3))
+        }
+    }
+
+    /// The bytes of a fault's text that the event carries; none of any other event.
+    public var text: [UInt8] {
+        guard case .faultText(let first, let second, let third, let fourth) = self else { return [] }
+        var bytes: [UInt8] = []
+        for word in [first, second, third, fourth] {
+            for place in 0..<8 { bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * place))) }
+        }
+        while bytes.last == 0 { bytes.removeLast() }
+        return bytes
     }
 }

@@ -58,6 +58,17 @@ extension ArraySlice<UInt8> {
         }
     }
 
+    /// Whether the literal stands somewhere in these bytes.
+    public func contains(_ text: StaticString) -> Bool {
+        var rest = self
+        while rest.count >= text.utf8CodeUnitCount {
+            if rest.starts(with: text) { return true }
+            guard !rest.isEmpty else { return false }
+            rest.removeFirst()
+        }
+        return false
+    }
+
     /// Removes the literal from the front; false, and nothing removed, when it is not there.
     public mutating func skip(_ text: StaticString) -> Bool {
         guard starts(with: text) else { return false }

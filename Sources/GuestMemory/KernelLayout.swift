@@ -30,6 +30,9 @@ public struct KernelLayout: Equatable, Sendable {
     /// The address of `swapper_pg_dir`, the kernel's own root page table; nil when VMCOREINFO has none that a radix MMU
     /// could use.
     public var pageTableRootAddress: UInt64?
+    /// The MMU that the kernel uses (`NUMBER(RADIX_MMU)`, which is `early_radix_enabled()`), unknown where VMCOREINFO does
+    /// not say it: kernels do so since 36e826b568e4, together with `cur_cpu_spec`, whose `mmu_features` say the same.
+    public var mmu: MemoryManagementUnit
 
     /// A key that is missing, malformed, or has a value that no kernel of this kind has.
     public struct Problem: Error, Sendable {
@@ -83,6 +86,9 @@ public struct KernelLayout: Equatable, Sendable {
         pageSizeShiftOffset = try decimal("OFFSET(mmu_psize_def.shift)") {
             $0 % 4 == 0 && $0 <= definitionByteCount - 4
         }
+        mmu =
+            info.value("NUMBER(RADIX_MMU)") == nil
+            ? .unknown : try decimal("NUMBER(RADIX_MMU)") { $0 <= 1 } == 1 ? .radix : .hash
         // Only radix needs it, and only radix aligns it.
         pageTableRootAddress = try? pointer("SYMBOL(swapper_pg_dir)", alignment: RadixWalk.rootByteCount)
     }

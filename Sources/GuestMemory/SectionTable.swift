@@ -54,4 +54,12 @@ public enum SectionTable {
         }
         return sections
     }
+
+    /// Where the memory map starts, as the first present section encodes it; nil when none is in the first GiB: a guest
+    /// without memory there does not boot.
+    public static func vmemmapBase(
+        layout: KernelLayout, in kernel: borrowing some WordMemory
+    ) throws(MemoryAccessError) -> UInt64? {
+        try presentSections(layout: layout, in: kernel, endAddress: PhysicalAddress(1 << 30)).first?.vmemmapBase
+    }
 }

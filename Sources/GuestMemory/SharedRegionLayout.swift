@@ -211,9 +211,9 @@ public enum AgentState: UInt64, Sendable {
     case ready = 2
 }
 
-/// The MMU mode that the guest's kernel says it uses.
+/// The MMU mode that the guest's kernel uses.
 public enum MemoryManagementUnit: UInt64, Sendable {
-    /// The agent could not tell.
+    /// Nothing tells.
     case unknown = 0
     /// Hashed page table.
     case hash = 1

@@ -10,6 +10,11 @@ public final class Agent<System: AgentSystem> {
     private var assembler = LineAssembler(maximumByteCount: ControlLine.maximumByteCount)
     private var session: Session<System>?
     private let actions: GuestActions<System>
+    private var waiting = Waiting()
+    /// Whether the last round has read anything.
+    private var hasRead = false
+    /// Whether the channel may have taken a part of a line.
+    private var isLineOpen = false
     /// Whether the machine is to start anew when serving ends.
     private var restarts = false
 
@@ -54,10 +59,11 @@ public final class Agent<System: AgentSystem> {
     func step() -> Bool {
         var descriptors = session?.descriptors ?? []
         if let channel { descriptors.append(channel) }
-        system.wait(for: descriptors, milliseconds: 1000)
-        session?.drain()
+        waiting.wait(for: descriptors, milliseconds: 1000, hasRead: hasRead, system: system)
+        hasRead = session?.drain() ?? false
         guard let channel else { return true }
         guard case .bytes(let input) = system.read(channel, byteCount: 4096) else { return true }
+        hasRead = true
         let droppedLineCount = assembler.droppedLineCount
         let lines = assembler.append(input[...])
         if assembler.droppedLineCount > droppedLineCount {
@@ -90,9 +96,11 @@ public final class Agent<System: AgentSystem> {
 
     private func say(_ line: ControlLine) {
         guard let channel else { return }
-        if !system.write(channel, line.encoded) {
-            tellConsole("the control channel takes no answer")
-        }
+        // A line that was cut off must not become another one, neither with the next one's beginning nor by itself: a
+        // byte that no line can hold ends it.
+        let end: [UInt8] = isLineOpen ? [0x18, 0x0a] : []
+        isLineOpen = !system.write(channel, end + line.encoded)
+        if isLineOpen { tellConsole("the control channel takes no answer") }
     }
 
     private func tellConsole(_ text: StaticString) {

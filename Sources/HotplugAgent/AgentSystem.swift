@@ -17,18 +17,17 @@ public protocol AgentSystem: AnyObject {
     /// Reads up to `byteCount` bytes at a file offset.
     func read(_ descriptor: Int, at offset: UInt64, byteCount: Int) -> ReadResult
 
-    /// Writes all of `bytes`, and returns 0, or the errno of what kept any of them from going through. A file that takes
+    /// Writes all of `bytes`, and returns 0, or the errno of what kept any of them from going through: some of them may
+    /// have gone through then. A file that takes
     /// all it is given gets them in one call.
     func put(_ descriptor: Int, _ bytes: [UInt8]) -> UInt64
-
-    /// Moves to the end of a file (`SEEK_END`), which on /dev/kmsg is behind the newest record.
-    func seekToEnd(_ descriptor: Int) -> Bool
 
     /// Takes echo and line editing off a terminal.
     func makeRaw(_ descriptor: Int)
 
-    /// Waits until one of the descriptors, at most 8, can be read or the time is over. Which one, reading tells.
-    func wait(for descriptors: [Int], milliseconds: Int)
+    /// Waits until one of the descriptors, at most 8, can be read, has failed or was hung up, or the time is over; false
+    /// when it is. Which one, reading tells.
+    func wait(for descriptors: [Int], milliseconds: Int) -> Bool
 
     /// The names in a folder; empty when it cannot be read.
     func names(in folder: StaticString) -> [[UInt8]]

@@ -11,7 +11,7 @@ struct GuestKernel {
     let vmemmapPageShift: UInt64
     /// From the first present section, 0 when there is none.
     let vmemmapBase: UInt64
-    /// From /proc/cpuinfo.
+    /// From VMCOREINFO, or where that does not say it from /proc/cpuinfo.
     let mmu: MemoryManagementUnit
     /// From /proc/sys/kernel/osrelease.
     let release: [UInt8]
@@ -26,8 +26,6 @@ struct GuestKernel {
     /// Reads it all.
     init(system: some AgentSystem) throws(Missing) {
         release = system.content("/proc/sys/kernel/osrelease") ?? []
-        mmu = Self.mmu(in: system.content("/proc/cpuinfo") ?? [])
-
         guard let kcore = Kcore(system: system) else { throw Missing(what: "/proc/kcore") }
         guard var location = system.content("/sys/kernel/vmcoreinfo")?[...], location.skip("0x"),
             let address = location.takeNumber(radix: 16), location.skip(" "),
@@ -43,24 +41,31 @@ struct GuestKernel {
         } catch {
             throw Missing(what: error.key)
         }
+        mmu = layout.mmu == .unknown ? Self.mmuInCpuinfo(system: system) : layout.mmu
         do throws(MemoryAccessError) {
             vmemmapPageShift = try layout.vmemmapPageShift(in: kcore, order: .native) ?? 0
-            // The first GiB is enough: a guest without memory there does not boot.
-            let sections = try SectionTable.presentSections(
-                layout: layout, in: kcore, endAddress: PhysicalAddress(1 << 30))
-            vmemmapBase = sections.first?.vmemmapBase ?? 0
+            vmemmapBase = try SectionTable.vmemmapBase(layout: layout, in: kcore) ?? 0
         } catch {
             throw Missing(what: "kernel-memory")
         }
     }
 
-    /// Walks the kernel's list through a fresh /proc/kcore, until the head is the same before and after.
+    /// Walks the kernel's list through a fresh /proc/kcore, until a walk finds what the one before has found: a walk may
+    /// go astray into nodes that are freed meanwhile, also where the head stands still.
     ///
-    /// Nil when the file cannot be had, or the head never stands still.
+    /// Nil when the file cannot be had, or the list never stands still.
     func listSnapshot(system: some AgentSystem) -> ListWalk? {
-        for _ in 0..<8 {
-            guard let walk = walkOnce(system: system), let again = headNow(system: system) else { return nil }
-            if again == walk.head { return walk }
+        Self.steady({ walkOnce(system: system) }, digest: { $0.digest })
+    }
+
+    /// Repeats a walk until two in a row have the same digest. One of them is kept at a time.
+    private static func steady<Walk>(_ walk: () -> Walk?, digest: (Walk) -> WalkDigest) -> Walk? {
+        var last: WalkDigest?
+        for _ in 0..<9 {
+            guard let found = walk() else { return nil }
+            let digest = digest(found)
+            if digest == last { return found }
+            last = digest
         }
         return nil
     }
@@ -79,7 +84,8 @@ struct GuestKernel {
         (headNow(system: system) ?? 0) != 0
     }
 
-    private func walkOnce(system: some AgentSystem) -> ListWalk? {
+    /// Walks the kernel's list as it is now, at rest or not.
+    func walkOnce(system: some AgentSystem) -> ListWalk? {
         guard let kcore = Kcore(system: system) else { return nil }
         do throws(MemoryAccessError) {
             let head = try kcore.word(at: layout.listHeadAddress)
@@ -110,8 +116,14 @@ struct GuestKernel {
         }
     }
 
-    /// Walks the kernel's page tables over the memory map through a fresh /proc/kcore; nil when they cannot be had.
+    /// Walks the kernel's page tables over the memory map as ``listSnapshot(system:)`` walks the list; nil when they cannot
+    /// be had, or never stand still.
     func memoryMapTables(system: some AgentSystem) -> RadixWalk? {
+        Self.steady({ walkTablesOnce(system: system) }, digest: { $0.digest })
+    }
+
+    /// Walks the kernel's page tables over the memory map through a fresh /proc/kcore, at rest or not.
+    func walkTablesOnce(system: some AgentSystem) -> RadixWalk? {
         guard let kcore = Kcore(system: system) else { return nil }
         // Where no memory is nothing is mapped, and the walk passes over it by the GiB.
         return layout.memoryMapTables(
@@ -136,16 +148,18 @@ struct GuestKernel {
     /// No guest of the harness has more: it bounds the walk of the section table.
     private static var memoryLimit: UInt64 { 16 << 40 }
 
-    /// Finds the line `MMU : Hash` or `MMU : Radix` of pseries (`pSeries_show_cpuinfo`).
-    static func mmu(in cpuinfo: [UInt8]) -> MemoryManagementUnit {
-        var rest = cpuinfo[...]
-        while !rest.isEmpty {
-            var line = rest.takeField(until: 0x0a)
-            guard line.skip("MMU") else { continue }
-            _ = line.takeField(until: 0x3a)
-            if line.starts(with: " Radix") { return .radix }
-            if line.starts(with: " Hash") { return .hash }
+    /// Finds the line `MMU : Hash` or `MMU : Radix` of pseries (`pSeries_show_cpuinfo`), which comes behind those of every
+    /// processor.
+    static func mmuInCpuinfo(system: some AgentSystem) -> MemoryManagementUnit {
+        var mmu = MemoryManagementUnit.unknown
+        _ = system.readLines(of: "/proc/cpuinfo") { line in
+            var rest = line
+            guard rest.skip("MMU") else { return true }
+            _ = rest.takeField(until: 0x3a)
+            if rest.starts(with: " Radix") { mmu = .radix }
+            if rest.starts(with: " Hash") { mmu = .hash }
+            return mmu == .unknown
         }
-        return .unknown
+        return mmu
     }
 }

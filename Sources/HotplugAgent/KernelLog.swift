@@ -25,15 +25,31 @@ struct KernelLog<System: AgentSystem> {
     /// The largest record that the kernel gives (`PRINTKRB_RECORD_MAX` of its reader, with room to spare).
     private static var recordByteCount: Int { 8192 }
 
-    /// Opens the log behind its newest record; nil when there is none.
+    /// More records than the largest log holds, and an end to reading one that grows as fast as it is read.
+    private static var pastLimit: Int { 1 << 20 }
+
+    /// Opens the log at its oldest record; nil when there is none.
     init?(system: System) {
         guard let descriptor = system.open("/dev/kmsg", .readWriteNonblocking) else { return nil }
-        guard system.seekToEnd(descriptor) else {
-            system.close(descriptor)
-            return nil
-        }
         self.descriptor = descriptor
         self.system = system
+    }
+
+    /// Reads all that is in the log by now. Returns how many records were overwritten before they were read: the kernel
+    /// counts from 0.
+    mutating func readPast(_ body: (KernelRecord) -> Void) -> UInt64 {
+        var lostCount: UInt64 = 0
+        expectedSequence = 0
+        for _ in 0..<Self.pastLimit {
+            switch next() {
+            case .record(let record): body(record)
+            case .lost(let recordCount, let record):
+                lostCount &+= recordCount
+                body(record)
+            case .nothingYet, .failed: return lostCount
+            }
+        }
+        return lostCount
     }
 
     /// Asks the kernel to log every populate and free with its addresses. Returns what of that it refuses.

@@ -16,6 +16,9 @@ final class MirrorKeeper<System: AgentSystem> {
     /// Kprobe events, where the kernel has what it takes.
     private var trace: TraceSource<System>?
     private var assembler = ProbeAssembler()
+    private var faults: FaultLog
+    /// What the log told of the time before the agent was there, until there is a ring to tell it in.
+    private var past: [AgentEvent]
     /// The sources that were tried; the last one was taken.
     let trials: [SourceTrial]
 
@@ -47,6 +50,11 @@ final class MirrorKeeper<System: AgentSystem> {
         mirror = Mirror(region: region)
         rules = kernel.rules(hasHadEntries: kernel.mmu == .radix && kernel.keepsList(system: system))
         log = KernelLog(system: system)
+        // Only what is wrong with the kernel is of account: the snapshot holds what came of all else.
+        var (faults, past): (FaultLog, [AgentEvent]) = (FaultLog(), [])
+        let lostCount = log?.readPast { past += faults.take($0) } ?? 0
+        if lostCount > 0 { past.append(.logBeginningLost(recordCount: lostCount)) }
+        (self.faults, self.past) = (faults, past)
         var trials: [SourceTrial] = []
         do throws(TraceSource<System>.Refused) {
             let probes = rules == .radixTables ? Probe.forTables : Probe.forList(mmu: kernel.mmu)
@@ -75,6 +83,8 @@ final class MirrorKeeper<System: AgentSystem> {
 
     /// Takes the first snapshot, then drops events that it already holds. Returns what is missing, or nil.
     func start() throws(MemoryAccessError) -> StaticString? {
+        for event in past { try mirror.publish(event, microseconds: system.microseconds()) }
+        past = []
         guard try rebuild(newcomers: .seeded) != nil else { return missingAccount }
         let silent = try catchUpWithSnapshot()
         isSeeding = false
@@ -87,16 +97,24 @@ final class MirrorKeeper<System: AgentSystem> {
         return kernel.layout.pageTableRootAddress == nil ? "SYMBOL(swapper_pg_dir)" : "page-tables"
     }
 
-    /// Reads what the sources have, up to a limit, and mirrors it.
-    func drain() {
+    /// Reads what the sources have, up to a limit, and mirrors it; false when they have nothing.
+    @discardableResult
+    func drain() -> Bool {
         readsLeft = Self.readingLimit
+        var hasRead = false
         do throws(MemoryAccessError) {
-            try drainTrace()
-            while try takeRecord() {}
+            hasRead = try drainTrace()
+            while try takeRecord() { hasRead = true }
         } catch {
             // The region cannot be written: nothing that is kept there can be trusted, and `sync` will say so.
             needsHealing = true
         }
+        return hasRead
+    }
+
+    /// Tells of the kernel's faults that were only counted so far.
+    func publishUntoldFaults() throws(MemoryAccessError) {
+        for event in faults.takeUntold() { try mirror.publish(event, microseconds: system.microseconds()) }
     }
 
     /// Reads the sources up to now and heals what was lost, until nothing is lost any more. Returns why that cannot be
@@ -111,6 +129,7 @@ final class MirrorKeeper<System: AgentSystem> {
             if let problem = try heal() { return problem }
             isDue = false
         }
+        try publishUntoldFaults()
         try mirror.publish(.synced(marker: marker), microseconds: system.microseconds())
         return nil
     }
@@ -145,6 +164,8 @@ final class MirrorKeeper<System: AgentSystem> {
         if let log, !log.write(marker: marker) { return "/dev/kmsg-does-not-answer" }
         if let trace, !trace.write(marker: marker) { return "trace_pipe-does-not-answer" }
         let deadline = system.microseconds() + Self.markerTimeoutMicroseconds
+        var waiting = Waiting()
+        var hasRead = true
         while true {
             let isTraceBehind = trace != nil && !isMarkerInTrace
             let isLogBehind = log != nil && !isMarkerInLog
@@ -155,7 +176,12 @@ final class MirrorKeeper<System: AgentSystem> {
             readsLeft = Self.readingLimit
             let hasHit = try drainTrace()
             let hasRecord = try takeRecord()
-            if !hasHit, !hasRecord { system.wait(for: descriptors, milliseconds: 100) }
+            guard !hasHit, !hasRecord else {
+                hasRead = true
+                continue
+            }
+            waiting.wait(for: descriptors, milliseconds: 100, hasRead: hasRead, system: system)
+            hasRead = false
         }
         if let count = trace?.takeUntoldLosses(), count > 0 {
             try noteLoss(eventCount: count, microseconds: system.microseconds())
@@ -308,6 +334,7 @@ final class MirrorKeeper<System: AgentSystem> {
 
     private func take(_ record: KernelRecord) throws(MemoryAccessError) {
         let time = record.microseconds
+        for event in faults.take(record) { try mirror.publish(event, microseconds: time) }
         // Whoever has switched dynamic debug on: the trace tells the same, and nothing is mirrored twice.
         let isSource = eventSource == .dynamicDebug
         switch record.message {

@@ -59,8 +59,8 @@ final class Session<System: AgentSystem> {
             .with("region", keeper.mirror.region.layout.regionByteCount)
     }
 
-    /// Reads what the sources have and mirrors it.
-    func drain() {
+    /// Reads what the sources have and mirrors it; false when they have nothing.
+    func drain() -> Bool {
         keeper.drain()
     }
 
@@ -74,6 +74,11 @@ final class Session<System: AgentSystem> {
                 again.verb = reply.verb
                 return again
             }
+            if request.has(verb: "drain") {
+                keeper.drain()
+                try keeper.publishUntoldFaults()
+                return reply.with("events", keeper.mirror.eventCount)
+            }
             if request.has(verb: "sync") {
                 if let problem = try keeper.sync() { return Self.refusal(request, problem) }
                 // From the agent's own memory: the host holds the region against it.
@@ -83,9 +88,11 @@ final class Session<System: AgentSystem> {
                     ).with("heals", keeper.healCount)
             }
             if request.has(verb: "report") {
-                guard let report = report() else { return Self.refusal(request, "kcore") }
+                guard let (report, isSteady) = report() else { return Self.refusal(request, "kcore") }
                 try report.write(to: keeper.mirror.region)
-                return reply.with("entries", UInt64(report.tables?.leaves.count ?? report.entries.count)).with(
+                return reply.with("steady", isSteady ? 1 : 0).with(
+                    "entries", UInt64(report.tables?.leaves.count ?? report.entries.count)
+                ).with(
                     "blocks", UInt64(report.blocks.count)
                 )
                 .with("generation", try keeper.mirror.region.header(.generation))
@@ -109,12 +116,17 @@ final class Session<System: AgentSystem> {
         try region.setHeader(.eventSource, keeper.eventSource.rawValue)
     }
 
-    /// The kernel's account and the memory blocks as the guest sees them now.
-    private func report() -> GuestReport? {
-        guard let walk = kernel.listSnapshot(system: system) else { return nil }
+    /// The kernel's account and the memory blocks as the guest sees them now, and whether the account stands still. While
+    /// memory comes and goes the harness asks for the blocks alone.
+    private func report() -> (report: GuestReport, isSteady: Bool)? {
+        let steadyWalk = kernel.listSnapshot(system: system)
+        guard let walk = steadyWalk ?? kernel.walkOnce(system: system) else { return nil }
+        var isSteady = steadyWalk != nil
         var tables: GuestReport.Tables?
         if keeper.rules == .radixTables {
-            guard let walk = kernel.memoryMapTables(system: system) else { return nil }
+            let steadyWalk = kernel.memoryMapTables(system: system)
+            guard let walk = steadyWalk ?? kernel.walkTablesOnce(system: system) else { return nil }
+            isSteady = isSteady && steadyWalk != nil
             tables = GuestReport.Tables(leaves: walk.leaves, fault: walk.faults.first)
         }
         let (end, endAddress): (GuestReport.End, UInt64) =
@@ -125,7 +137,7 @@ final class Session<System: AgentSystem> {
             case .unreadable(let error): (.unreadable, error.address)
             case .limitReached: (.limitReached, 0)
             }
-        return GuestReport(
+        let report = GuestReport(
             head: walk.head,
             entries: walk.nodes.map {
                 GuestReport.Entry(
@@ -133,5 +145,6 @@ final class Session<System: AgentSystem> {
             },
             tables: tables, end: end, endAddress: endAddress,
             blockByteCount: MemoryBlocks.byteCount(system: system), blocks: MemoryBlocks.all(system: system))
+        return (report, isSteady)
     }
 }

@@ -81,6 +81,8 @@ public struct RunInformation: Codable, Equatable, Sendable {
         public var symbolSources: [String: String]?
         /// `hash` or `radix`, nil before the guest spoke.
         public var mmu: String?
+        /// Where that was read: `VMCOREINFO`, in guest memory, or `/proc/cpuinfo`, in the guest; nil before it spoke.
+        public var mmuSource: String?
         /// Whether the kernel is big-endian, nil before the guest spoke.
         public var isBigEndian: Bool?
         /// The kernel's page size in bytes, nil before the guest spoke.

@@ -22,7 +22,7 @@ public struct Finding: Codable, Equatable, Sendable {
         case plug
         /// The reaction to an unplug.
         case unplug
-        /// The reaction to what the agent did on request.
+        /// The guest's kernel itself, and its reaction to what the agent did on request.
         case guest
         /// What a plan expects.
         case plan
@@ -107,6 +107,24 @@ public struct Finding: Codable, Equatable, Sendable {
         case refused
         /// The guest has said nothing for too long.
         case silent
+        /// The kernel has warned of itself.
+        case warning
+        /// The kernel has found a bug in itself.
+        case bug
+        /// An exception in the kernel that nothing handles.
+        case oops
+        /// An access that KASAN has caught.
+        case kasan
+        /// Undefined behaviour that UBSAN has caught.
+        case ubsan
+        /// A processor or a workqueue that gets no further.
+        case lockup
+        /// RCU that gets no further.
+        case rcuStall = "rcu-stall"
+        /// A task that gets no further.
+        case hungTask = "hung-task"
+        /// The kernel has given up.
+        case panic
         /// An expectation was not met.
         case unmet
     }
@@ -183,6 +201,7 @@ extension Finding.Fault {
         case .baseDiffers, .sectionWithoutMemory, .memoryWithoutSection, .blockDiffers: [.sections]
         case .refused: [.plug, .guest]
         case .silent: [.unplug]
+        case .warning, .bug, .oops, .kasan, .ubsan, .lockup, .rcuStall, .hungTask, .panic: [.guest]
         case .unmet: [.plan]
         }
     }

@@ -74,7 +74,7 @@ public enum MMU: String, Codable, Sendable {
     case hash
     /// Radix tree.
     case radix
-    /// The guest did not say.
+    /// Nothing tells.
     case unknown
 }
 
@@ -94,7 +94,7 @@ public struct KernelFacts: Codable, Equatable, Sendable {
     public var vmemmapPageShift: UInt64?
     /// Where the memory map starts, from the first present section; 0 when there is none.
     @Hex public var vmemmapBase: UInt64
-    /// The MMU mode, as the guest says it.
+    /// The MMU mode, as VMCOREINFO says it; as the guest says it where that does not.
     public var mmu: MMU
 
     /// Collects the facts.

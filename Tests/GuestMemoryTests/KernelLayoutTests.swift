@@ -30,6 +30,20 @@ struct KernelLayoutTests {
         #expect(layout.memoryMapBytesPerSection == 262_144)
     }
 
+    /// Kernels that say which MMU they use say 0 or 1; older ones do not say it.
+    @Test func mmu() throws {
+        let key = "NUMBER(RADIX_MMU)"
+        #expect(try KernelLayout(SampleVmcoreinfo().parsed).mmu == .unknown)
+        #expect(try KernelLayout(SampleVmcoreinfo().adding(key, "0").parsed).mmu == .hash)
+        #expect(try KernelLayout(SampleVmcoreinfo().adding(key, "1").parsed).mmu == .radix)
+        for value in ["", "x", "2", "-1", "18446744073709551615", "18446744073709551616"] {
+            let problem = try #require(throws: KernelLayout.Problem.self) {
+                try KernelLayout(SampleVmcoreinfo().adding(key, value).parsed)
+            }
+            #expect("\(problem.key)" == key)
+        }
+    }
+
     /// Only radix needs the root page table, and takes only an aligned one.
     @Test(arguments: ["", "x", "0", "2740000", "c000000002741000", "ffffffffffff0000", "d000000002740000"])
     func unusableRootPageTable(value: String) throws {

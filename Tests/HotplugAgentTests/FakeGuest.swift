@@ -33,8 +33,8 @@ final class FakeGuest: AgentSystem {
 
     /// Records of the log by sequence number; a missing number was never readable.
     private var records: [UInt64: [UInt8]] = [:]
-    private(set) var nextSequence: UInt64 = 100
-    private var oldestSequence: UInt64 = 100
+    private(set) var nextSequence: UInt64 = 0
+    private var oldestSequence: UInt64 = 0
     /// Whether what is written to the log comes back out of it.
     var logEchoes = true
     var hasLog = true
@@ -66,6 +66,11 @@ final class FakeGuest: AgentSystem {
     /// Called before the so-many-th opening of /proc/kcore, counting from 1.
     var beforeKcore: [Int: (FakeGuest) -> Void] = [:]
     private var kcoreCount = 0
+    /// Files that give nothing any more and are ready all the same.
+    var brokenFiles: Set<BreakableFile> = []
+    enum BreakableFile: CaseIterable { case log, trace, channel }
+    /// How many bytes the channel takes before it takes none (`EAGAIN`); it takes all again after that.
+    var channelRoom: Int?
     /// Called before a marker goes into the log.
     var beforeMarker: ((FakeGuest) -> Void)?
 
@@ -259,6 +264,9 @@ final class FakeGuest: AgentSystem {
             let piece = Array(content[position...].prefix(min(byteCount, 7)))
             descriptors[descriptor] = .content(content, position: position + piece.count)
             return piece.isEmpty ? .end : .bytes(piece)
+        case .log where brokenFiles.contains(.log): return .failed(errno: 5)
+        case .trace(.pipe) where brokenFiles.contains(.trace): return .end
+        case .channel where brokenFiles.contains(.channel): return .end
         case .log(let position):
             return readLog(descriptor, position: position)
         case .trace(.pipe):
@@ -303,7 +311,10 @@ final class FakeGuest: AgentSystem {
         switch descriptors[descriptor] {
         case .trace(let file): return trace.put(String(decoding: bytes, as: UTF8.self), into: file, at: clock)
         case .sink(let path): written[path, default: []] += bytes
-        case .channel: output += bytes
+        case .channel:
+            defer { channelRoom = nil }
+            output += bytes.prefix(channelRoom ?? bytes.count)
+            return channelRoom == nil ? 0 : 11
         case .console: console += bytes
         case .log:
             beforeMarker?(self)
@@ -315,20 +326,17 @@ final class FakeGuest: AgentSystem {
         return 0
     }
 
-    func seekToEnd(_ descriptor: Int) -> Bool {
-        guard case .log = descriptors[descriptor] else { return false }
-        descriptors[descriptor] = .log(position: nextSequence)
-        return true
-    }
-
     func makeRaw(_ descriptor: Int) {
         guard case .channel = descriptors[descriptor] else { return }
         isRaw = true
     }
 
-    func wait(for descriptors: [Int], milliseconds: Int) {
+    func wait(for descriptors: [Int], milliseconds: Int) -> Bool {
         let isReady = descriptors.contains { descriptor in
             switch self.descriptors[descriptor] {
+            case .log where brokenFiles.contains(.log): true
+            case .trace(.pipe) where brokenFiles.contains(.trace): true
+            case .channel where brokenFiles.contains(.channel): true
             case .log(let position): position < oldestSequence || records.keys.contains { $0 >= position }
             case .trace(.pipe): trace.hasText
             case .channel: !input.isEmpty
@@ -336,6 +344,7 @@ final class FakeGuest: AgentSystem {
             }
         }
         if !isReady { clock += UInt64(milliseconds) * 1000 }
+        return isReady
     }
 
     func makeFolder(_ path: StaticString) -> Bool {

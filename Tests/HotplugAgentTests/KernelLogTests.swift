@@ -6,8 +6,11 @@ import Testing
 @testable import HotplugAgent
 
 struct KernelLogTests {
+    /// A log whose past was read.
     private func open(_ guest: FakeGuest) throws -> KernelLog<FakeGuest> {
-        try #require(KernelLog(system: guest))
+        var log = try #require(KernelLog(system: guest))
+        #expect(log.readPast { _ in } == 0)
+        return log
     }
 
     private func marker(_ reading: KernelLog<FakeGuest>.Reading) -> (lost: UInt64, marker: UInt64)? {
@@ -21,9 +24,14 @@ struct KernelLogTests {
         return nil
     }
 
-    @Test func itStartsBehindTheNewestRecord() throws {
+    @Test func thePastComesFirst() throws {
         let guest = FakeGuest()
-        var log = try open(guest)
+        guest.log("the newest", priority: 3)
+        var log = try #require(KernelLog(system: guest))
+        var past: [KernelRecord] = []
+        #expect(log.readPast { past.append($0) } == 0)
+        #expect(past.map(\.sequence) == Array(0...7))
+        #expect(past.last?.text == Array("the newest".utf8))
         #expect(log.next() == .nothingYet)
         #expect(log.write(marker: 7))
         #expect(marker(log.next()).map { $0 == (0, 7) } == true)
@@ -65,12 +73,23 @@ struct KernelLogTests {
         #expect(reading.marker == 1)
     }
 
+    @Test func aPastWithoutABeginning() throws {
+        let guest = FakeGuest()
+        guest.overwriteLog()
+        guest.log("x")
+        var log = try #require(KernelLog(system: guest))
+        var count = 0
+        #expect(log.readPast { _ in count += 1 } == 7)
+        #expect(count == 1)
+    }
+
     /// The last number there is has none behind it.
     @Test func theLastSequenceNumber() throws {
         let guest = FakeGuest()
         var log = try open(guest)
         guest.log("qemu-harness sync 1", sequence: .max, priority: 15)
-        #expect(marker(log.next()).map { $0 == (0, 1) } == true)
+        #expect(marker(log.next()).map { $0 == (.max - 7, 1) } == true)
+        #expect(log.next() == .nothingYet)
     }
 
     @Test func noLog() {

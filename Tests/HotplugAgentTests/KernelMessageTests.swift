@@ -2,6 +2,7 @@
 
 import AgentProtocol
 import GuestMemory
+import TestSupport
 import Testing
 
 @testable import HotplugAgent
@@ -149,11 +150,16 @@ struct KernelRecordTests {
 }
 
 struct MemoryManagementUnitTests {
+    /// More processors than 64 KiB of text tell of.
+    private static let processors = (0..<2000).map {
+        "processor\t: \($0)\ncpu\t\t: POWER10 (architected), altivec supported\n\n"
+    }.joined()
+
     @Test(
         arguments: [
             ("processor\t: 0\ncpu\t\t: POWER8\n\nplatform\t: pSeries\nMMU\t\t: Hash\n", .hash),
             ("processor\t: 0\ncpu\t\t: POWER9\n\nplatform\t: pSeries\nMMU\t\t: Radix\n", .radix),
-            ("MMU\t\t: Radix", .radix),
+            (processors + "MMU\t\t: Radix\n", .radix),
             ("MMU\t\t: Hashed\nMMU : Radix\n", .hash),
             ("", .unknown),
             ("processor\t: 0\n", .unknown),
@@ -163,6 +169,17 @@ struct MemoryManagementUnitTests {
             ("cpu MMU : Radix\n", .unknown),
         ] as [(String, MemoryManagementUnit)])
     func fromCpuinfo(text: String, expected: MemoryManagementUnit) {
-        #expect(GuestKernel.mmu(in: Array(text.utf8)) == expected)
+        let guest = FakeGuest()
+        guest.files["/proc/cpuinfo"] = Array(text.utf8)
+        #expect(GuestKernel.mmuInCpuinfo(system: guest) == expected)
+        #expect(guest.openCount == 0)
+    }
+
+    /// What VMCOREINFO says comes first.
+    @Test(arguments: [("0", .hash), ("1", .radix)] as [(String, MemoryManagementUnit)])
+    func fromVmcoreinfo(value: String, expected: MemoryManagementUnit) throws {
+        let guest = FakeGuest(vmcoreinfo: SampleVmcoreinfo().adding("NUMBER(RADIX_MMU)", value))
+        guest.files["/proc/cpuinfo"] = Array((expected == .radix ? "MMU\t\t: Hash\n" : "MMU\t\t: Radix\n").utf8)
+        #expect(try GuestKernel(system: guest).mmu == expected)
     }
 }

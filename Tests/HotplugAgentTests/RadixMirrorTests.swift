@@ -174,6 +174,18 @@ struct RadixSessionTests {
         guest.trace.hit(FakeTrace.populated(0), at: guest.clock)
     }
 
+    /// An entry that changes while the tables are walked.
+    @Test func tablesThatChangeUnderTheWalk() throws {
+        let (guest, tables) = guest()
+        // Opened by then: VMCOREINFO, the list's head, and the tables once.
+        guest.beforeKcore[4] = { guest in
+            var tables = tables
+            tables.map(base, to: 0x2000_0000, byteCount: block)
+            guest.show(tables)
+        }
+        #expect(try entries(try RunningAgent.ready(guest)) == [[0, 0x2000_0000]])
+    }
+
     @Test func seededFromTheTablesAndObserved() throws {
         let (guest, _) = guest()
         let running = try RunningAgent.ready(guest)

@@ -48,8 +48,15 @@ import Testing
         let lines = (0..<10_000).map { "line \($0)\n" }.joined()
         let last = try log(lines.utf8).lastLines(10_000)
         #expect(last.last == "line 9999")
-        // 16 KiB of lines of ten bytes each, the first of which may be cut.
-        #expect(last.count == 1639)
+        // 64 KiB of lines of ten bytes each, the first of which may be cut.
+        #expect(last.count == 6554)
+    }
+
+    @Test func givesTheKernelsMessages() throws {
+        let text = "[    4.067351] BUG: x\r\n[    4.1][   T27] Oops: y\r\nplain\n[not a time that ends soon, ] z\n[\n"
+        let messages = try log(text.utf8).messages().map { String(decoding: $0, as: UTF8.self) }
+        #expect(messages == ["BUG: x", "Oops: y", "plain", "[not a time that ends soon, ] z", "["])
+        #expect(ConsoleLog(file: folder.url.appending(path: "missing")).messages().isEmpty)
     }
 
     @Test func findsAPanic() throws {

@@ -128,6 +128,9 @@ import Testing
             (.lost(recordCount: 3), "guest.events-lost", ["records": "3"]),
             (.healed(entryCount: 4), "guest.mirror-healed", ["new_entries": "4"]),
             (.mirrorFull(virtAddr: 16, phys: 32), "guest.mirror-full", ["virt_addr": "0x10", "phys": "0x20"]),
+            (.kernelFault(.hungTask, count: 2), "guest.kernel-fault", ["fault": "hung-task", "count": "2"]),
+            (.faultText(0x4255_473a_2069_740a, 0, 0, 0), "guest.fault-text", ["text": "BUG: it?"]),
+            (.logBeginningLost(recordCount: 5), "guest.log-beginning-lost", ["records": "5"]),
             (.synced(marker: 9), "guest.synced", ["marker": "9"]),
         ] as [(AgentEvent, String, [String: String])])
     func hasItsKindAndItsWords(event: AgentEvent, kind: String, fields: [String: String]) {

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AgentProtocol
 import Foundation
 import Testing
 import Verification
+
+@testable import qemu_harness
 
 /// What holds of the sources as text.
 @Suite struct SourceRulesTests {
@@ -64,6 +67,11 @@ import Verification
             guard let name = pair.output.1 else { continue }
             let subject = try #require(Finding.Subject.allCases.first { "\($0)" == name })
             #expect(fault.subjects.contains(subject), "\(pair.output.0)")
+        }
+        // What a kernel reports of itself becomes a finding by its kind.
+        for fault in KernelFault.allCases.map(\.finding) {
+            faults.insert("\(fault)")
+            #expect(fault.subjects.contains(.guest))
         }
         #expect(faults == Set(Finding.Fault.allCases.map { "\($0)" }))
     }

@@ -118,7 +118,7 @@ extension RealGuest {
 
         /// A guest that answers everything, and has done nothing of it, is no good guest: those are findings.
         @Test func lies() async throws {
-            let run = try await Lab.run(try configuration("lies"), [VerifyStep(), PowerOffStep()])
+            let run = try await Lab.run(try Self.configuration("lies"), [VerifyStep(), PowerOffStep()])
             #expect(run.report.results.error == nil)
             #expect(run.report.exitCode == 1)
             let names = Set(run.report.results.steps.flatMap(\.allFindings).map(\.name))
@@ -127,7 +127,7 @@ extension RealGuest {
 
         /// A guest that prints without end fills no disk, and its console's first and last lines are in the record.
         @Test func printsWithoutEnd() async throws {
-            var guest = try configuration("prints")
+            var guest = try Self.configuration("prints")
             guest.consoleByteLimit = 64 << 10
             let run = try await Lab.run(
                 guest, [FullConsole(limit: guest.consoleByteLimit), VerifyStep(), PowerOffStep()])
@@ -140,7 +140,7 @@ extension RealGuest {
 
         /// The words of a panic are found behind a console that was full before.
         @Test func panicsWithAFullConsole() async throws {
-            var guest = try configuration("exits")
+            var guest = try Self.configuration("exits")
             guest.consoleByteLimit = 16 << 10
             let run = try await Lab.run(guest, [VerifyStep()])
             #expect(try #require(run.report.information.leftOutConsoleByteCount) > 0)
@@ -148,7 +148,7 @@ extension RealGuest {
             #expect(text.contains { $0.contains("Attempted to kill init! exitcode=0x00000100") }, "\(text)")
         }
 
-        private func configuration(_ mode: String) throws -> GuestConfiguration {
+        static func configuration(_ mode: String) throws -> GuestConfiguration {
             let region = try Lab.configuration(bootMemoryByteCount: 512 << 20, plugs: []).sharedRegionByteCount
             return try Lab.configuration(
                 bootMemoryByteCount: 512 << 20, plugs: [], initramfs: "misbehave-ppc64le.cpio.gz",
@@ -158,7 +158,7 @@ extension RealGuest {
         private func expectErrors(
             _ misbehaviour: Case, _ steps: [any RunStep], patience: Patience = Patience(factor: 4)
         ) async throws {
-            let run = try await Lab.run(try configuration(misbehaviour.mode), steps, patience: patience)
+            let run = try await Lab.run(try Self.configuration(misbehaviour.mode), steps, patience: patience)
             #expect(run.report.results.outcome == .error)
             #expect(run.report.exitCode == 2)
             let error = try #require(run.report.results.error)

@@ -41,6 +41,13 @@ package struct SampleVmcoreinfo: Sendable {
         return copy
     }
 
+    /// The text with one more key, as a newer kernel has it.
+    package func adding(_ key: String, _ value: String) -> SampleVmcoreinfo {
+        var copy = self
+        copy.lines.append((key, value))
+        return copy
+    }
+
     /// The text without a key.
     package func removing(_ key: String) -> SampleVmcoreinfo {
         var copy = self

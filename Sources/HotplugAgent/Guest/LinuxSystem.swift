@@ -11,9 +11,9 @@ import HotplugAgent
 @_extern(c, "qh_pread")
 func qhPread(_ descriptor: Int, _ buffer: UnsafeMutableRawPointer, _ byteCount: Int, _ offset: Int) -> Int
 @_extern(c, "qh_write") func qhWrite(_ descriptor: Int, _ buffer: UnsafeRawPointer, _ byteCount: Int) -> Int
-@_extern(c, "qh_seek_end") func qhSeekEnd(_ descriptor: Int) -> Int
 @_extern(c, "qh_make_raw") func qhMakeRaw(_ descriptor: Int)
 @_extern(c, "qh_wait") func qhWait(_ descriptors: UnsafePointer<Int>, _ count: Int, _ milliseconds: Int)
+    -> Int
 @_extern(c, "qh_make_folder") func qhMakeFolder(_ path: UnsafePointer<UInt8>) -> Int
 @_extern(c, "qh_remove_folder") func qhRemoveFolder(_ path: UnsafePointer<UInt8>)
 @_extern(c, "qh_names") func qhNames(_ path: UnsafePointer<UInt8>, _ buffer: UnsafeMutableRawPointer, _ byteCount: Int)
@@ -85,21 +85,16 @@ final class LinuxSystem: AgentSystem {
         return result < 0 ? UInt64(-result) : 0
     }
 
-    func seekToEnd(_ descriptor: Int) -> Bool {
-        qhSeekEnd(descriptor) >= 0
-    }
-
     func makeRaw(_ descriptor: Int) {
         qhMakeRaw(descriptor)
     }
 
-    func wait(for descriptors: [Int], milliseconds: Int) {
+    func wait(for descriptors: [Int], milliseconds: Int) -> Bool {
         // poll(2) passes over -1, and sleeps.
         let descriptors = descriptors.isEmpty ? [-1] : descriptors
         // SAFETY: the buffer is the array's own, and lives as long as the call.
-        unsafe descriptors.withUnsafeBufferPointer { buffer in
-            guard let base = buffer.baseAddress else { return }
-            unsafe qhWait(base, buffer.count, milliseconds)
+        return unsafe descriptors.withUnsafeBufferPointer { buffer in
+            unsafe buffer.baseAddress.map { unsafe qhWait($0, buffer.count, milliseconds) } ?? 0 > 0
         }
     }
 

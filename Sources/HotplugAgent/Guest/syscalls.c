@@ -65,8 +65,6 @@ int64_t qh_write(int64_t descriptor, const void *buffer, int64_t byte_count) {
     return written;
 }
 
-int64_t qh_seek_end(int64_t descriptor) { return result(lseek((int)descriptor, 0, SEEK_END)); }
-
 void qh_make_raw(int64_t descriptor) {
     struct termios settings;
     if (tcgetattr((int)descriptor, &settings) != 0) return;
@@ -74,12 +72,13 @@ void qh_make_raw(int64_t descriptor) {
     tcsetattr((int)descriptor, TCSANOW, &settings);
 }
 
-void qh_wait(const int64_t *descriptors, int64_t count, int64_t milliseconds) {
+// How many of the descriptors are ready: readable, failed or hung up.
+int64_t qh_wait(const int64_t *descriptors, int64_t count, int64_t milliseconds) {
     struct pollfd items[8];
     if (count > 8) count = 8;
     for (int64_t index = 0; index < count; index++)
         items[index] = (struct pollfd){.fd = (int)descriptors[index], .events = POLLIN};
-    poll(items, (nfds_t)count, (int)milliseconds);
+    return result(poll(items, (nfds_t)count, (int)milliseconds));
 }
 
 int64_t qh_make_folder(const char *path) {

@@ -7,16 +7,33 @@ struct ConsoleLog: Sendable {
     let file: URL
 
     /// How much of the end is looked at.
-    private static let tailByteCount: UInt64 = 16384
+    private static let tailByteCount: UInt64 = 65536
 
     /// The last lines, made printable: the guest can write any byte.
     func lastLines(_ count: Int) -> [String] {
+        tail().suffix(count).map { Self.printable($0) }
+    }
+
+    /// The last lines as the kernel's log has them: without time and caller.
+    func messages() -> [[UInt8]] {
+        tail().map { line in
+            var message = line.prefix { $0 != 0x0d }
+            // `[    4.067351] `, and `[    T1] ` where the kernel says who wrote it.
+            while message.first == 0x5b, let end = message.firstIndex(of: 0x5d),
+                message.distance(from: message.startIndex, to: end) < 24
+            {
+                message = message[message.index(after: end)...].drop { $0 == 0x20 }
+            }
+            return Array(message)
+        }
+    }
+
+    private func tail() -> [Data] {
         guard let handle = try? FileHandle(forReadingFrom: file) else { return [] }
         defer { try? handle.close() }
         guard let end = try? handle.seekToEnd() else { return [] }
         try? handle.seek(toOffset: end > Self.tailByteCount ? end - Self.tailByteCount : 0)
-        let tail = (try? handle.readToEnd()) ?? Data()
-        return tail.split(separator: 0x0a).suffix(count).map { Self.printable($0) }
+        return ((try? handle.readToEnd()) ?? Data()).split(separator: 0x0a)
     }
 
     /// The line that says that the kernel has panicked, if the console's end has one.

@@ -77,6 +77,10 @@ extension AgentEvent {
             ("guest.block-freed", ["virt_addr": virtAddr.hexadecimal, "phys": phys.hexadecimal])
         case .blockUnused(let phys): ("guest.block-unused", ["phys": phys.hexadecimal])
         case .populateFailed(let errno): ("guest.populate-failed", ["errno": "\(errno)"])
+        case .kernelFault(let fault, let count):
+            ("guest.kernel-fault", ["fault": fault.finding.rawValue, "count": "\(count)"])
+        case .faultText: ("guest.fault-text", ["text": text.printable])
+        case .logBeginningLost(let recordCount): ("guest.log-beginning-lost", ["records": "\(recordCount)"])
         case .synced(let marker): ("guest.synced", ["marker": "\(marker)"])
         }
     }

@@ -42,6 +42,10 @@ actor GuestMachine {
     private var historyKeeper: HistoryKeeper?
     /// What the guest has said of its LMBs.
     var lmbs = LMBLedger()
+    /// What the guest's kernel has said of its own faults.
+    private var faults = FaultLedger()
+    /// Whether an agent was ever there: until then a panic may be the fault of what the guest was made of.
+    private var wasUp = false
     /// Unplugs that the guest has not settled.
     var unplugs = UnplugQueue()
     /// DIMMs that the guest has refused to give up.
@@ -159,8 +163,9 @@ actor GuestMachine {
         }
         try await refreshMemory()
         let kernel = try RunningKernel(in: memory, image: FilePath(configuration.kernel.path))
-        try heard.check(against: kernel, regionByteCount: configuration.sharedRegionByteCount)
+        try heard.check(against: kernel, in: memory, regionByteCount: configuration.sharedRegionByteCount)
         hello = heard
+        wasUp = true
         self.kernel = kernel
         historyKeeper = HistoryKeeper(
             bootMemory: memory.regions.map(MemoryRange.init), layout: kernel.layout, hello: heard)
@@ -170,13 +175,15 @@ actor GuestMachine {
         let rules = PopulateRules(
             isRadix: heard.mmu == .radix, vmemmapPageShift: heard.vmemmapPageShift,
             hasHadEntries: peak.entryCount > 0)
-        witnesses = Witness.given(by: rules == .radixTables ? .pageTables : .list, heard.verdictMMU)
+        witnesses = Witness.given(by: rules == .radixTables ? .pageTables : .list, heard.mmu(of: kernel.layout).mmu)
     }
 
     /// Has the guest start anew, its DIMMs plugged, and waits for its agent.
     ///
     /// Any other reboot ends the guest. What was known of its kernel is not known of the next one.
     func reboot() async throws {
+        // The next agent lays the region out anew.
+        try await readLog()
         try await domain.setRebootAction(.restart)
         _ = try await ask("reboot")
         (hello, kernel, region, feed) = (nil, nil, nil, nil)
@@ -200,6 +207,7 @@ actor GuestMachine {
     /// Has the agent switch the guest off, and waits until QEMU has ended. Throws when it does not, and when anything else
     /// than the guest's own power-off was the reason.
     func powerOff() async throws {
+        try await readLog()
         do {
             _ = try await ask("poweroff")
         } catch let error where error is Ended || error is Errno {
@@ -297,6 +305,36 @@ actor GuestMachine {
         return HarnessError.infrastructure(causes.joined(separator: "; "))
     }
 
+    // MARK: - The kernel's own faults
+
+    /// What the kernel has reported of itself since the last time, up to now.
+    func takeFaults() async throws -> (findings: [Finding], note: String?) {
+        if processEnd == nil { try await readLog() } else { noteConsole() }
+        return faults.take()
+    }
+
+    /// Has the agent read its sources up to now, and takes in what it tells.
+    private func readLog() async throws {
+        _ = try await ask("drain")
+        try drainEvents()
+    }
+
+    /// What the kernel has reported of itself before the guest was lost, by the agent or on the console alone.
+    ///
+    /// Nothing as long as no agent has been there: then the guest was none yet.
+    func takeLastFaults(after error: any Error) async -> [Finding] {
+        guard wasUp, !(error is CancellationError) else { return [] }
+        // Calls fail a moment before the end of QEMU, which made them fail, is known.
+        if !(error is HarnessError) { _ = await hasEnded(within: patience.ending) }
+        try? drainEvents()
+        noteConsole()
+        return faults.take().findings
+    }
+
+    private func noteConsole() {
+        faults.note(console: ConsoleLog(file: record.consoleLog).messages())
+    }
+
     // MARK: - Talking
 
     /// Sends a request to the agent and waits for it to be done.
@@ -346,6 +384,7 @@ actor GuestMachine {
     /// Takes into account what has happened in the guest, once, though the log and an answer may both have said it.
     func take(_ event: AgentEvent) {
         peak.take(event)
+        faults.note(event)
         if lmbs.note(event) { historyKeeper?.take(event) }
     }
 

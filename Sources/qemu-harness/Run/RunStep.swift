@@ -58,6 +58,14 @@ extension StepResult {
         findings = [finding]
         outcome = .failed
     }
+
+    /// Notes what the guest's kernel has reported of itself meanwhile.
+    mutating func note(_ faults: [Finding], in record: RunDirectory) throws {
+        guard !faults.isEmpty else { return }
+        findings = (findings ?? []) + faults
+        outcome = .failed
+        for fault in faults { try record.append("finding", ["name": fault.name, "message": fault.message]) }
+    }
 }
 
 /// Boots the guest and waits for its agent.
@@ -81,7 +89,9 @@ struct BootStep: RunStep {
         }
         context.information.guest.kernelRelease = kernel.release
         context.information.guest.symbolSources = kernel.symbolSources.mapValues { "\($0)" }
-        context.information.guest.mmu = hello.verdictMMU.rawValue
+        let (mmu, mmuSource) = hello.mmu(of: kernel.layout)
+        context.information.guest.mmu = mmu.rawValue
+        context.information.guest.mmuSource = mmuSource
         context.information.guest.isBigEndian = kernel.order == .big
         context.information.guest.pageByteCount = kernel.layout.pageByteCount
         context.information.guest.vmemmapPageByteCount = hello.vmemmapPageByteCount

@@ -123,22 +123,39 @@ struct Runner {
     }
 
     private func take(_ results: inout [StepResult], in context: inout RunContext) async throws {
+        var hasPanicked = false
         for (index, step) in steps.enumerated() {
             try Task.checkCancellation()
+            // Nothing but an expectation can follow, and nothing else has to.
+            if hasPanicked, !(step is ExpectStep) {
+                let rest = steps[index...].filter { !($0 is ExpectStep) && !($0 is PowerOffStep) }
+                guard let first = rest.first else { return }
+                throw HarnessError.infrastructure("\(rest.count) steps were not taken, from '\(first.title)' on")
+            }
             var result = StepResult(number: index + 1, title: step.title, seconds: 0, outcome: .passed)
             try context.record.append("step.started", ["step": "\(result.number)", "title": step.title])
             progress.begin(result)
             let start = ContinuousClock.now
             do {
                 try await step.perform(in: &context, result: &result)
+                // An expectation is about the step before it.
+                if result.expectedFindings == nil, let (faults, note) = try await context.machine?.takeFaults() {
+                    try result.note(faults, in: context.record)
+                    result.note = result.note ?? note
+                }
             } catch {
-                result.seconds = start.duration(to: .now).inSeconds
-                result.outcome = error is CancellationError ? .interrupted : .error
-                results.append(result)
-                progress.end(result, information: context.information)
-                // If this cannot be recorded, then nothing can, which finish() will say.
-                try? note(result, in: context.record)
-                throw error
+                let faults = await context.machine?.takeLastFaults(after: error) ?? []
+                try? result.note(faults, in: context.record)
+                hasPanicked = faults.contains { $0.fault == .panic }
+                guard hasPanicked else {
+                    result.seconds = start.duration(to: .now).inSeconds
+                    result.outcome = error is CancellationError ? .interrupted : .error
+                    results.append(result)
+                    progress.end(result, information: context.information)
+                    // If this cannot be recorded, then nothing can, which finish() will say.
+                    try? note(result, in: context.record)
+                    throw error
+                }
             }
             result.seconds = start.duration(to: .now).inSeconds
             results.append(result)

@@ -28,7 +28,8 @@ struct SnapshotTaker {
             let before = try await books(memory)
             let sync = try await machine.ask("sync")
             try await machine.drainEvents()
-            _ = try await machine.ask("report")
+            // A list that changed under the agent's walks is none to compare, however often that happens.
+            let isReportSteady = try await machine.ask("report").number("steady") != 0
             try await machine.domain.suspend()
             do {
                 let obstacle = try await obstacle(to: before.windows)
@@ -36,7 +37,7 @@ struct SnapshotTaker {
                 let isMirrorAtRest =
                     try MirrorReader.isUnchanged(region, since: sync) || attempt == Self.attemptLimit
                 let snapshot =
-                    isMirrorAtRest
+                    isMirrorAtRest && isReportSteady
                     ? try await takePaused(memory, unchangedFrom: before, sync: sync, obstacle: obstacle) : nil
                 try await machine.domain.resume()
                 if let snapshot { return snapshot }
@@ -69,6 +70,8 @@ struct SnapshotTaker {
         var vmemmapBase: UInt64 { sections.first?.vmemmapBase ?? 0 }
     }
 
+    private var mmu: MMU { hello.mmu(of: kernel.layout).mmu }
+
     private func books(_ memory: GuestRAM) async throws -> Books {
         let kernelMemory = KernelMemory(memory, order: kernel.order)
         let memoryEnd = await machine.memoryEnd
@@ -81,7 +84,7 @@ struct SnapshotTaker {
                 "the kernel's section table leads outside guest memory, to \(error.address.hexadecimal)")
         }
         var tables: RadixWalk?
-        if hello.mmu == .radix, let base = sections.first?.vmemmapBase {
+        if mmu == .radix, let base = sections.first?.vmemmapBase {
             tables = kernel.layout.memoryMapTables(vmemmapBase: base, endAddress: memoryEnd, in: memory)
         }
         return Books(sections: sections, list: try await machine.kernelList(), tables: tables)
@@ -104,7 +107,7 @@ struct SnapshotTaker {
         let facts = KernelFacts(
             release: kernel.release, isBigEndian: kernel.order == .big, pageByteCount: kernel.layout.pageByteCount,
             sectionSizeBits: kernel.layout.sectionSizeBits, structPageByteCount: kernel.layout.structPageByteCount,
-            vmemmapPageShift: shift, vmemmapBase: books.vmemmapBase, mmu: hello.verdictMMU)
+            vmemmapPageShift: shift, vmemmapBase: books.vmemmapBase, mmu: mmu)
         let mirror = try MirrorReader(region: region, hello: hello, sync: sync).snapshot()
         let (report, reportProblem) = Self.report(in: region)
         var snapshot = Snapshot(

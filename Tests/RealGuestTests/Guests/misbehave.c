@@ -41,8 +41,8 @@ static void hang(void) {
     for (;;) pause();
 }
 
-// Waits for the next request and gives back its identifier, 0 when there is none.
-static unsigned long request(void) {
+// Waits for the next line and gives back its identifier, 0 when there is none.
+static unsigned long next_line(void) {
     size_t length = 0;
     while (length < sizeof line - 1) {
         if (read(channel, line + length, 1) != 1) return 0;
@@ -57,6 +57,15 @@ static void answer(unsigned long identifier, const char *rest) {
     char text[256];
     snprintf(text, sizeof text, "%lu %s\n", identifier, rest);
     say(text);
+}
+
+// Waits for the next request. That the log be read, which follows every step, has nothing to do here.
+static unsigned long request(void) {
+    for (;;) {
+        unsigned long identifier = next_line();
+        if (strstr(line, " drain") == NULL) return identifier;
+        answer(identifier, "ok events=0x0");
+    }
 }
 
 // The value of WORD= on the kernel's command line.
@@ -147,7 +156,10 @@ int main(void) {
             for (unsigned long number = 0;; number++) dprintf(console, "this guest prints line %lu\n", number);
         strcpy(mode, "lies");
     }
-    if (strcmp(mode, "deaf") == 0) hang();
+    if (strcmp(mode, "deaf") == 0) {
+        request();
+        hang();
+    }
     if (strcmp(mode, "again") == 0) {
         request();
         say_hello();
@@ -171,6 +183,7 @@ int main(void) {
     }
     if (strcmp(mode, "half") == 0) {
         answer(request(), "ok " SYNCED);
+        request();
         hang();
     }
     if (strcmp(mode, "lies") == 0) {
@@ -184,6 +197,12 @@ int main(void) {
     if (strcmp(mode, "exits") == 0) {
         request();
         return 1;
+    }
+    if (strcmp(mode, "panics") == 0) {
+        request();
+        int trigger = open("/proc/sysrq-trigger", O_WRONLY);
+        dprintf(trigger, "c");
+        hang();
     }
     if (strcmp(mode, "reboots") == 0) {
         request();
