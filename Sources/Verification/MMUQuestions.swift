@@ -35,6 +35,8 @@ public enum MMUQuestions {
     /// - Parameters:
     ///   - windows: what there is to ask about.
     ///   - known: what the verification before found; empty when there was none.
+    ///   - limit: the most addresses.
+    /// - Returns: the addresses, each once for each window that it belongs to.
     public static func addresses(
         of windows: [BackedWindow], known: [BackedWindow], limit: Int = limit
     ) -> [UInt64] {

@@ -98,19 +98,6 @@ import Testing
         #expect(flag.status == ExitStatus.usage)
     }
 
-    /// Only run and prune clean up: what they would remove keeps no other command from its work.
-    @Test(arguments: [["--dry-run"], ["plan", "list"], ["verify", "nosuch"], ["emulate"]])
-    func otherCommandsLeaveLeftoversAlone(arguments: [String]) throws {
-        let root = "/tmp/qh-\(Workplace.identifier())"
-        try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: false)
-        defer { try? FileManager.default.removeItem(atPath: root) }
-        try Data().write(to: URL(filePath: root + "/qemu-harness.lock"))
-        let isRun = arguments.first?.hasPrefix("--") == true
-        let ending = try run(isRun ? ["--kernel", folder.path("vmlinux")] + arguments : arguments)
-        #expect(!ending.errors.contains("dead run"), "\(ending.errors)")
-        #expect(FileManager.default.fileExists(atPath: root + "/qemu-harness.lock"))
-    }
-
     @Test(arguments: [
         ("/etc/passwd", "the kernel /etc/passwd is no ELF file"), ("nosuch", "no kernel 'nosuch'"),
         ("/nosuch/vmlinux", "cannot read the kernel /nosuch/vmlinux"),

@@ -288,5 +288,18 @@ extension RealGuest {
                 Set(diagnoses.map(\.name)).isSuperset(of: ["qemu", "libvirt", "shared memory", "guest kernel", "agent"])
             )
         }
+
+        /// Only run and prune clean up: what they would remove keeps no other command from its work. In here, because a run
+        /// beside it would remove it.
+        @Test(arguments: [["run", "--dry-run"], ["plan", "list"], ["verify", "nosuch"], ["emulate"]])
+        func otherCommandsLeaveLeftoversAlone(arguments: [String]) async throws {
+            let root = "/tmp/qh-\(Workplace.identifier())"
+            try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: false)
+            defer { try? FileManager.default.removeItem(atPath: root) }
+            try Data().write(to: URL(filePath: root + "/qemu-harness.lock"))
+            let ending = try await HarnessProcess.start(arguments)
+            #expect(!ending.errors.contains("dead run"), "\(ending.errors)")
+            #expect(FileManager.default.fileExists(atPath: root + "/qemu-harness.lock"))
+        }
     }
 }
