@@ -69,6 +69,15 @@ import Testing
         }
     }
 
+    /// A FIFO in its place makes nobody wait.
+    @Test func aConfigurationThatIsNoFileIsNotRead() throws {
+        let folder = try TemporaryFolder()
+        let image = try folder.write(elfHeader(), to: "vmlinux")
+        try #require(mkfifo(folder.path("config"), 0o600) == 0)
+        let checks = GuestChecks(environment: [:], executable: URL(filePath: "/nonexistent/x"), kernelName: image)
+        #expect(checks.kernelConfiguration()?.status == .warn)
+    }
+
     @Test func missingKernelAndAgentFailWithWhatMendsThem() throws {
         let environment = ["XDG_CACHE_HOME": "/nonexistent", GuestImages.agentVariable: "/nonexistent"]
         let diagnoses = GuestChecks(

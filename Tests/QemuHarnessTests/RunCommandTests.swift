@@ -45,7 +45,8 @@ import Testing
 
     @Test(arguments: [
         (["--cpu", "POWER7"], "no CPU model 'POWER7'; there are POWER8, POWER9, POWER10"),
-        (["--cpu", "power8"], "no CPU model 'power8'"), (["--memory", "1GB"], "1GB"), (["--memory=-1GiB"], "-1GiB"),
+        (["--allow-unsaid", "kernel"], "kernel"), (["--cpu", "power8"], "no CPU model 'power8'"),
+        (["--memory", "1GB"], "1GB"), (["--memory=-1GiB"], "-1GiB"),
         (["--plug", "1"], "--plug"), (["--vcpus", "many"], "many"), (["--progress", "loud"], "loud"),
         (["--slowdown", "0"], "--slowdown 0.0 is outside 0.1 to 1000"),
         (["--slowdown", "0.09"], "--slowdown 0.09 is outside 0.1 to 1000"),

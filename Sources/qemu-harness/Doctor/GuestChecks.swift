@@ -31,7 +31,7 @@ struct GuestChecks {
         let version = kernel.lastPathComponent.drop { $0 != "-" }
         let files = ["config", "config\(version)", ".config"].map { folder.appending(path: $0) }
         guard let file = files.first(where: { FileManager.default.fileExists(atPath: $0.path) }),
-            let text = try? String(contentsOf: file, encoding: .utf8)
+            let data = try? RegularFile.beginning(of: file, byteCount: Self.configurationByteLimit)
         else {
             return .warn(
                 name, "no file 'config' or '.config' beside the kernel: not checked",
@@ -42,7 +42,7 @@ struct GuestChecks {
             return .warn(
                 name, "\(file.path) is newer than the kernel: not checked", mend: "build the kernel with these options")
         }
-        let lacking = Self.lackingOptions(configuration: text)
+        let lacking = Self.lackingOptions(configuration: String(decoding: data, as: UTF8.self))
         guard lacking.isEmpty else {
             return .fail(
                 name, "the kernel lacks \(lacking.joined(separator: ", "))", mend: "build the kernel with these options"
@@ -52,6 +52,9 @@ struct GuestChecks {
             name,
             "has what a run needs: \(Self.neededOptions.map { $0.joined(separator: " or ") }.joined(separator: ", "))")
     }
+
+    /// What is read of a configuration; they have some hundred KiB.
+    private static let configurationByteLimit = 4 << 20
 
     private static func isNewer(_ file: URL, than other: URL) -> Bool {
         func date(_ file: URL) -> Date? {

@@ -207,8 +207,8 @@ actor GuestMachine {
     /// Has the agent switch the guest off, and waits until QEMU has ended. Throws when it does not, and when anything else
     /// than the guest's own power-off was the reason.
     func powerOff() async throws {
-        try await readLog()
         do {
+            try await readLog()
             _ = try await ask("poweroff")
         } catch let error where error is Ended || error is Errno {
             // The guest was faster than its answer, or QEMU had ended before it was asked.
