@@ -47,6 +47,7 @@ let package = Package(
         ),
 
         // Host only.
+        .target(name: "HarnessBasics", swiftSettings: everywhere),
         .target(
             name: "MemoryBackends",
             dependencies: ["GuestMemory", .product(name: "SystemPackage", package: "swift-system")],
@@ -58,22 +59,24 @@ let package = Package(
             dependencies: ["CLibvirt", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: strict
         ),
-        .target(name: "Verification", dependencies: ["GuestMemory", "VmemmapPopulate"], swiftSettings: everywhere),
+        .target(
+            name: "Verification", dependencies: ["GuestMemory", "HarnessBasics", "VmemmapPopulate"],
+            swiftSettings: everywhere),
         .target(
             name: "RunRecord",
-            dependencies: ["Verification", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: ["HarnessBasics", "Verification", .product(name: "Crypto", package: "swift-crypto")],
             swiftSettings: everywhere
         ),
         .target(
             name: "Plans",
-            dependencies: ["Verification", .product(name: "Yams", package: "Yams")],
+            dependencies: ["GuestMemory", "HarnessBasics", "Verification", .product(name: "Yams", package: "Yams")],
             swiftSettings: everywhere
         ),
         .executableTarget(
             name: "qemu-harness",
             dependencies: [
-                "GuestMemory", "VmemmapPopulate", "AgentProtocol", "MemoryBackends", "Libvirt", "Verification",
-                "RunRecord", "Plans",
+                "GuestMemory", "VmemmapPopulate", "AgentProtocol", "HarnessBasics", "MemoryBackends", "Libvirt",
+                "Verification", "RunRecord", "Plans",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -114,13 +117,13 @@ let package = Package(
         ),
         .testTarget(
             name: "VerificationTests",
-            dependencies: ["Verification", "GuestMemory", "VmemmapPopulate", "TestSupport"],
+            dependencies: ["HarnessBasics", "Verification", "GuestMemory", "VmemmapPopulate", "TestSupport"],
             swiftSettings: everywhere),
         // The program itself is a dependency, so that it is built with the tests that start it.
         .testTarget(
             name: "RunRecordTests",
             dependencies: [
-                "qemu-harness", "RunRecord", "TestSupport", "Verification", "VmemmapPopulate",
+                "qemu-harness", "HarnessBasics", "RunRecord", "TestSupport", "Verification", "VmemmapPopulate",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -129,7 +132,9 @@ let package = Package(
         ),
         .testTarget(
             name: "PlansTests",
-            dependencies: ["Plans", "TestSupport", .product(name: "Yams", package: "Yams")],
+            dependencies: [
+                "GuestMemory", "HarnessBasics", "Plans", "TestSupport", .product(name: "Yams", package: "Yams"),
+            ],
             swiftSettings: everywhere),
         .testTarget(
             name: "MemoryBackendsTests",
@@ -141,7 +146,8 @@ let package = Package(
         .testTarget(
             name: "QemuHarnessTests",
             dependencies: [
-                "qemu-harness", "AgentProtocol", "GuestMemory", "Libvirt", "Plans", "RunRecord", "TestSupport",
+                "qemu-harness", "AgentProtocol", "GuestMemory", "HarnessBasics", "Libvirt", "Plans", "RunRecord",
+                "TestSupport",
                 "Verification",
                 "VmemmapPopulate",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -152,7 +158,8 @@ let package = Package(
         .testTarget(
             name: "RealGuestTests",
             dependencies: [
-                "qemu-harness", "HotplugAgent", "AgentProtocol", "GuestMemory", "VmemmapPopulate", "MemoryBackends",
+                "qemu-harness", "HotplugAgent", "AgentProtocol", "GuestMemory", "HarnessBasics", "VmemmapPopulate",
+                "MemoryBackends",
                 "Libvirt", "Plans", "Verification", "RunRecord", "TestSupport",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),

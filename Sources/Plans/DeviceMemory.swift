@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HarnessBasics
+
 /// The guest physical addresses that are set aside for plugged memory, and what lies there: QEMU's device memory.
 ///
 /// It begins at the first multiple of 1 GiB behind the boot memory and has as many bytes as the maximum memory is more than

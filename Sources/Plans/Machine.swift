@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
+import HarnessBasics
+
 extension Plan {
     /// The machine that a plan's guest and its DIMMs need, should every unplug succeed.
     public struct Machine: Equatable, Sendable {
@@ -44,7 +47,7 @@ extension Plan {
             if let node = demand.highestNode, node >= nodeCount {
                 throw Impossible("a plug names NUMA node \(node); the guest has \(nodeCount)")
             }
-            guard guest.memory == nil || memory / PlanLimits.lmbByteCount % UInt64(nodeCount) == 0 else {
+            guard guest.memory == nil || memory / LMB.byteCount % UInt64(nodeCount) == 0 else {
                 throw Impossible(
                     "memory \(ByteCount(memory).text) is not to be shared by \(nodeCount) NUMA nodes in multiples of "
                         + "256 MiB")

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
+import HarnessBasics
 public import Verification
 
 /// What a run is to do: a guest, and the steps that it goes through.
@@ -148,8 +150,6 @@ public enum PlanLimits {
     public static let textLength = 512
     /// The highest memory block's number: 16 TiB of 16 MiB.
     public static let blockIndex: UInt64 = 1 << 20
-    /// `SPAPR_MEMORY_BLOCK_SIZE` (include/hw/ppc/spapr.h): memory comes in LMBs of this size.
-    public static let lmbByteCount: UInt64 = 256 << 20
     /// What a guest needs to boot.
     public static let leastMemory: UInt64 = 512 << 20
     /// What QEMU under emulation can map here without ado; a bound for the arithmetic, not a promise.
@@ -168,7 +168,7 @@ public enum PlanLimits {
     /// What is wrong with a size of memory, nil when nothing is.
     public static func problem(withMemory byteCount: UInt64) -> String? {
         let text = ByteCount(byteCount).text
-        if byteCount == 0 || byteCount % lmbByteCount != 0 {
+        if byteCount == 0 || byteCount % LMB.byteCount != 0 {
             return "\(text) is no multiple of 256 MiB, the LMB of a pseries machine"
         }
         if byteCount > memory { return "\(text) is more than \(ByteCount(memory).text), the limit here" }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HarnessBasics
 import Yams
 
 /// A mapping's values, taken by their keys; a key that nobody takes is an error.

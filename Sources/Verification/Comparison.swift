@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HarnessBasics
+
 /// The kernel's account against another one of the same.
 struct Comparison {
     /// How many entries have the same window and the same block in both.

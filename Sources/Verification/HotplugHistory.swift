@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
+public import HarnessBasics
 
 /// What is known of a guest's memory since it booted, and what the model predicts from.
 ///

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import HarnessBasics
 import VmemmapPopulate
 
 /// In which of its books a kernel keeps what backs its memory map. It is the kernel's own account, which every other

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
+import HarnessBasics
 import VmemmapPopulate
 
 /// What is true of the kernel's own list in its guest: places in memory, and the memory map that it has to cover.

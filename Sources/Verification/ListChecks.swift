@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
+import HarnessBasics
 import VmemmapPopulate
 
 /// What is true of any good list, whoever read it: its links, its nodes, its entries one against another.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import GuestMemory
+import HarnessBasics
 
 extension MirrorSnapshot {
     /// The header's words of which only harness and agent know what they have to be.

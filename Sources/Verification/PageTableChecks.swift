@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
+import HarnessBasics
 import VmemmapPopulate
 
 /// What is true of a radix kernel's page tables over its memory map.

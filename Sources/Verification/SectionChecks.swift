@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HarnessBasics
+
 /// Whether the kernel's sections, its memory blocks and the machine's memory are the same memory.
 struct SectionChecks {
     let snapshot: Snapshot

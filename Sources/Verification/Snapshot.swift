@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
+public import HarnessBasics
 public import VmemmapPopulate
 
 /// Everything that the witnesses said at one moment of rest. A verdict follows from this and from nothing else.

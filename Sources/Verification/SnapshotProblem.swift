@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
+import HarnessBasics
 
 /// A constant in a snapshot that no kernel and no machine has: somebody edited the file, or it is damaged.
 public struct SnapshotProblem: Error, Equatable, Sendable, CustomStringConvertible {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HarnessBasics
 import VmemmapPopulate
 
 /// The kernel's account against what the MMU translates.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import GuestMemory
+public import HarnessBasics
 
 /// A radix kernel's page tables over the memory map, as they were walked.
 public struct WalkedTables: Codable, Equatable, Sendable {

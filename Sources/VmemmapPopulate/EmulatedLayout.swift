@@ -17,8 +17,6 @@ public struct EmulatedLayout: Equatable, Sendable {
 
     /// `1 << SECTION_SIZE_BITS` (arch/powerpc/include/asm/sparsemem.h): the memory map is populated section by section.
     public static let sectionByteCount: UInt64 = 16 << 20
-    /// The memory block of a pseries guest, an LMB: what one hot-plug call adds (`memory_block_size_bytes`).
-    public static let memoryBlockByteCount: UInt64 = 256 << 20
     /// `PMD_SIZE` on radix, for both page sizes.
     public static let pmdByteCount: UInt64 = 2 << 20
 

@@ -107,7 +107,7 @@ public struct ListModel: Equatable, Sendable {
 
     /// The parts of a range by memory block: what one hot-plug call adds or removes.
     private static func memoryBlocks(of range: Range<UInt64>) -> [Range<UInt64>] {
-        let unit = EmulatedLayout.memoryBlockByteCount
+        let unit = LMB.byteCount
         let first = range.lowerBound.alignedDown(to: unit)
         return stride(from: first, to: range.upperBound, by: Int(unit)).map {
             max($0, range.lowerBound)..<min($0 + unit, range.upperBound)

@@ -103,7 +103,7 @@ public struct VmemmapEmulator: ~Copyable {
     /// - Throws: what is wrong with the range, or what failed, with all of the range as it was: except that sections
     ///   before the failed one in its memory block stay (see ``addMemory(_:memmapOnMemory:)``).
     public mutating func plug(_ range: Range<UInt64>, memmapOnMemory: Bool = false) throws(HotplugError) {
-        let unit = EmulatedLayout.memoryBlockByteCount
+        let unit = LMB.byteCount
         try check(range, unit: unit)
         for start in stride(from: range.lowerBound, to: range.upperBound, by: Int(unit)) {
             do throws(HotplugError) {
@@ -119,7 +119,7 @@ public struct VmemmapEmulator: ~Copyable {
 
     /// Unplugs memory: `dlpar_memory_remove_by_ic`, memory blocks ascending.
     public mutating func unplug(_ range: Range<UInt64>) throws(HotplugError) {
-        let unit = EmulatedLayout.memoryBlockByteCount
+        let unit = LMB.byteCount
         try checkRemovable(range, unit: unit)
         for start in stride(from: range.lowerBound, to: range.upperBound, by: Int(unit)) {
             try removeMemory(start..<start + unit)
@@ -247,7 +247,7 @@ extension VmemmapEmulator {
         // Memory that carries its own memory map goes as it came.
         for block in altmaps.values.map({ $0.memory }) where block.overlaps(range) && block.clamped(to: range) != block
         {
-            throw .unaligned(range, unit: EmulatedLayout.memoryBlockByteCount)
+            throw .unaligned(range, unit: LMB.byteCount)
         }
     }
 }

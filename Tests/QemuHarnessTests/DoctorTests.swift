@@ -84,6 +84,6 @@ import Testing
             environment: environment, executable: URL(filePath: "/nonexistent/x"), kernelName: "6.1"
         ).diagnoses()
         #expect(diagnoses.map(\.status) == [.fail, .fail])
-        #expect(diagnoses.map(\.mend) == ["scripts/guest-kernel", "scripts/build-agent"])
+        #expect(diagnoses.map(\.fix) == ["scripts/guest-kernel", "scripts/build-agent"])
     }
 }

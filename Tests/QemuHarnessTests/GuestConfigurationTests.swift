@@ -2,6 +2,7 @@
 
 import Foundation
 import GuestMemory
+import HarnessBasics
 import Libvirt
 import Plans
 import SystemPackage

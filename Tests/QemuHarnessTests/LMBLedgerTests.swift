@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import AgentProtocol
+import GuestMemory
 import Testing
 
 @testable import qemu_harness
@@ -35,7 +36,7 @@ import Testing
             ledger.usable(of: Self.dimm) == usable.map { $0.lowerBound * Self.lmb..<$0.upperBound * Self.lmb })
         // Taken again, whether the guest says so or not.
         for number in removed.prefix(1) { ledger.note(.lmbAdded(base: number * Self.lmb, drcIndex: 0)) }
-        let lmbs = LMBLedger.lmbs(in: Self.dimm)
+        let lmbs = LMB.addresses(in: Self.dimm)
         ledger.takeBack(Self.dimm, present: Set(lmbs))
         #expect(ledger.usable(of: Self.dimm) == [Self.dimm])
         #expect(lmbs.allSatisfy(ledger.isAdded))
@@ -51,7 +52,7 @@ import Testing
         ledger.note(.lmbRemoved(base: 4 * Self.lmb))
         ledger.forget(Self.dimm)
         #expect(ledger.usable(of: Self.dimm) == [Self.dimm])
-        #expect(!LMBLedger.lmbs(in: Self.dimm).contains(where: ledger.isAdded))
+        #expect(!LMB.addresses(in: Self.dimm).contains(where: ledger.isAdded))
     }
 
     @Test(
@@ -81,6 +82,6 @@ import Testing
     }
 
     @Test func namesAnLMBAsTheGuestDoes() {
-        #expect(LMBLedger.drcIndex(of: 0x4000_0000) == 0x8000_0004)
+        #expect(LMB.drcIndex(of: 0x4000_0000) == 0x8000_0004)
     }
 }

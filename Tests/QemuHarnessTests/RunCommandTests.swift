@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import HarnessBasics
 import Libvirt
 import Plans
 import TestSupport
@@ -67,8 +68,8 @@ import Testing
     }
 
     @Test func stretchesEveryLimit() {
-        let (plain, slow) = (Patience(factor: 1), Patience(factor: 2.5))
-        for limit in [\Patience.boot, \.answer, \.plug, \.unplug, \.powerOff, \.ending] {
+        let (plain, slow) = (Timeouts(factor: 1), Timeouts(factor: 2.5))
+        for limit in [\Timeouts.boot, \.answer, \.plug, \.unplug, \.powerOff, \.ending] {
             #expect(slow[keyPath: limit] == plain[keyPath: limit] * 2.5)
         }
     }

@@ -73,11 +73,11 @@ extension RealGuest {
         /// The guest gives up what it has of a DIMM, and QEMU waits for the LMB that it does not have. A reset ends it: then
         /// nothing is known of an unplug any more, and the DIMM is gone.
         @Test func anUnplugMayHaveNoEnd() async throws {
-            var patience = Patience(factor: 4)
-            patience.unplug = .seconds(6)
+            var timeouts = Timeouts(factor: 4)
+            timeouts.unplug = .seconds(6)
             var silent = Plan.Expectation()
             silent.unplug = "silent"
-            let limit = patience.unplug
+            let limit = timeouts.unplug
             let run = try await Lab.run(
                 try Lab.configuration(),
                 [
@@ -85,7 +85,7 @@ extension RealGuest {
                     UnplugStep(number: 1), ExpectStep(expectation: silent), VerifyStep(), SettleStep(),
                     ExpectStep(expectation: silent), UnplugStep(number: 1), RebootStep(),
                     ExpectStep(expectation: silent), VerifyStep(), UnplugStep(number: 1),
-                ], patience: patience)
+                ], timeouts: timeouts)
             let results = run.report.results
             #expect(results.outcome == .failed, "\(results)")
             #expect(

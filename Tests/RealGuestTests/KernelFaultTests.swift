@@ -24,11 +24,11 @@ extension RealGuest {
 
         /// An exception in a kernel thread, which the guest survives.
         @Test func anOopsInTheMiddleOfAnUnplug() async throws {
-            var patience = Patience(factor: 4)
-            patience.unplug = .seconds(20)
+            var timeouts = Timeouts(factor: 4)
+            timeouts.unplug = .seconds(20)
             let run = try await Lab.run(
                 try Lab.configuration(bootMemoryByteCount: 512 << 20, plugs: [256 << 20]),
-                [PlugStep(byteCount: 256 << 20), VerifyStep(), SpoilList(), UnplugStep(number: 1)], patience: patience)
+                [PlugStep(byteCount: 256 << 20), VerifyStep(), SpoilList(), UnplugStep(number: 1)], timeouts: timeouts)
             #expect(run.report.exitCode == 1)
             let steps = run.report.results.steps
             #expect(steps.prefix(4).allSatisfy { $0.allFindings.isEmpty })

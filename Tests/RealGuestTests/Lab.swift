@@ -64,7 +64,7 @@ enum Lab {
     /// Takes steps in a fresh guest after its boot, expects the record to be complete and nothing to be left of the
     /// guest, and removes the record.
     static func run(
-        _ configuration: GuestConfiguration, _ steps: [any RunStep], patience: Patience = Patience(factor: 4),
+        _ configuration: GuestConfiguration, _ steps: [any RunStep], timeouts: Timeouts = Timeouts(factor: 4),
         closeRoot: @escaping @Sendable (EmbeddedRoot) async throws -> Void = { _ in }
     ) async throws -> Run {
         let parent = FileManager.default.temporaryDirectory.appending(path: "qh-lab-\(UUID().uuidString)")
@@ -73,7 +73,7 @@ enum Lab {
         let runner = Runner(
             plan: Plan(description: "Steps of a test.", steps: [.verify]),
             steps: [BootStep(configuration: configuration)] + steps, configuration: configuration,
-            connection: .embedded, patience: patience, progress: Progress(style: .none), keepsGuest: false)
+            connection: .embedded, timeouts: timeouts, progress: Progress(style: .none), keepsGuest: false)
         // A killed test process leaves its root; its lock is free then.
         _ = await Workplace.prune()
         let root = try root.get()

@@ -26,12 +26,12 @@ extension RealGuest {
 
         /// Whether the guest has come to its own program by then is of no account: it says nothing.
         @Test func silence() async throws {
-            var patience = Patience(factor: 4)
-            patience.boot = .seconds(4)
+            var timeouts = Timeouts(factor: 4)
+            timeouts.boot = .seconds(4)
             try await expectErrors(
                 Case(
                     mode: "silent", errors: ["the agent has not said hello within 4.0 seconds"], consoleIsShown: false),
-                [], patience: patience)
+                [], timeouts: timeouts)
         }
 
         @Test(arguments: [
@@ -64,11 +64,11 @@ extension RealGuest {
 
         @Test(arguments: [("deaf", "sync"), ("half", "report")])
         func silenceInTheMiddle(mode: String, request: String) async throws {
-            var patience = Patience(factor: 4)
-            patience.answer = .seconds(20)
+            var timeouts = Timeouts(factor: 4)
+            timeouts.answer = .seconds(20)
             try await expectErrors(
                 Case(mode: mode, errors: ["the agent has not answered '\(request)' within 20.0 seconds"]),
-                [VerifyStep()], patience: patience)
+                [VerifyStep()], timeouts: timeouts)
         }
 
         @Test(arguments: [
@@ -156,9 +156,9 @@ extension RealGuest {
         }
 
         private func expectErrors(
-            _ misbehaviour: Case, _ steps: [any RunStep], patience: Patience = Patience(factor: 4)
+            _ misbehaviour: Case, _ steps: [any RunStep], timeouts: Timeouts = Timeouts(factor: 4)
         ) async throws {
-            let run = try await Lab.run(try Self.configuration(misbehaviour.mode), steps, patience: patience)
+            let run = try await Lab.run(try Self.configuration(misbehaviour.mode), steps, timeouts: timeouts)
             #expect(run.report.results.outcome == .error)
             #expect(run.report.exitCode == 2)
             let error = try #require(run.report.results.error)
@@ -182,7 +182,7 @@ private struct FullConsole: RunStep {
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let file = context.record.consoleLog
-        let text = try await waitUntil(within: context.patience.plug) { () async throws -> String? in
+        let text = try await waitUntil(within: context.timeouts.plug) { () async throws -> String? in
             let text = String(decoding: try Data(contentsOf: file), as: UTF8.self)
             let parts = text.components(separatedBy: "bytes of the console were left out here]\n")
             return parts.count == 2 && parts[1].contains("this guest prints line ") ? text : nil

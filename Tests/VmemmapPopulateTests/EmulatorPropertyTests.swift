@@ -7,7 +7,7 @@ import VmemmapPopulate
 
 /// Random plugs, unplugs and faults against what memory is valid: whatever happened, the books fit it.
 struct EmulatorPropertyTests {
-    private static let block = EmulatedLayout.memoryBlockByteCount
+    private static let block = LMB.byteCount
 
     /// The windows that describe valid memory, worked out section by section.
     private static func expectedWindows(_ valid: Set<UInt64>, _ layout: EmulatedLayout) -> Set<UInt64> {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import ArgumentParser
-public import Plans
+public import HarnessBasics
 
 extension ByteCount: ExpressibleByArgument {
     /// As it is written on a command line.

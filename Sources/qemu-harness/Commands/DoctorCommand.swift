@@ -10,7 +10,7 @@ import SystemPackage
 struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Check what a run needs, and say how to mend what is missing.",
+        abstract: "Check what a run needs, and say how to fix what is missing.",
         discussion: "Exit code 0 when a run can work, 2 when it cannot."
     )
 
@@ -62,8 +62,8 @@ struct DoctorCommand: AsyncParsableCommand {
         return diagnoses.map { diagnosis in
             let name = diagnosis.name.padding(toLength: width, withPad: " ", startingAt: 0)
             let status = diagnosis.status.rawValue.padding(toLength: 4, withPad: " ", startingAt: 0)
-            let mend = diagnosis.mend.map { "\n\(String(repeating: " ", count: width + 8))mend: \($0)" } ?? ""
-            return "\(status)  \(name)  \(diagnosis.finding)\(mend)\n"
+            let fix = diagnosis.fix.map { "\n\(String(repeating: " ", count: width + 8))fix: \($0)" } ?? ""
+            return "\(status)  \(name)  \(diagnosis.finding)\(fix)\n"
         }.joined()
     }
 }

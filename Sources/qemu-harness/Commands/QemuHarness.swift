@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import HarnessBasics
 
 /// The program: its commands, and the one place where an ending becomes an exit code.
 @main

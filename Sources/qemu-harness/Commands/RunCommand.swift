@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import HarnessBasics
 import Libvirt
 import Plans
 import RunRecord
@@ -153,7 +154,7 @@ struct RunCommand: AsyncParsableCommand {
 
         let runner = Runner(
             plan: plan, steps: plan.runSteps(guest, keepsGuest: keep), configuration: guest, connection: connection,
-            patience: Patience(factor: slowdown), progress: Progress(style: progress), keepsGuest: keep,
+            timeouts: Timeouts(factor: slowdown), progress: Progress(style: progress), keepsGuest: keep,
             allowedUnsaid: allowUnsaid)
         let workplace = Workplace(runsDirectory: URL(filePath: runsDir), environment: environment)
         let commandLine = CommandLine.arguments
@@ -200,7 +201,7 @@ struct RunCommand: AsyncParsableCommand {
         for diagnosis in [host.emulatorProgram(), guest.kernelConfiguration()] {
             guard let diagnosis, diagnosis.status == .fail else { continue }
             throw HarnessError.infrastructure(
-                "\(diagnosis.name): \(diagnosis.finding)" + (diagnosis.mend.map { "; mend: \($0)" } ?? ""))
+                "\(diagnosis.name): \(diagnosis.finding)" + (diagnosis.fix.map { "; fix: \($0)" } ?? ""))
         }
     }
 

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import HarnessBasics
 import RunRecord
 import Verification
 

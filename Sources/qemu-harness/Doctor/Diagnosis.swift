@@ -17,18 +17,18 @@ struct Diagnosis: Codable, Equatable {
     let status: Status
     /// What was found, with numbers.
     let finding: String
-    /// The command or step that mends it, nil when nothing needs to be mended.
-    let mend: String?
+    /// The command or step that fixes it, nil when nothing needs to be fixed.
+    let fix: String?
 
     static func ok(_ name: String, _ finding: String) -> Diagnosis {
-        Diagnosis(name: name, status: .ok, finding: finding, mend: nil)
+        Diagnosis(name: name, status: .ok, finding: finding, fix: nil)
     }
 
-    static func warn(_ name: String, _ finding: String, mend: String) -> Diagnosis {
-        Diagnosis(name: name, status: .warn, finding: finding, mend: mend)
+    static func warn(_ name: String, _ finding: String, fix: String) -> Diagnosis {
+        Diagnosis(name: name, status: .warn, finding: finding, fix: fix)
     }
 
-    static func fail(_ name: String, _ finding: String, mend: String) -> Diagnosis {
-        Diagnosis(name: name, status: .fail, finding: finding, mend: mend)
+    static func fail(_ name: String, _ finding: String, fix: String) -> Diagnosis {
+        Diagnosis(name: name, status: .fail, finding: finding, fix: fix)
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import GuestMemory
 import Libvirt
 import Subprocess
 import SystemPackage
@@ -54,12 +55,12 @@ struct EmulatorTrial {
 
     /// The machine of ``DomainDescription`` with a DIMM, as small as can be.
     private func arguments(deviceTree: String) -> [String] {
-        let size = "\(GuestConfiguration.lmbByteCount)"
+        let size = "\(LMB.byteCount)"
         return [
             "-accel", "tcg", "-display", "none", "-nodefaults", "-S",
             "-machine", "pseries,\(DomainDescription.machineOptions),dumpdtb=\(deviceTree)",
             "-cpu", cpu.rawValue, "-smp", "1", "-m",
-            "size=\(size)B,slots=1,maxmem=\(GuestConfiguration.lmbByteCount * 4)B",
+            "size=\(size)B,slots=1,maxmem=\(LMB.byteCount * 4)B",
             "-object", "memory-backend-ram,id=boot,size=\(size)", "-numa", "node,nodeid=0,memdev=boot",
             "-object", "memory-backend-ram,id=plugged,size=\(size)", "-device", "pc-dimm,memdev=plugged,node=0",
             "-object", "memory-backend-ram,id=shared,share=on,size=1048576", "-device", "ivshmem-plain,memdev=shared",

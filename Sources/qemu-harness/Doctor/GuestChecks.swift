@@ -2,6 +2,7 @@
 
 import Foundation
 import GuestMemory
+import HarnessBasics
 
 /// What a run asks of the guest's kernel and of the agent.
 struct GuestChecks {
@@ -18,7 +19,7 @@ struct GuestChecks {
         do {
             return .ok("guest kernel", try GuestImages.kernel(named: kernelName, environment: environment).path)
         } catch {
-            return .fail("guest kernel", "\(error)", mend: "scripts/guest-kernel")
+            return .fail("guest kernel", "\(error)", fix: "scripts/guest-kernel")
         }
     }
 
@@ -35,17 +36,17 @@ struct GuestChecks {
         else {
             return .warn(
                 name, "no file 'config' or '.config' beside the kernel: not checked",
-                mend: "put it there to have it checked")
+                fix: "put it there to have it checked")
         }
         // Of a build tree the next build's options may be in it already.
         if file.lastPathComponent == ".config", Self.isNewer(file, than: kernel) {
             return .warn(
-                name, "\(file.path) is newer than the kernel: not checked", mend: "build the kernel with these options")
+                name, "\(file.path) is newer than the kernel: not checked", fix: "build the kernel with these options")
         }
         let lacking = Self.lackingOptions(configuration: String(decoding: data, as: UTF8.self))
         guard lacking.isEmpty else {
             return .fail(
-                name, "the kernel lacks \(lacking.joined(separator: ", "))", mend: "build the kernel with these options"
+                name, "the kernel lacks \(lacking.joined(separator: ", "))", fix: "build the kernel with these options"
             )
         }
         return .ok(
@@ -95,10 +96,10 @@ struct GuestChecks {
             let type: [UInt8] = order == .little ? [21, 0] : [0, 21]
             guard header.count == 20, header[4] == 2, header[5] == (order == .little ? 1 : 2),
                 header[18...] == type[...]
-            else { return .fail(name, "\(program.path) is no \(machine) program", mend: "scripts/build-agent") }
+            else { return .fail(name, "\(program.path) is no \(machine) program", fix: "scripts/build-agent") }
             return .ok(name, initramfs.path)
         } catch {
-            return .fail(name, "\(error)", mend: "scripts/build-agent")
+            return .fail(name, "\(error)", fix: "scripts/build-agent")
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import HarnessBasics
 import Libvirt
 import Plans
 import SystemPackage
@@ -26,7 +27,7 @@ struct HostChecks {
         let program = "qemu-system-ppc64"
         let folders = (environment["PATH"] ?? "").split(separator: ":") + ["/usr/bin"]
         let found = folders.map { "\($0)/\(program)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
-        guard let found else { return .fail(name, "no \(program) on PATH", mend: "scripts/setup") }
+        guard let found else { return .fail(name, "no \(program) on PATH", fix: "scripts/setup") }
         return .ok(name, found)
     }
 
@@ -41,7 +42,7 @@ struct HostChecks {
         } catch {
             return .fail(
                 program.name, "\(path) does not make the machine that a run wants: \(error)",
-                mend: "take another one: scripts/setup, or --qemu PATH")
+                fix: "take another one: scripts/setup, or --qemu PATH")
         }
     }
 
@@ -50,16 +51,16 @@ struct HostChecks {
         let name = "shared memory"
         let folder = Workplace.memoryParent.string
         guard FileManager.default.isWritableFile(atPath: folder) else {
-            return .fail(name, "\(folder) cannot be written", mend: "mount a tmpfs there, writable for this user")
+            return .fail(name, "\(folder) cannot be written", fix: "mount a tmpfs there, writable for this user")
         }
         guard let free = Workplace.freeByteCount(of: Workplace.memoryParent) else {
-            return .fail(name, "\(folder) does not tell its size", mend: "mount a tmpfs there")
+            return .fail(name, "\(folder) does not tell its size", fix: "mount a tmpfs there")
         }
         let numbers =
             "\(folder) has \(ByteCount(free).gibibytes(rounded: .down)) free; the run takes up to "
             + ByteCount(neededByteCount).gibibytes(rounded: .up)
         guard free >= neededByteCount else {
-            return .fail(name, numbers, mend: "mount -o remount,size=4G \(folder)")
+            return .fail(name, numbers, fix: "mount -o remount,size=4G \(folder)")
         }
         return .ok(name, numbers)
     }
@@ -68,14 +69,14 @@ struct HostChecks {
         let name = "memory"
         let text = (try? String(contentsOf: URL(filePath: "/proc/meminfo"), encoding: .utf8)) ?? ""
         guard let available = Self.availableByteCount(meminfo: text) else {
-            return .warn(name, "/proc/meminfo does not say what is available", mend: "mount -t proc proc /proc")
+            return .warn(name, "/proc/meminfo does not say what is available", fix: "mount -t proc proc /proc")
         }
         let numbers =
             "\(ByteCount(available).gibibytes(rounded: .down)) available; the run takes up to "
             + ByteCount(neededByteCount).gibibytes(rounded: .up)
         // What the guest never touches is never taken, so this is no reason to refuse.
         return available >= neededByteCount
-            ? .ok(name, numbers) : .warn(name, numbers, mend: "end other programs, or give --memory and --plug less")
+            ? .ok(name, numbers) : .warn(name, numbers, fix: "end other programs, or give --memory and --plug less")
     }
 
     /// `MemAvailable` in bytes.

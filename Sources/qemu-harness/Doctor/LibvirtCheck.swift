@@ -20,7 +20,7 @@ struct LibvirtCheck {
             do {
                 connection = try await target.open(root: root, emulator: trial.configuration.emulator)
             } catch {
-                return .fail(name, "\(targetName) does not start: \(error)", mend: mend)
+                return .fail(name, "\(targetName) does not start: \(error)", fix: fix)
             }
             // No console is written, since nothing starts.
             try await trial.perform(on: connection, root: root, console: root.path.appending("console.log"))
@@ -29,7 +29,7 @@ struct LibvirtCheck {
                 name,
                 "\(try Connection.libraryVersion()): \(targetName) works, and takes the run's guest and its \(dimms)")
         } catch {
-            return .fail(name, "\(error)", mend: "take another libvirt (9 to 12 were seen to work), or another plan")
+            return .fail(name, "\(error)", fix: "take another libvirt (9 to 12 were seen to work), or another plan")
         }
     }
 
@@ -40,7 +40,7 @@ struct LibvirtCheck {
         }
     }
 
-    private var mend: String {
+    private var fix: String {
         switch target {
         case .embedded: "scripts/setup"
         case .daemon: "start that daemon, or leave --connect away"

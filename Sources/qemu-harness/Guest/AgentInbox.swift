@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import AgentProtocol
+import HarnessBasics
 
 /// What the guest has written to the control channel, sorted; a guest may write anything, and that fills no memory.
 struct AgentInbox {
@@ -72,6 +73,6 @@ struct AgentInbox {
 
     private mutating func noteNonsense(_ bytes: [UInt8]) {
         brokenLineCount += 1
-        lastNonsense = String(decoding: bytes.prefix(80).map { 0x20...0x7e ~= $0 ? $0 : 0x3f }, as: UTF8.self)
+        lastNonsense = bytes.prefix(80).printable
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import HarnessBasics
 
 /// The guest's console, as QEMU writes it into the record.
 struct ConsoleLog: Sendable {
@@ -11,7 +12,7 @@ struct ConsoleLog: Sendable {
 
     /// The last lines, made printable: the guest can write any byte.
     func lastLines(_ count: Int) -> [String] {
-        tail().suffix(count).map { Self.printable($0) }
+        tail().suffix(count).map { $0.filter { $0 != 0x0d }.prefix(400).printable }
     }
 
     /// The last lines as the kernel's log has them: without time and caller.
@@ -39,10 +40,5 @@ struct ConsoleLog: Sendable {
     /// The line that says that the kernel has panicked, if the console's end has one.
     func panicLine() -> String? {
         lastLines(200).first { $0.contains("Kernel panic - not syncing") }
-    }
-
-    private static func printable(_ line: Data) -> String {
-        String(
-            decoding: line.filter { $0 != 0x0d }.prefix(400).map { 0x20...0x7e ~= $0 ? $0 : 0x3f }, as: UTF8.self)
     }
 }

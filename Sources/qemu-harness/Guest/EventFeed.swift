@@ -2,6 +2,7 @@
 
 import AgentProtocol
 import GuestMemory
+import HarnessBasics
 import Verification
 
 /// The host's place in the event ring.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import AgentProtocol
+import HarnessBasics
 import Verification
 
 /// What the guest's kernel has said of its own faults, until the step in which that was takes it.
@@ -137,12 +138,5 @@ extension KernelFault {
         case .hungTask: .hungTask
         case .panic: .panic
         }
-    }
-}
-
-extension [UInt8] {
-    /// What a terminal can show of a guest's bytes.
-    var printable: String {
-        String(decoding: map { 0x20...0x7e ~= $0 ? $0 : 0x3f }, as: UTF8.self)
     }
 }

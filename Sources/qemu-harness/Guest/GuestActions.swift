@@ -2,6 +2,8 @@
 
 import AgentProtocol
 import Foundation
+import GuestMemory
+import HarnessBasics
 import Verification
 
 /// What the agent does in the guest on request, beside mirroring.
@@ -44,13 +46,13 @@ enum GuestAction: Equatable, Sendable {
     /// What it does to an LMB when it succeeds: of requests by index and of probes the kernel's log may say nothing.
     var silentLMBEvent: AgentEvent? {
         switch self {
-        case .probe(let base): return .lmbAdded(base: base, drcIndex: LMBLedger.drcIndex(of: base))
+        case .probe(let base): return .lmbAdded(base: base, drcIndex: LMB.drcIndex(of: base))
         case .dlpar(let line):
             let words = line.split(separator: " ")
             guard words.count == 4, words[0] == "memory", words[2] == "index",
                 let index = Self.kernelNumber(words[3]), index >> 28 == 8
             else { return nil }
-            let base = UInt64(index & 0xfff_ffff) * GuestConfiguration.lmbByteCount
+            let base = UInt64(index & 0xfff_ffff) * LMB.byteCount
             switch words[1] {
             case "add": return .lmbAdded(base: base, drcIndex: UInt64(index))
             case "remove": return .lmbRemoved(base: base)
@@ -101,7 +103,7 @@ extension GuestMachine {
             throw HarnessError.usage("what is to be told to the guest is longer than a line to the agent can be")
         }
         // The kernel moves and frees memory before it answers.
-        let answer = try await answer(to: request, within: patience.plug)
+        let answer = try await answer(to: request, within: timeouts.plug)
         if answer.has(verb: "ok") { return (.done(content: [], isWhole: true), answer) }
         guard answer.text("reason")?.elementsEqual("refused".utf8) == true, let number = answer.number("errno"),
             let errno = Int32(exactly: number)

@@ -2,6 +2,7 @@
 
 import Foundation
 import GuestMemory
+import HarnessBasics
 import Libvirt
 import Plans
 import SystemPackage
@@ -28,8 +29,6 @@ struct GuestConfiguration {
 
     /// How long the record's console may get, in bytes.
     var consoleByteLimit = ConsoleKeeper.byteLimit
-
-    static let lmbByteCount = PlanLimits.lmbByteCount
 
     /// The guest of a plan that has been resolved. Throws a usage error for a machine that cannot be.
     init(_ plan: Plan, kernel: URL, initramfs: URL) throws {
@@ -75,7 +74,7 @@ struct GuestConfiguration {
     /// What the domain can grow to: QEMU wants room behind the boot memory for the slot that libvirt wants, also when
     /// nothing is to be plugged.
     private var domainMaximumMemoryByteCount: UInt64 {
-        max(maximumMemoryByteCount, bootMemoryByteCount + Self.lmbByteCount)
+        max(maximumMemoryByteCount, bootMemoryByteCount + LMB.byteCount)
     }
 
     /// The addresses for plugged memory, with nothing in them.

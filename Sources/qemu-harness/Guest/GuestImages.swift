@@ -2,6 +2,7 @@
 
 import Foundation
 import GuestMemory
+import HarnessBasics
 
 /// The files that a guest boots from: a kernel and the agent's initramfs.
 enum GuestImages {

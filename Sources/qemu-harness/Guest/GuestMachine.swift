@@ -4,6 +4,7 @@ import AgentProtocol
 import Foundation
 import Glibc
 import GuestMemory
+import HarnessBasics
 import Libvirt
 import MemoryBackends
 import RunRecord
@@ -14,7 +15,7 @@ import VmemmapPopulate
 /// A real guest: its domain, its QEMU, its agent, and its memory as the host sees it.
 actor GuestMachine {
     let configuration: GuestConfiguration
-    let patience: Patience
+    let timeouts: Timeouts
     let record: RunDirectory
     let domain: Domain
     private let process: QemuProcess
@@ -62,7 +63,7 @@ actor GuestMachine {
     /// The shared region's file is made first, for this user only and in full size: QEMU would make it readable for all.
     static func start(
         _ configuration: GuestConfiguration, root: EmbeddedRoot, connection: Connection,
-        owner: (user: UInt32, group: UInt32)?, record: RunDirectory, patience: Patience
+        owner: (user: UInt32, group: UInt32)?, record: RunDirectory, timeouts: Timeouts
     ) async throws -> GuestMachine {
         let region = root.sharedMemoryFile
         let descriptor = try FileDescriptor.open(
@@ -87,7 +88,7 @@ actor GuestMachine {
             let process = try await QemuProcess(of: created)
             let channel = try AgentChannel(socket: root.controlSocket)
             let machine = GuestMachine(
-                configuration: configuration, patience: patience, record: record, domain: created, process: process,
+                configuration: configuration, timeouts: timeouts, record: record, domain: created, process: process,
                 channel: channel, regionFile: regionFile)
             await machine.watch(try await created.events())
             return machine
@@ -99,11 +100,11 @@ actor GuestMachine {
     }
 
     private init(
-        configuration: GuestConfiguration, patience: Patience, record: RunDirectory, domain: Domain,
+        configuration: GuestConfiguration, timeouts: Timeouts, record: RunDirectory, domain: Domain,
         process: QemuProcess, channel: AgentChannel, regionFile: MappedFile
     ) {
         self.configuration = configuration
-        self.patience = patience
+        self.timeouts = timeouts
         self.record = record
         self.domain = domain
         self.process = process
@@ -146,7 +147,7 @@ actor GuestMachine {
 
     /// Waits for the agent's hello, then finds the kernel in guest RAM.
     func waitForAgent() async throws {
-        let heard = try await waitUntil(within: patience.boot) { () async throws -> Hello? in
+        let heard = try await waitUntil(within: timeouts.boot) { () async throws -> Hello? in
             try await checkAlive()
             while let line = await channel.takeAnnouncement() {
                 if line.has(verb: "hello") { return try Hello(line) }
@@ -159,7 +160,7 @@ actor GuestMachine {
             return nil
         }
         guard let heard else {
-            throw HarnessError.infrastructure("the agent has not said hello within \(patience.boot)")
+            throw HarnessError.infrastructure("the agent has not said hello within \(timeouts.boot)")
         }
         try await refreshMemory()
         let kernel = try RunningKernel(in: memory, image: FilePath(configuration.kernel.path))
@@ -213,12 +214,12 @@ actor GuestMachine {
         } catch let error where error is Ended || error is Errno {
             // The guest was faster than its answer, or QEMU had ended before it was asked.
         }
-        let end = try await waitUntil(within: patience.powerOff) { processEnd }
+        let end = try await waitUntil(within: timeouts.powerOff) { processEnd }
         guard let end else {
-            throw HarnessError.infrastructure("the guest has not switched itself off within \(patience.powerOff)")
+            throw HarnessError.infrastructure("the guest has not switched itself off within \(timeouts.powerOff)")
         }
         // libvirt hears of the end by itself, and all that QEMU said before is told before.
-        _ = try await waitUntil(within: patience.powerOff) { stopReason }
+        _ = try await waitUntil(within: timeouts.powerOff) { stopReason }
         if ConsoleLog(file: record.consoleLog).panicLine() != nil { throw Ended() }
         let powerOff = PowerOff(
             processEnd: end, shutdownReason: shutdownReason, stopReason: stopReason, hasCrashed: hasCrashed)
@@ -229,12 +230,12 @@ actor GuestMachine {
     func destroy() async {
         await channel.close()
         if processEnd == nil { try? await domain.destroy() }
-        if await !hasEnded(within: patience.powerOff) {
+        if await !hasEnded(within: timeouts.powerOff) {
             kill()
-            _ = await hasEnded(within: patience.powerOff)
+            _ = await hasEnded(within: timeouts.powerOff)
         }
         // libvirt hears of the end by itself, and then cleans up: until then it knows the domain.
-        _ = try? await waitUntil(within: patience.powerOff) { (try? await domain.state()) == nil ? true : nil }
+        _ = try? await waitUntil(within: timeouts.powerOff) { (try? await domain.state()) == nil ? true : nil }
         machineEvents?.cancel()
         await machineEvents?.value
         await console.finish()
@@ -289,7 +290,7 @@ actor GuestMachine {
         if error is CancellationError { return error }
         if case HarnessError.usage = error { return error }
         // Calls fail a moment before the end of QEMU, which made them fail, is known.
-        if !(error is HarnessError) { _ = await hasEnded(within: patience.ending) }
+        if !(error is HarnessError) { _ = await hasEnded(within: timeouts.ending) }
         let console = ConsoleLog(file: record.consoleLog)
         var causes: [String] = []
         if let panic = console.panicLine() {
@@ -325,7 +326,7 @@ actor GuestMachine {
     func takeLastFaults(after error: any Error) async -> [Finding] {
         guard wasUp, !(error is CancellationError) else { return [] }
         // Calls fail a moment before the end of QEMU, which made them fail, is known.
-        if !(error is HarnessError) { _ = await hasEnded(within: patience.ending) }
+        if !(error is HarnessError) { _ = await hasEnded(within: timeouts.ending) }
         try? drainEvents()
         noteConsole()
         return faults.take().findings
@@ -339,7 +340,7 @@ actor GuestMachine {
 
     /// Sends a request to the agent and waits for it to be done.
     func ask(_ verb: StaticString) async throws -> ControlLine {
-        let answer = try await answer(to: ControlLine(identifier: 0, verb: verb), within: patience.answer)
+        let answer = try await answer(to: ControlLine(identifier: 0, verb: verb), within: timeouts.answer)
         guard answer.has(verb: "ok") else {
             let reason = String(decoding: answer.text("reason") ?? [], as: UTF8.self)
             throw HarnessError.infrastructure("the agent cannot do '\(verb)': \(reason)")

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import AgentProtocol
+import GuestMemory
 
 /// What the guest has said of its LMBs: which it took, which it gave up, and how many requests it gave up on.
 struct LMBLedger {
@@ -14,7 +15,7 @@ struct LMBLedger {
 
     /// A guest whose memory is as the machine has it.
     init(present ranges: [Range<UInt64>] = []) {
-        for range in ranges { added.formUnion(Self.lmbs(in: range)) }
+        for range in ranges { added.formUnion(LMB.addresses(in: range)) }
     }
 
     /// Takes an event into account; false when it says of an LMB what is known already.
@@ -39,7 +40,7 @@ struct LMBLedger {
 
     /// The guest has the LMBs at these addresses of a range, and no others, and has not said how it came to that.
     mutating func takeBack(_ range: Range<UInt64>, present: Set<UInt64>) {
-        for base in Self.lmbs(in: range) {
+        for base in LMB.addresses(in: range) {
             if present.contains(base) {
                 added.insert(base)
                 removed.remove(base)
@@ -52,28 +53,19 @@ struct LMBLedger {
 
     /// The machine has no memory in a range any more.
     mutating func forget(_ range: Range<UInt64>) {
-        added.subtract(Self.lmbs(in: range))
-        removed.subtract(Self.lmbs(in: range))
+        added.subtract(LMB.addresses(in: range))
+        removed.subtract(LMB.addresses(in: range))
     }
 
     /// A range without the LMBs that the guest gave up.
     func usable(of range: Range<UInt64>) -> [Range<UInt64>] {
         var start = range.lowerBound
         var ranges: [Range<UInt64>] = []
-        for gap in Self.lmbs(in: range).filter(removed.contains) {
+        for gap in LMB.addresses(in: range).filter(removed.contains) {
             if start < gap { ranges.append(start..<gap) }
-            start = gap + GuestConfiguration.lmbByteCount
+            start = gap + LMB.byteCount
         }
         if start < range.upperBound { ranges.append(start..<range.upperBound) }
         return ranges
     }
-
-    /// The addresses of the LMBs in a range.
-    static func lmbs(in range: Range<UInt64>) -> [UInt64] {
-        Array(stride(from: range.lowerBound, to: range.upperBound, by: Int(GuestConfiguration.lmbByteCount)))
-    }
-
-    /// The index by which the guest names an LMB: `SPAPR_DR_CONNECTOR_TYPE_LMB` and the LMB's number
-    /// (hw/ppc/spapr_drc.c: `spapr_drc_index`).
-    static func drcIndex(of base: UInt64) -> UInt64 { 0x8000_0000 | base / GuestConfiguration.lmbByteCount }
 }

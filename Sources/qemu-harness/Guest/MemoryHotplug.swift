@@ -2,6 +2,7 @@
 
 import AgentProtocol
 import GuestMemory
+import HarnessBasics
 import Libvirt
 import MemoryBackends
 import Plans
@@ -83,7 +84,7 @@ extension GuestMachine {
 
     /// The next unplug that is through; nil when the guest has said nothing for too long.
     private func nextSettledUnplug() async throws -> UnplugQueue.Settled? {
-        try await waitUntil(within: patience.unplug) { () async throws -> UnplugQueue.Settled? in
+        try await waitUntil(within: timeouts.unplug) { () async throws -> UnplugQueue.Settled? in
             try await checkAlive()
             try drainEvents()
             return try await settleOldestUnplug()
@@ -92,7 +93,7 @@ extension GuestMachine {
 
     private func settleOldestUnplug() async throws -> UnplugQueue.Settled? {
         guard let oldest = unplugs.requests.first else { return nil }
-        var isGone = !LMBLedger.lmbs(in: oldest.range).contains(where: lmbs.isAdded)
+        var isGone = !LMB.addresses(in: oldest.range).contains(where: lmbs.isAdded)
         if isGone {
             // The guest is through; QEMU takes the DIMM away a moment later.
             isGone = try await !LiveDomain(xml: domain.liveXML()).dimms.contains { $0.alias == oldest.alias }
@@ -129,8 +130,8 @@ extension GuestMachine {
             try await domain.detachDevice(alias: alias)
         } catch let error as LibvirtError where refusedUnplugs.contains(alias) {
             try record.append("unplug.pending", ["alias": alias, "message": String("\(error)".prefix(400))])
-            let count = LMBLedger.lmbs(in: range).count
-            let index = LMBLedger.drcIndex(of: range.lowerBound).hexadecimal
+            let count = LMB.addresses(in: range).count
+            let index = LMB.drcIndex(of: range.lowerBound).hexadecimal
             // What comes of it, the log says.
             _ = try await perform(.dlpar("memory remove indexed-count \(count) \(index)"))
         }
@@ -152,12 +153,12 @@ extension GuestMachine {
 
     /// After a refusal the kernel adds the LMBs again that it had removed, without a message for each.
     private func waitForBlocks(of request: UnplugQueue.Request) async throws {
-        let settled = try await waitUntil(within: patience.plug) { () async throws -> Bool? in
+        let settled = try await waitUntil(within: timeouts.plug) { () async throws -> Bool? in
             try await onlineBlocks(in: request.range).isSuperset(of: request.onlineBlocks) ? true : nil
         }
         guard settled != nil else {
             throw HarnessError.infrastructure(
-                "the guest refused to give \(request.alias) up and has not taken it back within \(patience.plug)")
+                "the guest refused to give \(request.alias) up and has not taken it back within \(timeouts.plug)")
         }
         try drainEvents()
         lmbs.takeBack(request.range, present: Set(try await blocks(in: request.range).keys))
@@ -168,8 +169,8 @@ extension GuestMachine {
     private func waitForRollback(of range: Range<UInt64>) async throws {
         var present = try await blocks(in: range)
         var unchangedSince = ContinuousClock.now
-        let settled = try await waitUntil(within: patience.plug) { () async throws -> Bool? in
-            if present.isEmpty || ContinuousClock.now - unchangedSince > patience.rollback { return true }
+        let settled = try await waitUntil(within: timeouts.plug) { () async throws -> Bool? in
+            if present.isEmpty || ContinuousClock.now - unchangedSince > timeouts.rollback { return true }
             try await Task.sleep(for: .milliseconds(100))
             let next = try await blocks(in: range)
             if next != present { (present, unchangedSince) = (next, .now) }
@@ -178,7 +179,7 @@ extension GuestMachine {
         guard settled != nil else {
             throw HarnessError.infrastructure(
                 "the guest could not add the memory at \(range.lowerBound.hexadecimal) and has not taken it all back within "
-                    + "\(patience.plug)")
+                    + "\(timeouts.plug)")
         }
         try drainEvents()
         lmbs.takeBack(range, present: Set(present.keys))
@@ -250,8 +251,8 @@ extension GuestMachine {
         guard let region = memory.regions.first(where: { $0.name == alias }) else {
             throw HarnessError.infrastructure("libvirt took the DIMM \(alias) and does not list it")
         }
-        let bases = LMBLedger.lmbs(in: region.range)
-        let settled = try await waitUntil(within: patience.plug) { () async throws -> Bool? in
+        let bases = LMB.addresses(in: region.range)
+        let settled = try await waitUntil(within: timeouts.plug) { () async throws -> Bool? in
             try await checkAlive()
             try drainEvents()
             if lmbs.failedAddCount > failuresBefore { return true }
@@ -261,7 +262,7 @@ extension GuestMachine {
             let missing = bases.filter { !lmbs.isAdded($0) }
             throw HarnessError.infrastructure(
                 "the guest has settled \(bases.count - missing.count) of \(bases.count) LMBs of \(alias) within "
-                    + "\(patience.plug); the first that is missing is at \((missing.first ?? 0).hexadecimal)")
+                    + "\(timeouts.plug); the first that is missing is at \((missing.first ?? 0).hexadecimal)")
         }
         if lmbs.failedAddCount > failuresBefore { try await waitForRollback(of: region.range) }
         notePeak(try kernelList())

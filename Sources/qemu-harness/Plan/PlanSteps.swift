@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
 import Plans
 
 extension Plan {
@@ -43,7 +44,7 @@ extension GuestStep {
         switch action {
         case .online(let index): self.init(.block(index: index, isOnline: true))
         case .offline(let index): self.init(.block(index: index, isOnline: false))
-        case .probe(let index): self.init(.probe(base: index * GuestConfiguration.lmbByteCount))
+        case .probe(let index): self.init(.probe(base: index * LMB.byteCount))
         case .dlpar(let line): self.init(.dlpar(line))
         case .read(let path, let contains): self.init(.read(path: path, expected: contains ?? ""))
         case .hold(let dimm): self.init(.hold(dimm: books.number(of: dimm) ?? books.count))

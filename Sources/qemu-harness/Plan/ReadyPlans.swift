@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import HarnessBasics
 import Plans
 
 /// Plans in files: those that come with the program, and anybody's.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
+import HarnessBasics
 import Plans
 import RunRecord
 import Verification
@@ -90,7 +92,7 @@ extension Snapshot {
             guard window.virtAddr >= kernel.vmemmapBase, kernel.structPageByteCount > 0 else { return false }
             let (described, overflows) = ((window.virtAddr - kernel.vmemmapBase) / kernel.structPageByteCount)
                 .multipliedReportingOverflow(by: kernel.pageByteCount)
-            let lmb = GuestConfiguration.lmbByteCount
+            let lmb = LMB.byteCount
             return !overflows && described / lmb == window.phys / lmb
                 && !history.bootMemory.contains { described >= $0.base && described - $0.base < $0.byteCount }
         }

@@ -7,7 +7,7 @@ import UnixSignals
 final class Interrupts: Sendable {
     private struct State {
         var first: UnixSignal?
-        var insistence: (@Sendable () -> Void)?
+        var secondSignalAction: (@Sendable () -> Void)?
     }
 
     private let state = Mutex(State())
@@ -16,8 +16,8 @@ final class Interrupts: Sendable {
     var signal: UnixSignal? { state.withLock { $0.first } }
 
     /// Sets what a second signal does, to somebody who does not want to wait.
-    func onInsistence(_ action: @escaping @Sendable () -> Void) {
-        state.withLock { $0.insistence = action }
+    func onSecondSignal(_ action: @escaping @Sendable () -> Void) {
+        state.withLock { $0.secondSignalAction = action }
     }
 
     /// Runs `body`; SIGINT, SIGTERM or SIGHUP cancel it, and it ends in its own time.
@@ -41,7 +41,7 @@ final class Interrupts: Sendable {
     private func take(_ signal: UnixSignal) {
         let action = state.withLock { state in
             defer { state.first = state.first ?? signal }
-            return state.first == nil ? nil : state.insistence
+            return state.first == nil ? nil : state.secondSignalAction
         }
         action?()
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
+import HarnessBasics
 import Libvirt
 import MemoryBackends
 import Plans
@@ -24,7 +25,7 @@ struct RunContext {
     /// Whom a daemon runs QEMU as; nil for the embedded driver, which runs it as this user.
     let emulatorOwner: (user: UInt32, group: UInt32)?
     let record: RunDirectory
-    let patience: Patience
+    let timeouts: Timeouts
     let interrupts: Interrupts
     var information: RunInformation
     /// The guest, once it was started.
@@ -78,9 +79,9 @@ struct BootStep: RunStep {
         let machine = try await GuestMachine.start(
             configuration, root: context.root, connection: context.connection, owner: context.emulatorOwner,
             record: context.record,
-            patience: context.patience)
+            timeouts: context.timeouts)
         context.machine = machine
-        context.interrupts.onInsistence { machine.kill() }
+        context.interrupts.onSecondSignal { machine.kill() }
         context.information.versions.qemu = try await machine.domain.qemuVersion()
         context.information.versions.qemuPath = try LiveDomain(xml: try await machine.domain.liveXML()).emulator
         try await machine.waitForAgent()
@@ -168,7 +169,7 @@ struct UnplugStep: RunStep {
         switch outcome {
         case .removed: result.note = "removed"
         case .refused: result.note = "the guest refused, and has its memory again"
-        case .silent: result.fail(.silentUnplug(of: alias, within: context.patience.unplug))
+        case .silent: result.fail(.silentUnplug(of: alias, within: context.timeouts.unplug))
         }
     }
 }

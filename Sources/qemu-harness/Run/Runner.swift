@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import HarnessBasics
 import Libvirt
 import Plans
 import RunRecord
@@ -14,7 +15,7 @@ struct Runner {
     let steps: [any RunStep]
     let configuration: GuestConfiguration
     let connection: ConnectionTarget
-    let patience: Patience
+    let timeouts: Timeouts
     let progress: Progress
     /// Leaves the guest running.
     let keepsGuest: Bool
@@ -56,7 +57,7 @@ struct Runner {
             try record.write(ending.information)
             try record.write(plan: plan.yaml())
             let root = try openRoot()
-            interrupts.onInsistence { root.killGuests() }
+            interrupts.onSecondSignal { root.killGuests() }
             do {
                 try await run(in: root, record: record, interrupts: interrupts, ending: &ending)
             } catch {
@@ -91,7 +92,7 @@ struct Runner {
             on: libvirt, root: root, console: FilePath(record.consoleLog.path))
         var context = RunContext(
             root: root, connection: libvirt, emulatorOwner: try await connection.emulatorOwner(libvirt),
-            record: record, patience: patience, interrupts: interrupts, information: ending.information)
+            record: record, timeouts: timeouts, interrupts: interrupts, information: ending.information)
         do {
             try await take(&ending.results, in: &context)
         } catch {

@@ -32,7 +32,7 @@ struct SettleStep: RunStep {
             notes.append("\(alias) \(outcome.rawValue)")
             guard outcome != .silent else {
                 // Guests take one after the other: those behind it wait for it.
-                result.fail(.silentUnplug(of: alias, within: context.patience.unplug))
+                result.fail(.silentUnplug(of: alias, within: context.timeouts.unplug))
                 break
             }
         }

@@ -2,6 +2,7 @@
 
 import AgentProtocol
 import GuestMemory
+import HarnessBasics
 import Verification
 import VmemmapPopulate
 
@@ -107,7 +108,7 @@ struct HistoryKeeper {
     }
 
     private mutating func note(_ change: HotplugHistory.Step.Change, lmbAt base: UInt64) {
-        let (end, overflows) = base.addingReportingOverflow(GuestConfiguration.lmbByteCount)
+        let (end, overflows) = base.addingReportingOverflow(LMB.byteCount)
         guard !overflows else { return known.noteGap("there is no LMB at \(base.hexadecimal)") }
         known.note(change, base..<end)
     }

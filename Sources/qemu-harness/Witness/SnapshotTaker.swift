@@ -2,6 +2,7 @@
 
 import AgentProtocol
 import GuestMemory
+import HarnessBasics
 import Libvirt
 import MemoryBackends
 import Verification

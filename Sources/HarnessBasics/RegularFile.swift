@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
+public import Foundation
 
 /// Files that people name. Only regular ones are opened: a FIFO or a device could make this program, or QEMU, wait for
 /// ever.
-enum RegularFile {
+public enum RegularFile {
     /// Why a file is not opened.
-    struct Problem: LocalizedError {
-        let errorDescription: String?
+    public struct Problem: LocalizedError {
+        /// What a person reads.
+        public let errorDescription: String?
 
         fileprivate static var ofSystem: Problem { Problem(errorDescription: String(cString: strerror(errno))) }
     }
 
     /// The beginning of a file, so many bytes at most.
-    static func beginning(of file: URL, byteCount: Int) throws -> Data {
+    public static func beginning(of file: URL, byteCount: Int) throws -> Data {
         try opened(file, O_RDONLY).read(upToCount: byteCount) ?? Data()
     }
 
     /// Refuses what is no regular file, or cannot be read.
-    static func check(_ file: URL) throws {
+    public static func check(_ file: URL) throws {
         _ = try opened(file, O_RDONLY)
     }
 
     /// Makes a file, or gives one that is there other content.
-    static func write(_ data: Data, to file: URL) throws {
+    public static func write(_ data: Data, to file: URL) throws {
         let handle = try opened(file, O_WRONLY | O_CREAT)
         try handle.truncate(atOffset: 0)
         try handle.write(contentsOf: data)

@@ -1,19 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Bad news that is not about the guest's memory map. What is wrong with that is a finding.
-enum HarnessError: Error, Equatable, CustomStringConvertible {
-    /// A flag or a plan asks for what cannot be (exit 64).
-    case usage(String)
-    /// libvirt, QEMU, the guest or a timeout kept the run from a verdict (exit 2).
-    case infrastructure(String)
-
-    var description: String {
-        switch self {
-        case .usage(let message), .infrastructure(let message): message
-        }
-    }
-}
-
 /// The exit codes, in one place.
 enum ExitStatus {
     static let passed: Int32 = 0

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// How long the harness waits for what, all of it stretched by one factor.
-struct Patience: Sendable {
+struct Timeouts: Sendable {
     /// From the domain's start to the agent's hello. A guest boots in 3 to 7 s under emulation on an idle machine.
     var boot: Duration
     /// For an answer of the agent. Its own wait for a marker is 20 s.
