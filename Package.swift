@@ -72,10 +72,19 @@ let package = Package(
             dependencies: ["GuestMemory", "HarnessBasics", "Verification", .product(name: "Yams", package: "Yams")],
             swiftSettings: everywhere
         ),
+        .target(
+            name: "Guests",
+            dependencies: [
+                "GuestMemory", "VmemmapPopulate", "AgentProtocol", "HarnessBasics", "MemoryBackends", "Libvirt",
+                "Verification", "RunRecord", "Plans", .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict
+        ),
         .executableTarget(
             name: "qemu-harness",
             dependencies: [
-                "GuestMemory", "VmemmapPopulate", "AgentProtocol", "HarnessBasics", "MemoryBackends", "Libvirt",
+                "Guests", "GuestMemory", "VmemmapPopulate", "AgentProtocol", "HarnessBasics", "MemoryBackends",
+                "Libvirt",
                 "Verification", "RunRecord", "Plans",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
@@ -144,9 +153,19 @@ let package = Package(
             ],
             swiftSettings: everywhere),
         .testTarget(
+            name: "GuestsTests",
+            dependencies: [
+                "Guests", "AgentProtocol", "GuestMemory", "HarnessBasics", "Libvirt", "MemoryBackends", "Plans",
+                "RunRecord",
+                "TestSupport", "Verification", "VmemmapPopulate",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: everywhere),
+        .testTarget(
             name: "QemuHarnessTests",
             dependencies: [
-                "qemu-harness", "AgentProtocol", "GuestMemory", "HarnessBasics", "Libvirt", "Plans", "RunRecord",
+                "qemu-harness", "Guests", "AgentProtocol", "GuestMemory", "HarnessBasics", "Libvirt", "Plans",
+                "RunRecord",
                 "TestSupport",
                 "Verification",
                 "VmemmapPopulate",
@@ -158,7 +177,8 @@ let package = Package(
         .testTarget(
             name: "RealGuestTests",
             dependencies: [
-                "qemu-harness", "HotplugAgent", "AgentProtocol", "GuestMemory", "HarnessBasics", "VmemmapPopulate",
+                "qemu-harness", "Guests", "HotplugAgent", "AgentProtocol", "GuestMemory", "HarnessBasics",
+                "VmemmapPopulate",
                 "MemoryBackends",
                 "Libvirt", "Plans", "Verification", "RunRecord", "TestSupport",
                 .product(name: "Subprocess", package: "swift-subprocess"),

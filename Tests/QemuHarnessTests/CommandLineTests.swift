@@ -4,6 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
+@testable import Guests
 @testable import qemu_harness
 
 /// The program as a process: what it prints, and what it ends with.

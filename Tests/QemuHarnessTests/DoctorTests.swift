@@ -4,6 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
+@testable import Guests
 @testable import qemu_harness
 
 @Suite struct DoctorTests {

@@ -8,6 +8,7 @@ import Plans
 import TestSupport
 import Testing
 
+@testable import Guests
 @testable import qemu_harness
 
 @Suite struct RunCommandTests {

@@ -5,6 +5,7 @@ import Foundation
 import Testing
 import Verification
 
+@testable import Guests
 @testable import qemu_harness
 
 /// What holds of the sources as text.

@@ -7,6 +7,7 @@ import SystemPackage
 import TestSupport
 import Testing
 
+@testable import Guests
 @testable import qemu_harness
 
 /// Whether a run may begin.

@@ -7,6 +7,7 @@ import MemoryBackends
 import RunRecord
 import SystemPackage
 
+@testable import Guests
 @testable import qemu_harness
 
 /// Spoils a list of a paused guest, as a stray store would, verifies, and puts the list back.
@@ -25,19 +26,18 @@ struct DamageStep: RunStep {
     var title: String { damage.title }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let machine = try context.runningMachine()
-        guard let kernel = await machine.kernel, let region = await machine.region else {
-            throw HarnessError.infrastructure("the guest is not up")
-        }
-        try await machine.domain.suspend()
+        let guest = try context.runningGuest()
+        let booted = try await guest.runningKernel()
+        let (kernel, region) = (booted.kernel, booted.region)
+        try await guest.domain.suspend()
         let list: DamagedList =
             switch target {
-            case .kernel: try DamagedList(memory: await machine.memory, kernel: kernel)
-            case .mirror: try DamagedList(mirror: region, file: context.root.sharedMemoryFile)
+            case .kernel: try DamagedList(memory: await guest.memory.ram, kernel: kernel)
+            case .mirror: try DamagedList(mirror: region, file: context.host.sharedMemoryFile)
             }
         let lastEntries = context.lastEntries
         try damage.spoil(list)
-        try await machine.domain.resume()
+        try await guest.domain.resume()
         let outcome: Result<Void, any Error>
         do {
             outcome = .success(try await VerifyStep().perform(in: &context, result: &result))
@@ -46,9 +46,9 @@ struct DamageStep: RunStep {
         }
         // What the spoiled list had is not what the next one is measured by.
         context.lastEntries = lastEntries
-        try await machine.domain.suspend()
+        try await guest.domain.suspend()
         try list.undo()
-        try await machine.domain.resume()
+        try await guest.domain.resume()
         try outcome.get()
     }
 }

@@ -5,6 +5,7 @@ import MemoryBackends
 import SystemPackage
 import VmemmapPopulate
 
+@testable import Guests
 @testable import qemu_harness
 
 /// A list in a guest's memory, with the means to spoil it and to undo that.

@@ -11,6 +11,7 @@ import TestSupport
 import Testing
 import Verification
 
+@testable import Guests
 @testable import qemu_harness
 
 extension RealGuest {
@@ -109,20 +110,18 @@ private struct CopyStep: RunStep {
     let title = "copy the region"
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let machine = try context.runningMachine()
-        guard let kernel = await machine.kernel, let hello = await machine.hello, let region = await machine.region
-        else { throw HarnessError.infrastructure("the guest is not up") }
-        let snapshot = try await SnapshotTaker(
-            machine: machine, kernel: kernel, hello: hello, region: region
-        ).snapshot()
-        let sync = try await machine.ask("sync")
-        try await machine.domain.suspend()
+        let guest = try context.runningGuest()
+        let booted = try await guest.runningKernel()
+        let (hello, region) = (booted.hello, booted.region)
+        let snapshot = try await SnapshotTaker(of: guest).snapshot()
+        let sync = try await guest.agent.ask("sync")
+        try await guest.domain.suspend()
         var words: [UInt64] = []
         for offset in stride(from: 0, to: region.words.byteCount, by: 8) { words.append(try region.word(at: offset)) }
         let copy = TakenRegion(
             words: words, layout: region.layout, snapshot: snapshot, hello: hello, sync: sync)
         box.copy.withLock { $0 = copy }
-        try await machine.domain.resume()
+        try await guest.domain.resume()
     }
 }
 

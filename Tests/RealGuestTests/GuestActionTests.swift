@@ -7,6 +7,7 @@ import RunRecord
 import Testing
 import Verification
 
+@testable import Guests
 @testable import qemu_harness
 
 extension RealGuest {

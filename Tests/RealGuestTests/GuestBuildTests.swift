@@ -7,6 +7,7 @@ import Subprocess
 import SystemPackage
 import Testing
 
+@testable import Guests
 @testable import qemu_harness
 
 /// The agent as built for the guest: the same sources through another compiler back end.

@@ -5,6 +5,7 @@ import RunRecord
 import Subprocess
 import Testing
 
+@testable import Guests
 @testable import qemu_harness
 
 extension RealGuest {

@@ -6,6 +6,7 @@ import RunRecord
 import Testing
 import Verification
 
+@testable import Guests
 @testable import qemu_harness
 
 extension RealGuest {
@@ -16,8 +17,9 @@ extension RealGuest {
             var title: String { "spoil the list" }
 
             func perform(in context: inout RunContext, result: inout StepResult) async throws {
-                let machine = try context.runningMachine()
-                let list = try DamagedList(memory: await machine.memory, kernel: try #require(await machine.kernel))
+                let guest = try context.runningGuest()
+                let list = try DamagedList(
+                    memory: await guest.memory.ram, kernel: try await guest.runningKernel().kernel)
                 try list.setHead(list.outside)
             }
         }

@@ -8,6 +8,7 @@ import RunRecord
 import SystemPackage
 import Testing
 
+@testable import Guests
 @testable import qemu_harness
 
 /// Runs in this process, for tests that put steps of their own between the harness's.

@@ -7,6 +7,7 @@ import RunRecord
 import Testing
 import Verification
 
+@testable import Guests
 @testable import qemu_harness
 
 extension RealGuest {
@@ -199,7 +200,7 @@ private struct CrashingPowerOffStep: RunStep {
     let title = "power off, and QEMU crashes"
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let qemu = try #require(try qemuProcesses(of: [context.root.runID]).first)
+        let qemu = try #require(try qemuProcesses(of: [Lab.identifier]).first)
         #expect(kill(qemu, SIGSEGV) == 0)
         try await PowerOffStep().perform(in: &context, result: &result)
     }

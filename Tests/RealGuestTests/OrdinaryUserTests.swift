@@ -9,6 +9,7 @@ import SystemPackage
 import Testing
 import Verification
 
+@testable import Guests
 @testable import qemu_harness
 
 extension RealGuest {

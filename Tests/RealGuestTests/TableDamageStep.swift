@@ -7,6 +7,7 @@ import MemoryBackends
 import RunRecord
 import Verification
 
+@testable import Guests
 @testable import qemu_harness
 
 /// A way to spoil a page table entry over the memory map of a running radix guest.
@@ -77,35 +78,32 @@ struct TableDamageStep: RunStep {
     var title: String { damage.title }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let machine = try context.runningMachine()
-        guard let kernel = await machine.kernel, let region = await machine.region, let hello = await machine.hello
-        else { throw HarnessError.infrastructure("the guest is not up") }
-        let memory = await machine.memory
-        var snapshot = try await SnapshotTaker(
-            machine: machine, kernel: kernel, hello: hello, region: region
-        ).snapshot()
+        let guest = try context.runningGuest()
+        let kernel = try await guest.runningKernel().kernel
+        let memory = await guest.memory.ram
+        var snapshot = try await SnapshotTaker(of: guest).snapshot()
         let base = snapshot.kernel.vmemmapBase
         let tables = try DamagedTables(memory, kernel: kernel, vmemmapBase: base)
         let place = try tables.entry(level: damage.level, for: base)
-        try await machine.domain.suspend()
-        let probe = await MMUProbe(domain: machine.domain)
+        try await guest.domain.suspend()
+        let probe = MMUProbe(domain: guest.domain)
         while try await probe.obstacle() != nil {
-            try await machine.domain.resume()
+            try await guest.domain.resume()
             try await Task.sleep(for: .milliseconds(5))
-            try await machine.domain.suspend()
+            try await guest.domain.suspend()
         }
         let word = try tables.word(at: place)
         try tables.store(damage.change(word), at: place)
         let spoilt: Result<(RadixWalk?, [Translation]), any Error>
         do {
             let walk = kernel.layout.memoryMapTables(
-                vmemmapBase: base, endAddress: await machine.memoryEnd, in: memory)
+                vmemmapBase: base, endAddress: await guest.memory.endAddress, in: memory)
             spoilt = .success((walk, try await probe.translations(of: snapshot.translations.map(\.virtAddr))))
         } catch {
             spoilt = .failure(error)
         }
         try tables.store(word, at: place)
-        try await machine.domain.resume()
+        try await guest.domain.resume()
         let (walk, translations) = try spoilt.get()
         snapshot.pageTables = walk.map(WalkedTables.init)
         snapshot.translations = translations
@@ -121,14 +119,14 @@ struct StaleLeafStep: RunStep {
     let title = "a leaf for no memory"
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let machine = try context.runningMachine()
-        guard let kernel = await machine.kernel else { throw HarnessError.infrastructure("the guest is not up") }
+        let guest = try context.runningGuest()
+        let kernel = try await guest.runningKernel().kernel
         let layout = kernel.layout
         let base = try SectionTable.presentSections(
-            layout: layout, in: KernelMemory(await machine.memory, order: kernel.order),
-            endAddress: await machine.memoryEnd
+            layout: layout, in: KernelMemory(await guest.memory.ram, order: kernel.order),
+            endAddress: await guest.memory.endAddress
         )[0].vmemmapBase
-        let tables = try DamagedTables(await machine.memory, kernel: kernel, vmemmapBase: base)
+        let tables = try DamagedTables(await guest.memory.ram, kernel: kernel, vmemmapBase: base)
         let virtAddr = base + described / layout.pageByteCount * layout.structPageByteCount
         let place = try tables.entry(level: 2, for: virtAddr)
         guard try tables.word(at: place) == 0 else { throw HarnessError.infrastructure("the window is mapped") }

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import Guests
 import Plans
 import RunRecord
 import SystemPackage

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import Guests
 import HarnessBasics
 import Libvirt
 import Plans

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Guests
+
 /// What `doctor` found out about one requirement.
 struct Diagnosis: Codable, Equatable {
     /// How a requirement stands.

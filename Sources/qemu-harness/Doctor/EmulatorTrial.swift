@@ -2,6 +2,7 @@
 
 import Foundation
 import GuestMemory
+import Guests
 import Libvirt
 import Subprocess
 import SystemPackage

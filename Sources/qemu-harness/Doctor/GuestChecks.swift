@@ -2,6 +2,7 @@
 
 import Foundation
 import GuestMemory
+import Guests
 import HarnessBasics
 
 /// What a run asks of the guest's kernel and of the agent.

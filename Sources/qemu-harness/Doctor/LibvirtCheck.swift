@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Guests
 import Libvirt
 import SystemPackage
 
@@ -23,7 +24,9 @@ struct LibvirtCheck {
                 return .fail(name, "\(targetName) does not start: \(error)", fix: fix)
             }
             // No console is written, since nothing starts.
-            try await trial.perform(on: connection, root: root, console: root.path.appending("console.log"))
+            try await trial.perform(
+                on: LibvirtHost(root: root, connection: connection, owner: nil),
+                console: root.path.appending("console.log"))
             let dimms = "\(trial.dimms.count) DIMM\(trial.dimms.count == 1 ? "" : "s")"
             return .ok(
                 name,

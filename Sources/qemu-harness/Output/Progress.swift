@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import Guests
 import RunRecord
 import Verification
 

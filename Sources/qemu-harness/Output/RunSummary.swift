@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Guests
 import RunRecord
 
 /// What `run --json` prints: results.json, where the record is, and what was run with what.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Guests
 
 /// What the program may write to a standard stream beside plain text.
 enum Terminal {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Guests
 import HarnessBasics
 import Libvirt
 import Plans

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Guests
 import HarnessBasics
 import MemoryBackends
 import RunRecord
@@ -43,14 +44,18 @@ struct GuestStep: RunStep {
     }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let machine = try context.runningMachine()
+        let guest = try context.runningGuest()
         let action: GuestAction
         switch kind {
         case .action(let given): action = given
         case .read(let path, _): action = .read(path)
-        case .hold(let dimm): action = .hold(try await machine.range(of: "ua-dimm\(dimm)"))
+        case .hold(let dimm):
+            guard let range = await guest.memory.range(of: DIMMs.alias(dimm)) else {
+                throw HarnessError.infrastructure("no DIMM \(DIMMs.alias(dimm)) is plugged any more")
+            }
+            action = .hold(range)
         }
-        let outcome = try await machine.perform(action)
+        let outcome = try await guest.perform(action)
         switch outcome {
         case .refused(let errno):
             try context.record.append("action.settled", ["action": title, "errno": "\(errno)"])
@@ -73,7 +78,7 @@ struct GuestStep: RunStep {
         let subject =
             isWhole
             ? "\(path) does not contain"
-            : "\(path) is read to its first \(GuestMachine.contentByteLimit) bytes, which do not contain"
+            : "\(path) is read to its first \(AgentClient.contentByteLimit) bytes, which do not contain"
         let beginning = text.prefix(80).replacing("\n", with: " ")
         return Finding(.plan, .unmet, "\(subject) '\(expected)'; it begins '\(beginning)'")
     }
@@ -84,17 +89,17 @@ struct RebootStep: RunStep {
     var title: String { "reboot" }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let machine = try context.runningMachine()
-        try await machine.reboot()
+        let guest = try context.runningGuest()
+        try await guest.reboot()
         // All of the run's snapshots are held against one list of witnesses.
-        let witnesses = await machine.witnesses
+        let witnesses = try await guest.runningKernel().witnesses
         guard witnesses == context.information.guest.witnesses else {
             throw HarnessError.infrastructure(
                 "after its reboot the guest can give other witnesses: "
                     + witnesses.map(\.rawValue).joined(separator: ", "))
         }
         context.past = KernelPast()
-        let dimmCount = await machine.memory.regions.count { $0.name.hasPrefix("ua-") }
+        let dimmCount = await guest.memory.ram.regions.count { $0.name.hasPrefix(DIMMs.aliasPrefix) }
         try context.record.append("reboot.settled", ["dimms": "\(dimmCount)"])
         result.note = dimmCount == 1 ? "with 1 DIMM" : "with \(dimmCount) DIMMs"
     }

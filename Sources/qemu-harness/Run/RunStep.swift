@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
+import Guests
 import HarnessBasics
 import Libvirt
 import MemoryBackends
@@ -20,16 +21,13 @@ protocol RunStep: Sendable {
 
 /// What the steps of a run share.
 struct RunContext {
-    let root: EmbeddedRoot
-    let connection: Connection
-    /// Whom a daemon runs QEMU as; nil for the embedded driver, which runs it as this user.
-    let emulatorOwner: (user: UInt32, group: UInt32)?
+    let host: any GuestHost
     let record: RunDirectory
     let timeouts: Timeouts
     let interrupts: Interrupts
     var information: RunInformation
     /// The guest, once it was started.
-    var machine: GuestMachine?
+    var guest: Guest?
     /// The entries of the kernel's account at the last verification.
     var lastEntries: [BackedWindow] = []
     /// What the newest step came to that is no expectation.
@@ -38,9 +36,9 @@ struct RunContext {
     var past = KernelPast()
 
     /// The guest; throws when there is none.
-    func runningMachine() throws -> GuestMachine {
-        guard let machine else { throw HarnessError.infrastructure("no guest is running") }
-        return machine
+    func runningGuest() throws -> Guest {
+        guard let guest else { throw HarnessError.infrastructure("no guest is running") }
+        return guest
     }
 }
 
@@ -76,39 +74,27 @@ struct BootStep: RunStep {
     var title: String { "boot" }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let machine = try await GuestMachine.start(
-            configuration, root: context.root, connection: context.connection, owner: context.emulatorOwner,
-            record: context.record,
-            timeouts: context.timeouts)
-        context.machine = machine
-        context.interrupts.onSecondSignal { machine.kill() }
-        context.information.versions.qemu = try await machine.domain.qemuVersion()
-        context.information.versions.qemuPath = try LiveDomain(xml: try await machine.domain.liveXML()).emulator
-        try await machine.waitForAgent()
-        guard let hello = await machine.hello, let kernel = await machine.kernel else {
-            throw HarnessError.infrastructure("the guest is up and did not introduce itself")
-        }
+        let guest = try await Guest.start(
+            configuration, on: context.host, record: context.record, timeouts: context.timeouts)
+        context.guest = guest
+        context.interrupts.onSecondSignal { guest.ending.kill() }
+        context.information.versions.qemu = try await guest.domain.qemuVersion()
+        context.information.versions.qemuPath = try await guest.domain.live().emulator
+        try await guest.waitForAgent()
+        let booted = try await guest.runningKernel()
+        let (hello, kernel) = (booted.hello, booted.kernel)
         context.information.guest.kernelRelease = kernel.release
         context.information.guest.symbolSources = kernel.symbolSources.mapValues { "\($0)" }
-        let (mmu, mmuSource) = hello.mmu(of: kernel.layout)
+        let (mmu, mmuSource) = booted.mmu
         context.information.guest.mmu = mmu.rawValue
         context.information.guest.mmuSource = mmuSource
         context.information.guest.isBigEndian = kernel.order == .big
         context.information.guest.pageByteCount = kernel.layout.pageByteCount
         context.information.guest.vmemmapPageByteCount = hello.vmemmapPageByteCount
-        context.information.guest.witnesses = await machine.witnesses
+        context.information.guest.witnesses = booted.witnesses
         context.information.guest.eventSource = hello.eventSource.text
         context.information.guest.eventSourceTrials = hello.sourceTrials.map(\.recorded)
         try context.record.write(context.information)
-    }
-}
-
-extension Hello {
-    /// A vmemmap page's size in bytes, nil where the kernel says none that it uses: one without a list leaves the
-    /// variable at its first value.
-    var vmemmapPageByteCount: UInt64? {
-        let rules = PopulateRules(isRadix: mmu == .radix, vmemmapPageShift: vmemmapPageShift, hasHadEntries: false)
-        return rules != .radixTables && 12...34 ~= vmemmapPageShift ? 1 << vmemmapPageShift : nil
     }
 }
 
@@ -120,13 +106,21 @@ struct PlugStep: RunStep {
     /// Where it goes; the machine chooses if nil.
     var base: UInt64?
 
+    /// The DIMM as libvirt is asked before the run whether it takes it: which slot is free is found out when it is plugged,
+    /// and to libvirt one is as good as another.
+    var device: MemoryDevice {
+        MemoryDevice(
+            alias: DIMMs.alias(1), byteCount: byteCount, address: base.map { .init(slot: 0, base: $0) }, node: node ?? 0
+        )
+    }
+
     var title: String {
         "plug \(ByteCount(byteCount).text)" + (node.map { " into node \($0)" } ?? "")
             + (base.map { " at \($0.hexadecimal)" } ?? "")
     }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let plug = try await context.runningMachine().plug(byteCount: byteCount, node: node, base: base)
+        let plug = try await context.runningGuest().plug(byteCount: byteCount, node: node, base: base)
         try context.record.append(
             "plug.settled",
             [
@@ -153,17 +147,17 @@ struct UnplugStep: RunStep {
     var title: String { "unplug DIMM \(number)" }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let alias = "ua-dimm\(number)"
-        let machine = try context.runningMachine()
+        let alias = DIMMs.alias(number)
+        let guest = try context.runningGuest()
         // A plan may ask again for what a guest may have refused, or was silent about.
-        let isThere = await machine.memory.regions.contains { $0.name == alias }
-        let isPending = await machine.unplugs.requests.contains { $0.alias == alias }
+        let isThere = await guest.memory.range(of: alias) != nil
+        let isPending = await guest.unplugs.pending.contains(alias)
         guard isThere || isPending else {
             context.past.unplugResult = nil
             result.fail(Finding(.plan, .unmet, "DIMM \(number) is not plugged any more"))
             return
         }
-        let outcome = try await machine.unplug(alias: alias)
+        let outcome = try await guest.unplugs.unplug(alias: alias)
         try context.record.append("unplug.settled", ["alias": alias, "result": outcome.rawValue])
         context.past.unplugResult = outcome
         switch outcome {
@@ -188,12 +182,7 @@ struct VerifyStep: RunStep {
     var title: String { "verify" }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let machine = try context.runningMachine()
-        guard let hello = await machine.hello, let kernel = await machine.kernel, let region = await machine.region
-        else { throw HarnessError.infrastructure("the guest is not up") }
-        let snapshot = try await SnapshotTaker(
-            machine: machine, kernel: kernel, hello: hello, region: region, lastEntries: context.lastEntries
-        ).snapshot()
+        let snapshot = try await SnapshotTaker(of: context.runningGuest(), since: context.lastEntries).snapshot()
         try context.record.write(snapshot, step: result.number)
         try result.judge(snapshot, since: context.lastEntries)
         context.past.altmap = snapshot.showsAltmap.map { $0 ? "seen" : "none" }
@@ -209,6 +198,6 @@ struct PowerOffStep: RunStep {
     var title: String { "power off" }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        try await context.runningMachine().powerOff()
+        try await context.runningGuest().ending.powerOff()
     }
 }

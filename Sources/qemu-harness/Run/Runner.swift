@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Guests
 import HarnessBasics
 import Libvirt
 import Plans
@@ -88,20 +89,20 @@ struct Runner {
         ending.information.versions.libvirt = "\(try Connection.libraryVersion())"
         try record.write(ending.information)
         // What libvirt would refuse in the middle of the run is said before the guest boots.
+        let host = LibvirtHost(root: root, connection: libvirt, owner: try await connection.emulatorOwner(libvirt))
         try await GuestTrial(configuration, steps: steps).perform(
-            on: libvirt, root: root, console: FilePath(record.consoleLog.path))
+            on: host, console: FilePath(record.consoleLog.path))
         var context = RunContext(
-            root: root, connection: libvirt, emulatorOwner: try await connection.emulatorOwner(libvirt),
-            record: record, timeouts: timeouts, interrupts: interrupts, information: ending.information)
+            host: host, record: record, timeouts: timeouts, interrupts: interrupts, information: ending.information)
         do {
             try await take(&ending.results, in: &context)
         } catch {
-            ending.failure = await context.machine?.explained(error) ?? error
+            ending.failure = await context.guest?.ending.explained(error) ?? error
         }
         ending.information = context.information
-        guard let machine = context.machine else { return }
-        ending.isGuestKept = await end(machine)
-        let count = await machine.leftOutConsoleByteCount
+        guard let guest = context.guest else { return }
+        ending.isGuestKept = await end(guest)
+        let count = guest.ending.leftOutConsoleByteCount
         if count > 0 { ending.information.leftOutConsoleByteCount = count }
     }
 
@@ -140,12 +141,12 @@ struct Runner {
             do {
                 try await step.perform(in: &context, result: &result)
                 // An expectation is about the step before it.
-                if result.expectedFindings == nil, let (faults, note) = try await context.machine?.takeFaults() {
+                if result.expectedFindings == nil, let (faults, note) = try await context.guest?.observer.takeFaults() {
                     try result.note(faults, in: context.record)
                     result.note = result.note ?? note
                 }
             } catch {
-                let faults = await context.machine?.takeLastFaults(after: error) ?? []
+                let faults = await context.guest?.observer.takeLastFaults(after: error) ?? []
                 try? result.note(faults, in: context.record)
                 hasPanicked = faults.contains { $0.fault == .panic }
                 guard hasPanicked else {
@@ -180,12 +181,12 @@ struct Runner {
     /// Ends the guest even when the run was cancelled; or keeps it, where it is to be kept and lives.
     ///
     /// - Returns: Whether the guest runs on.
-    private func end(_ machine: GuestMachine) async -> Bool {
-        guard keepsGuest, await machine.isAlive else {
-            await Task { await machine.destroy() }.value
+    private func end(_ guest: Guest) async -> Bool {
+        guard keepsGuest, await guest.watch.end == nil else {
+            await Task { await guest.ending.destroy() }.value
             return false
         }
-        await Task { try? await machine.domain.resume() }.value
+        await Task { try? await guest.domain.resume() }.value
         return true
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Guests
 import RunRecord
 
 /// Lets the guest run for a time.
@@ -9,9 +10,9 @@ struct PauseStep: RunStep {
     var title: String { "wait \(seconds)s" }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let machine = try context.runningMachine()
+        let guest = try context.runningGuest()
         _ = try await waitUntil(within: .seconds(seconds)) { () async throws -> Bool? in
-            try await machine.checkAlive()
+            try await guest.agent.checkAlive()
             return nil
         }
     }
@@ -23,10 +24,10 @@ struct SettleStep: RunStep {
     var title: String { "wait settled" }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let machine = try context.runningMachine()
+        let guest = try context.runningGuest()
         var notes: [String] = []
-        for alias in await machine.unplugs.requests.map(\.alias) {
-            let outcome = try await machine.unplug(alias: alias)
+        for alias in await guest.unplugs.pending {
+            let outcome = try await guest.unplugs.unplug(alias: alias)
             try context.record.append("unplug.settled", ["alias": alias, "result": outcome.rawValue])
             context.past.unplugResult = outcome
             notes.append("\(alias) \(outcome.rawValue)")

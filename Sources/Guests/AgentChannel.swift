@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import Foundation
+import Glibc
+import Synchronization
+import SystemPackage
+
+/// The control channel to the agent: QEMU's socket behind the guest's hvc1.
+///
+/// A thread reads, since a read waits; what it has read is sorted when somebody asks.
+actor AgentChannel {
+    private var inbox = AgentInbox()
+    private let unread = Unread()
+    private var isClosed = false
+
+    private let descriptor: FileDescriptor
+    private var nextIdentifier: UInt64 = 1
+
+    /// Connects to the socket, which QEMU made before the domain was said to run.
+    init(socket path: FilePath) throws {
+        descriptor = try Self.connected(to: path)
+    }
+
+    /// Starts to read; called once.
+    func start() {
+        let reader = Thread { [descriptor, unread] in
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            while true {
+                // SAFETY: the file is read into the array's own buffer, and no further than that reaches.
+                let count = unsafe buffer.withUnsafeMutableBytes { unsafe (try? descriptor.read(into: $0)) ?? 0 }
+                guard count > 0, unread.append(buffer[..<count]) else { break }
+            }
+            // Only a closed socket keeps the QEMU of a guest that writes on and on from waiting for a reader.
+            shutdown(descriptor.rawValue, Int32(SHUT_RDWR))
+            unread.end()
+        }
+        reader.name = "agent-channel"
+        reader.start()
+    }
+
+    /// Ends the connection; the reading thread ends with it.
+    func close() {
+        guard !isClosed else { return }
+        shutdown(descriptor.rawValue, Int32(SHUT_RDWR))
+    }
+
+    /// Sends a request and returns its identifier. Throws `Errno` when the channel is closed.
+    func send(_ request: ControlLine) throws -> UInt64 {
+        sort()
+        guard !isClosed else { throw Errno.brokenPipe }
+        let identifier = nextIdentifier
+        nextIdentifier += 1
+        inbox.expect(identifier)
+        // A line is far shorter than the socket's buffer: a guest that reads nothing is an error and no wait.
+        var request = request
+        request.identifier = identifier
+        var rest = request.encoded[...]
+        while !rest.isEmpty {
+            // SAFETY: the slice's own bytes, for the length of the call.
+            let count = unsafe rest.withUnsafeBytes {
+                unsafe Glibc.send(
+                    descriptor.rawValue, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+            }
+            guard count >= 0 || errno == EINTR else { throw Errno(rawValue: errno) }
+            rest = rest.dropFirst(max(count, 0))
+        }
+        return identifier
+    }
+
+    /// The answer to a request, once it is there.
+    func takeAnswer(to identifier: UInt64) -> ControlLine? {
+        sort()
+        return inbox.takeAnswer(to: identifier)
+    }
+
+    /// The oldest line that the agent sent of its own accord.
+    func takeAnnouncement() -> ControlLine? {
+        sort()
+        return inbox.takeAnnouncement()
+    }
+
+    /// Whether the guest has said more than it may.
+    func isFlooded() -> Bool {
+        sort()
+        return inbox.isFlooded
+    }
+
+    /// What was wrong with the guest's lines, nil when nothing was.
+    func complaint() -> String? {
+        sort()
+        return inbox.complaint
+    }
+
+    private func sort() {
+        let (bytes, hasEnded) = unread.take()
+        inbox.take(bytes)
+        if inbox.isFlooded { close() }
+        guard hasEnded, !isClosed else { return }
+        isClosed = true
+        try? descriptor.close()
+    }
+
+    private static func connected(to path: FilePath) throws -> FileDescriptor {
+        var address = sockaddr_un()
+        let bytes = Array(path.string.utf8)
+        // The root's length was checked against this limit.
+        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else { throw Errno.fileNameTooLong }
+        address.sun_family = sa_family_t(AF_UNIX)
+        // SAFETY: no more bytes than the field has; the rest of it is zero.
+        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
+        let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard number >= 0 else { throw Errno(rawValue: errno) }
+        let descriptor = FileDescriptor(rawValue: number)
+        // SAFETY: sockaddr_un begins as every sockaddr does, and its size is handed over with it.
+        let result = unsafe withUnsafePointer(to: &address) { pointer in
+            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                unsafe connect(number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard result == 0 else {
+            let error = Errno(rawValue: errno)
+            try? descriptor.close()
+            throw error
+        }
+        return descriptor
+    }
+}
+
+/// What the reading thread has read and nobody has sorted yet.
+private final class Unread: Sendable {
+    private struct State {
+        var bytes: [UInt8] = []
+        var hasEnded = false
+    }
+
+    private let state = Mutex(State())
+
+    /// Adds bytes; false when there are more than an inbox takes, and nothing more is to be read.
+    func append(_ bytes: ArraySlice<UInt8>) -> Bool {
+        state.withLock { state in
+            state.bytes += bytes
+            return state.bytes.count <= 2 * AgentInbox.unaskedByteLimit
+        }
+    }
+
+    func end() {
+        state.withLock { $0.hasEnded = true }
+    }
+
+    func take() -> (bytes: [UInt8], hasEnded: Bool) {
+        state.withLock { state in
+            defer { state.bytes = [] }
+            return (state.bytes, state.hasEnded)
+        }
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import HarnessBasics
+import Libvirt
+import MemoryBackends
+package import RunRecord
+import SystemPackage
+
+/// A guest from its start to its end. What it is made of, each part keeps to itself.
+package actor Guest {
+    package nonisolated let domain: any GuestDomain
+    /// What QEMU and libvirt say of it.
+    package nonisolated let watch: MachineWatch
+    /// Its agent.
+    package nonisolated let agent: AgentClient
+    /// What it tells of itself.
+    package nonisolated let observer: GuestObserver
+    /// Its memory as the host sees it.
+    package nonisolated let memory: MachineMemory
+    package nonisolated let unplugs: Unplugs
+    private let dimms: DIMMs
+    private let configuration: GuestConfiguration
+    private let regionFile: MappedFile
+    /// How it ends.
+    package nonisolated let ending: GuestEnding
+    /// Its kernel; nil until the guest is up.
+    package private(set) var kernel: BootedKernel?
+
+    /// Starts the domain. The guest is not up yet when this returns: see ``waitForAgent()``.
+    ///
+    /// The shared region's file is made first, for this user only and in full size: QEMU would make it readable for all.
+    package static func start(
+        _ configuration: GuestConfiguration, on host: some GuestHost, record: RunDirectory, timeouts: Timeouts
+    ) async throws -> Guest {
+        let region = host.sharedMemoryFile
+        let descriptor = try FileDescriptor.open(
+            region, .readWrite, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
+        var domain: (any GuestDomain)?
+        do {
+            try descriptor.closeAfter {
+                try descriptor.resize(to: Int64(configuration.sharedRegionByteCount))
+                try host.handOver(sharedMemory: descriptor)
+            }
+            let regionFile = try MappedFile(region, byteCount: configuration.sharedRegionByteCount)
+            let xml = try configuration.domain(on: host, console: FilePath(record.consoleLog.path)).xml()
+            try record.write(domainXML: xml)
+            let started = try await host.start(domain: xml)
+            domain = started
+            let guest = Guest(
+                configuration, domain: started, channel: try AgentChannel(socket: host.controlSocket),
+                regionFile: regionFile, record: record, timeouts: timeouts)
+            guest.ending.console.start()
+            await guest.agent.start()
+            try await guest.watch.start(started)
+            return guest
+        } catch {
+            try? await domain?.destroy()
+            try? FileManager.default.removeItem(atPath: region.string)
+            throw error
+        }
+    }
+
+    private init(
+        _ configuration: GuestConfiguration, domain: any GuestDomain, channel: AgentChannel, regionFile: MappedFile,
+        record: RunDirectory, timeouts: Timeouts
+    ) {
+        self.configuration = configuration
+        self.domain = domain
+        self.regionFile = regionFile
+        watch = MachineWatch(record: record)
+        agent = AgentClient(channel, watch: watch, timeouts: timeouts, record: record)
+        observer = GuestObserver(agent: agent, watch: watch, timeouts: timeouts, record: record)
+        memory = MachineMemory(of: domain)
+        unplugs = Unplugs(
+            domain: domain, watch: watch, agent: agent, observer: observer, memory: memory, timeouts: timeouts,
+            record: record)
+        dimms = DIMMs(
+            configuration, domain: domain, agent: agent, observer: observer, memory: memory, unplugs: unplugs,
+            timeouts: timeouts)
+        ending = GuestEnding(
+            domain: domain, watch: watch, agent: agent, observer: observer, region: regionFile.path,
+            console: ConsoleKeeper(file: record.consoleLog, limit: configuration.consoleByteLimit), timeouts: timeouts)
+    }
+
+    // MARK: - Up
+
+    /// Waits for the agent's hello, then finds the kernel in guest RAM.
+    package func waitForAgent() async throws {
+        let hello = try await agent.waitForHello()
+        try await memory.refresh()
+        let ram = await memory.ram
+        let booted = try BootedKernel(
+            hello, in: ram, image: FilePath(configuration.kernel.path), regionFile: regionFile,
+            regionByteCount: configuration.sharedRegionByteCount)
+        await observer.begin(booted.kernel, hello: hello, region: booted.region, memory: ram)
+        await observer.notePeak(try booted.kernel.list(in: ram))
+        kernel = booted
+    }
+
+    /// Has the guest start anew, its DIMMs plugged, and waits for its agent.
+    ///
+    /// Any other reboot ends the guest. What was known of its kernel is not known of the next one.
+    package func reboot() async throws {
+        // The next agent lays the region out anew.
+        try await observer.readLog()
+        try await domain.setRebootAction(.restart)
+        try await agent.reboot()
+        kernel = nil
+        await observer.end()
+        try await waitForAgent()
+        try await domain.setRebootAction(.destroy)
+        await unplugs.forgetAll()
+    }
+
+    /// Its kernel; throws when the guest is not up.
+    package func runningKernel() throws -> BootedKernel {
+        guard let kernel else { throw HarnessError.infrastructure("the guest is not up") }
+        return kernel
+    }
+
+    /// Plugs a DIMM through libvirt and waits until the guest has settled every LMB of it.
+    ///
+    /// The machine chooses the base address where none is given.
+    package func plug(byteCount: UInt64, node: Int? = nil, base: UInt64? = nil) async throws -> DIMMs.PlugResult {
+        let result = try await dimms.plug(byteCount: byteCount, node: node, base: base)
+        await observer.notePeak(try runningKernel().kernel.list(in: await memory.ram))
+        return result
+    }
+
+    /// Has the agent do something. Throws only when it does not answer, or answers nonsense.
+    package func perform(_ action: GuestAction) async throws -> GuestActionResult {
+        let result = try await agent.perform(action)
+        if let event = action.silentLMBEvent, case .done = result { await observer.take(event) }
+        return result
+    }
+}

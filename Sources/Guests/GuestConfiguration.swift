@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Foundation
+import GuestMemory
+import HarnessBasics
+package import Libvirt
+package import Plans
+package import SystemPackage
+
+/// A guest as a run asks for it.
+package struct GuestConfiguration {
+    package let cpu: DomainDescription.CPUModel
+    package let cpuCount: Int
+    package let bootMemoryByteCount: UInt64
+    /// What the guest can grow to.
+    package let maximumMemoryByteCount: UInt64
+    /// The most that it has at once, should every unplug succeed: addresses that nothing is plugged to are no memory.
+    package let mostMemoryByteCount: UInt64
+    package let slotCount: Int
+    package let kernel: URL
+    package let initramfs: URL
+    package let kernelCommandLine: String
+    /// How many NUMA nodes share the boot memory.
+    package let numaNodeCount: Int
+    /// The largest page of the hashed page table; QEMU chooses if nil.
+    package let hptPageByteCount: UInt64?
+    /// The QEMU that runs it; libvirt chooses if nil.
+    package var emulator: FilePath?
+
+    /// How long the record's console may get, in bytes.
+    package var consoleByteLimit = ConsoleKeeper.byteLimit
+
+    /// The guest of a plan that has been resolved. Throws a usage error for a machine that cannot be.
+    package init(_ plan: Plan, kernel: URL, initramfs: URL) throws {
+        let guest = plan.guest
+        guard let cpu = guest.cpu.flatMap(DomainDescription.CPUModel.init), let memory = guest.memory else {
+            throw HarnessError.usage("the plan names no CPU model or no memory")
+        }
+        let machine: Plan.Machine
+        do throws(Plan.Machine.Impossible) {
+            machine = try Plan.Machine(for: plan)
+        } catch {
+            throw HarnessError.usage(error.message)
+        }
+        self.cpu = cpu
+        cpuCount = guest.vcpus ?? 1
+        bootMemoryByteCount = memory
+        maximumMemoryByteCount = machine.maximumMemory
+        mostMemoryByteCount = memory + machine.mostPluggedMemory
+        slotCount = machine.slots
+        numaNodeCount = guest.numaNodes ?? 1
+        hptPageByteCount = guest.hptPageSize
+        self.kernel = kernel
+        self.initramfs = initramfs
+        kernelCommandLine = [Self.ownCommandLine, guest.append].compactMap { $0 }.joined(separator: " ")
+    }
+
+    /// What the agent's event source needs: pointers in the log as they are, the agent's markers unthrottled, and a log
+    /// that holds the messages of a large plug. A panic ends the guest at once.
+    private static let ownCommandLine = "console=hvc0 no_hash_pointers printk.devkmsg=on log_buf_len=16M panic=-1"
+
+    /// The size of the region that host and guest share.
+    package var sharedRegionByteCount: UInt64 {
+        SharedRegionLayout.regionByteCount(maximumMemoryByteCount: maximumMemoryByteCount)
+    }
+
+    /// What the guest puts into the shared region's file at most, as long as its agent is the one that is built here.
+    package var usedRegionByteCount: UInt64 { SharedRegionLayout.usedByteCount(memoryByteCount: mostMemoryByteCount) }
+
+    /// What the run puts into files of memory at most, all of them together: memory that the guest never touches takes
+    /// nothing.
+    package var sharedMemoryByteCount: UInt64 { mostMemoryByteCount + usedRegionByteCount }
+
+    /// What the domain can grow to: QEMU wants room behind the boot memory for the slot that libvirt wants, also when
+    /// nothing is to be plugged.
+    private var domainMaximumMemoryByteCount: UInt64 {
+        max(maximumMemoryByteCount, bootMemoryByteCount + LMB.byteCount)
+    }
+
+    /// The addresses for plugged memory, with nothing in them.
+    var deviceMemory: DeviceMemory {
+        DeviceMemory(bootMemory: bootMemoryByteCount, maximumMemory: domainMaximumMemoryByteCount)
+    }
+
+    /// The domain for libvirt, with the names that its files have on a host.
+    package func domain(on host: some GuestHost, console: FilePath) -> DomainDescription {
+        domain(
+            name: host.domainName, console: console, control: host.controlSocket, sharedName: host.sharedMemoryName)
+    }
+
+    /// The domain for libvirt, with names for its files.
+    package func domain(name: String, console: FilePath, control: FilePath, sharedName: String) -> DomainDescription {
+        var description = DomainDescription(
+            name: name, cpuModel: cpu, bootMemoryByteCount: bootMemoryByteCount,
+            maximumMemoryByteCount: domainMaximumMemoryByteCount, slotCount: slotCount, kernel: FilePath(kernel.path),
+            initialRAMDisk: FilePath(initramfs.path), commandLine: kernelCommandLine, consoleLog: console,
+            controlSocket: control,
+            sharedMemory: .init(name: sharedName, byteCount: sharedRegionByteCount))
+        description.emulator = emulator
+        description.cpuCount = cpuCount
+        description.numaNodeCount = numaNodeCount
+        description.hptPageByteCount = hptPageByteCount
+        return description
+    }
+}

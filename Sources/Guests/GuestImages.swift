@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Foundation
+package import GuestMemory
+import HarnessBasics
+
+/// The files that a guest boots from: a kernel and the agent's initramfs.
+package enum GuestImages {
+    /// The environment variable that names the folder with the agent's initramfs, where that is not beside the program.
+    package static let agentVariable = "QEMU_HARNESS_AGENT_DIR"
+
+    /// What scripts/build-agent calls the machine of a byte order, which is what `uname -m` says there.
+    package static func machine(_ order: ByteOrder) -> String {
+        order == .little ? "ppc64le" : "ppc64"
+    }
+
+    /// The kernel that `--kernel` names: a file, or the name of one that scripts/guest-kernel has fetched.
+    package static func kernel(named text: String, environment: [String: String]) throws -> URL {
+        let file = URL(filePath: text)
+        if text.contains("/") || FileManager.default.fileExists(atPath: file.path) {
+            _ = try byteOrder(ofKernel: file)
+            return file.absoluteURL
+        }
+        let folder = cache(environment).appending(path: "kernels")
+        let fetched = folder.appending(path: text).appending(path: "vmlinux")
+        guard FileManager.default.fileExists(atPath: fetched.path) else {
+            let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [])
+                .filter { !$0.hasPrefix(".") }.sorted()
+            let known = names.isEmpty ? "none is fetched yet" : "fetched are: \(names.joined(separator: ", "))"
+            throw HarnessError.usage(
+                "no kernel '\(text)': it is no file, and no kernel of that name was fetched with scripts/guest-kernel "
+                    + "(\(known))")
+        }
+        _ = try byteOrder(ofKernel: fetched)
+        return fetched
+    }
+
+    /// The agent's initramfs for kernels of a byte order: beside the program that runs, where scripts/build-agent puts
+    /// it, or where the environment says.
+    package static func initramfs(_ order: ByteOrder, environment: [String: String], executable: URL) throws -> URL {
+        let initramfsName = "initramfs-\(machine(order)).cpio.gz"
+        if let folder = environment[agentVariable] {
+            let file = URL(filePath: folder).appending(path: initramfsName)
+            guard FileManager.default.fileExists(atPath: file.path) else {
+                throw HarnessError.infrastructure("no agent at \(file.path), where \(agentVariable) points")
+            }
+            return try checked(file.absoluteURL)
+        }
+        var folder = executable.resolvingSymlinksInPath().deletingLastPathComponent()
+        while folder.path != "/" {
+            let file = folder.appending(path: "guest").appending(path: initramfsName)
+            if FileManager.default.fileExists(atPath: file.path) { return try checked(file) }
+            folder.deleteLastPathComponent()
+        }
+        throw HarnessError.infrastructure("the agent is not built for \(machine(order)): run scripts/build-agent")
+    }
+
+    private static func checked(_ initramfs: URL) throws -> URL {
+        do {
+            try RegularFile.check(initramfs)
+        } catch {
+            throw HarnessError.infrastructure("cannot read the agent \(initramfs.path): \(error.localizedDescription)")
+        }
+        return initramfs
+    }
+
+    /// The program that runs, however it was called: on Linux this link always leads there.
+    package static var executable: URL { URL(filePath: "/proc/self/exe").resolvingSymlinksInPath() }
+
+    /// Where this program keeps what can be made anew.
+    package static func cache(_ environment: [String: String]) -> URL {
+        func absolute(_ variable: String) -> URL? {
+            environment[variable].flatMap { $0.hasPrefix("/") ? URL(filePath: $0) : nil }
+        }
+        let home = absolute("HOME") ?? FileManager.default.homeDirectoryForCurrentUser
+        let base = absolute("XDG_CACHE_HOME") ?? home.appending(path: ".cache")
+        return base.appending(path: "qemu-harness")
+    }
+
+    /// The byte order that a kernel was built for. Refuses a file that no ppc64 guest can boot from, by its ELF header.
+    package static func byteOrder(ofKernel kernel: URL) throws -> ByteOrder {
+        let header: [UInt8]
+        do {
+            header = [UInt8](try RegularFile.beginning(of: kernel, byteCount: 20))
+        } catch {
+            throw HarnessError.usage("cannot read the kernel \(kernel.path): \(error.localizedDescription)")
+        }
+        guard header.count == 20, header.starts(with: [0x7f, 0x45, 0x4c, 0x46]) else {
+            throw HarnessError.usage(
+                "the kernel \(kernel.path) is no ELF file; a vmlinux or vmlinuz of ppc64 is wanted")
+        }
+        let order: ByteOrder
+        switch header[5] {
+        case 1: order = .little
+        case 2: order = .big
+        default:
+            throw HarnessError.usage(
+                "the kernel \(kernel.path) is an ELF file of byte order \(header[5]); 1 is little-endian, 2 big-endian")
+        }
+        let (low, high) = order == .little ? (header[18], header[19]) : (header[19], header[18])
+        let machine = Int(low) | Int(high) << 8
+        // EM_PPC64
+        guard header[4] == 2, machine == 21 else {
+            throw HarnessError.usage(
+                "the kernel \(kernel.path) is an ELF file for machine \(machine) with \(header[4] == 2 ? 64 : 32) bits; "
+                    + "ppc64 is machine 21 with 64 bits")
+        }
+        return order
+    }
+}

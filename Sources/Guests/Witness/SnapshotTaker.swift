@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import GuestMemory
+import HarnessBasics
+import Libvirt
+import MemoryBackends
+package import Verification
+import VmemmapPopulate
+
+/// Collects what the witnesses say of a guest at rest.
+package struct SnapshotTaker {
+    private let guest: Guest
+    private let booted: BootedKernel
+    /// The kernel's account at the verification before.
+    private let lastEntries: [BackedWindow]
+
+    /// Takes snapshots of a guest that is up; `lastEntries` is its kernel's account at the verification before.
+    package init(of guest: Guest, since lastEntries: [BackedWindow] = []) async throws {
+        self.guest = guest
+        booted = try await guest.runningKernel()
+        self.lastEntries = lastEntries
+    }
+
+    private var kernel: RunningKernel { booted.kernel }
+    private var hello: Hello { booted.hello }
+    private var region: SharedRegion { booted.region }
+
+    /// How often the list may turn out to have changed before the guest counts as restless.
+    private static let attemptLimit = 3
+    /// How often the guest is let run for a moment until its CPU can be asked.
+    private static let probeAttemptLimit = 20
+
+    /// Syncs, has the guest report, pauses it, and compares: the kernel's books must be the ones from before the sync.
+    package func snapshot() async throws -> Snapshot {
+        for attempt in 1...Self.attemptLimit {
+            let memory = await guest.memory.ram
+            let before = try await books(memory)
+            let sync = try await guest.agent.ask("sync")
+            try await guest.observer.drain()
+            // A list that changed under the agent's walks is none to compare, however often that happens.
+            let isReportSteady = try await guest.agent.ask("report").number("steady") != 0
+            try await guest.domain.suspend()
+            do {
+                let obstacle = try await obstacle(to: before.windows)
+                // The agent's other records may have come late. If they never come to rest, the verdict says so.
+                let isMirrorAtRest =
+                    try MirrorReader.isUnchanged(region, since: sync) || attempt == Self.attemptLimit
+                let snapshot =
+                    isMirrorAtRest && isReportSteady
+                    ? try await takePaused(memory, unchangedFrom: before, sync: sync, obstacle: obstacle) : nil
+                try await guest.domain.resume()
+                if let snapshot { return snapshot }
+            } catch {
+                try? await guest.domain.resume()
+                throw error
+            }
+        }
+        throw HarnessError.infrastructure(
+            "the kernel's account changed under each of \(Self.attemptLimit) attempts to compare it at rest")
+    }
+
+    /// What the host reads in guest RAM, and what has to be the same before the sync and in the pause.
+    private struct Books: Equatable {
+        let sections: [MemorySection]
+        let list: ListWalk
+        /// Nil on hash, and where the kernel does not say where its page tables are.
+        let tables: RadixWalk?
+
+        /// What the list says, or where there is none the tables.
+        var windows: [BackedWindow] {
+            list.nodes.isEmpty
+                ? tables?.leaves.map(BackedWindow.init) ?? []
+                : list.nodes.map {
+                    BackedWindow(place: $0.address, virtAddr: $0.backing.virtAddr, phys: $0.backing.phys, byteCount: 0)
+                }
+        }
+
+        /// Where the memory map starts, 0 when there is no section.
+        var vmemmapBase: UInt64 { sections.first?.vmemmapBase ?? 0 }
+    }
+
+    private var mmu: MMU { booted.mmu.mmu }
+
+    private func books(_ memory: GuestRAM) async throws -> Books {
+        let kernelMemory = KernelMemory(memory, order: kernel.order)
+        let memoryEnd = await guest.memory.endAddress
+        let sections: [MemorySection]
+        do {
+            sections = try SectionTable.presentSections(
+                layout: kernel.layout, in: kernelMemory, endAddress: memoryEnd)
+        } catch {
+            throw HarnessError.infrastructure(
+                "the kernel's section table leads outside guest memory, to \(error.address.hexadecimal)")
+        }
+        var tables: RadixWalk?
+        if mmu == .radix, let base = sections.first?.vmemmapBase {
+            tables = kernel.layout.memoryMapTables(vmemmapBase: base, endAddress: memoryEnd, in: memory)
+        }
+        return Books(sections: sections, list: try kernel.list(in: memory), tables: tables)
+    }
+
+    /// Nil when the kernel's books are not the ones from before.
+    private func takePaused(
+        _ memory: GuestRAM, unchangedFrom before: Books, sync: ControlLine, obstacle: String?
+    ) async throws -> Snapshot? {
+        let books = try await books(memory)
+        guard books == before else { return nil }
+        let shift: UInt64?
+        do {
+            shift = try kernel.layout.vmemmapPageShift(
+                in: KernelMemory(memory, order: kernel.order), order: kernel.order)
+        } catch {
+            throw HarnessError.infrastructure(
+                "the kernel's page sizes at \(error.address.hexadecimal) are not in guest memory")
+        }
+        let facts = KernelFacts(
+            release: kernel.release, isBigEndian: kernel.order == .big, pageByteCount: kernel.layout.pageByteCount,
+            sectionSizeBits: kernel.layout.sectionSizeBits, structPageByteCount: kernel.layout.structPageByteCount,
+            vmemmapPageShift: shift, vmemmapBase: books.vmemmapBase, mmu: mmu)
+        let mirror = try MirrorReader(region: region, hello: hello, sync: sync).snapshot()
+        let (report, reportProblem) = Self.report(in: region)
+        var snapshot = Snapshot(
+            witnesses: booted.witnesses, kernel: facts,
+            memory: await guest.memory.usable(guest.observer.lmbs),
+            sections: books.sections.map {
+                PresentSection(number: $0.number, vmemmapBase: $0.vmemmapBase, isOnline: $0.isOnline)
+            },
+            kernelList: WalkedList(books.list), pageTables: books.tables.map(WalkedTables.init),
+            peakEntryCount: await guest.observer.notePeak(books.list), mirror: mirror, report: report,
+            reportProblem: reportProblem, history: await guest.observer.history)
+        snapshot.formerWindows = snapshot.windowsGone(from: lastEntries)
+        snapshot.translations = try await translations(of: snapshot.accountEntries, obstacle: obstacle)
+        snapshot.formerTranslations = try await translations(of: snapshot.formerWindows, obstacle: obstacle)
+        return snapshot
+    }
+
+    /// The guest's report, or why the region holds none.
+    static func report(in region: SharedRegion) -> (ReportSnapshot?, problem: String?) {
+        do {
+            return (ReportSnapshot(try GuestReport(from: region)), nil)
+        } catch {
+            return (nil, "the report area holds no report: \(error)")
+        }
+    }
+
+    /// Lets the paused guest run on until its CPU is in a state to say how it translates; what keeps it from that, if it
+    /// never is. The books are read after this, so that the guest is asked about what it has.
+    ///
+    /// A hash guest's CPU has to reach the segments of these windows as well. If it never does, it is asked all the same:
+    /// what it says then is judged.
+    private func obstacle(to windows: [BackedWindow]) async throws -> String? {
+        let probe = MMUProbe(domain: guest.domain)
+        let samples = hello.mmu == .hash ? MMUQuestions.samples(of: windows) : []
+        var obstacle = try await probe.obstacle()
+        for _ in 0..<Self.probeAttemptLimit {
+            if obstacle == nil, try await probe.reaches(oneOfEach: samples) { break }
+            try await guest.domain.resume()
+            try await Task.sleep(for: .milliseconds(5))
+            try await guest.domain.suspend()
+            obstacle = try await probe.obstacle()
+        }
+        return obstacle
+    }
+
+    /// Asks the MMU about each window, as far as the limit allows.
+    private func translations(of windows: [BackedWindow], obstacle: String?) async throws -> [Translation] {
+        let virtAddrs = MMUQuestions.addresses(of: windows.filter { $0.byteCount > 0 }, known: lastEntries)
+        if let obstacle {
+            return virtAddrs.map { Translation(virtAddr: $0, answer: .cannotSay(obstacle)) }
+        }
+        return try await MMUProbe(domain: guest.domain).translations(of: virtAddrs)
+    }
+}
+
+extension ReportSnapshot {
+    /// Takes over a report of the agent's.
+    init(_ report: GuestReport) {
+        let end: WalkedList.End =
+            switch report.end {
+            case .terminated: .terminated
+            case .cycle: .cycle
+            case .misplaced: .misplaced
+            case .unreadable: .unreadable
+            case .limitReached: .limitReached
+            case .truncated: .truncated
+            }
+        self.init(
+            list: WalkedList(
+                head: report.head,
+                entries: report.entries.map {
+                    ListEntry(node: $0.node, list: $0.list, phys: $0.phys, virtAddr: $0.virtAddr)
+                },
+                end: end, endLink: report.endAddress),
+            pageTables: report.tables.map { WalkedTables(leaves: $0.leaves, faults: [$0.fault].compactMap { $0 }) },
+            blockByteCount: report.blockByteCount,
+            blocks: report.blocks.sorted { $0.index < $1.index }.map { Block(index: $0.index, state: $0.state.text) })
+    }
+}
+
+extension MemoryBlock.State {
+    /// As the guest's `state` file says it.
+    var text: String {
+        switch self {
+        case .unknown: "unknown"
+        case .online: "online"
+        case .offline: "offline"
+        case .goingOffline: "going-offline"
+        }
+    }
+}
