@@ -59,6 +59,14 @@ let package = Package(
             dependencies: ["CLibvirt", .product(name: "SystemPackage", package: "swift-system")],
             swiftSettings: strict
         ),
+        .systemLibrary(name: "CProcess"),
+        .target(
+            name: "RunFixture",
+            dependencies: [
+                "CProcess", "HarnessBasics", "Libvirt", .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: strict
+        ),
         .target(
             name: "Verification", dependencies: ["GuestMemory", "HarnessBasics", "VmemmapPopulate"],
             swiftSettings: everywhere),
@@ -76,14 +84,16 @@ let package = Package(
             name: "Guests",
             dependencies: [
                 "GuestMemory", "VmemmapPopulate", "AgentProtocol", "HarnessBasics", "MemoryBackends", "Libvirt",
-                "Verification", "RunRecord", "Plans", .product(name: "SystemPackage", package: "swift-system"),
+                "RunFixture", "Verification", "RunRecord", "Plans",
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict
         ),
         .executableTarget(
             name: "qemu-harness",
             dependencies: [
-                "Guests", "GuestMemory", "VmemmapPopulate", "AgentProtocol", "HarnessBasics", "MemoryBackends",
+                "Guests", "RunFixture", "GuestMemory", "VmemmapPopulate", "AgentProtocol", "HarnessBasics",
+                "MemoryBackends",
                 "Libvirt",
                 "Verification", "RunRecord", "Plans",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -122,6 +132,14 @@ let package = Package(
             name: "LibvirtTests",
             dependencies: ["Libvirt", .product(name: "SystemPackage", package: "swift-system")],
             resources: [.copy("Fixtures")],
+            swiftSettings: everywhere
+        ),
+        .testTarget(
+            name: "RunFixtureTests",
+            dependencies: [
+                "RunFixture", "HarnessBasics", "Libvirt", "TestSupport",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: everywhere
         ),
         .testTarget(
@@ -164,7 +182,8 @@ let package = Package(
         .testTarget(
             name: "QemuHarnessTests",
             dependencies: [
-                "qemu-harness", "Guests", "AgentProtocol", "GuestMemory", "HarnessBasics", "Libvirt", "Plans",
+                "qemu-harness", "Guests", "RunFixture", "AgentProtocol", "GuestMemory", "HarnessBasics", "Libvirt",
+                "Plans",
                 "RunRecord",
                 "TestSupport",
                 "Verification",
@@ -180,7 +199,7 @@ let package = Package(
                 "qemu-harness", "Guests", "HotplugAgent", "AgentProtocol", "GuestMemory", "HarnessBasics",
                 "VmemmapPopulate",
                 "MemoryBackends",
-                "Libvirt", "Plans", "Verification", "RunRecord", "TestSupport",
+                "Libvirt", "Plans", "RunFixture", "Verification", "RunRecord", "TestSupport",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

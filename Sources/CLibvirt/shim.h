@@ -4,11 +4,3 @@
 #include <libvirt/libvirt-qemu.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
-
-// Makes this process the parent of every descendant whose own parent has exited. Returns 0, or -1 and errno.
-static inline int clibvirt_become_child_subreaper(void)
-{
-    return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
-}

@@ -27,38 +27,24 @@ package actor Guest {
     /// Its kernel; nil until the guest is up.
     package private(set) var kernel: BootedKernel?
 
-    /// Starts the domain. The guest is not up yet when this returns: see ``waitForAgent()``.
-    ///
-    /// The shared region's file is made first, for this user only and in full size: QEMU would make it readable for all.
+    /// Starts the domain. The guest is not up yet when this returns: see ``waitForAgent()``. What is made for it belongs to
+    /// the host.
     package static func start(
-        _ configuration: GuestConfiguration, on host: some GuestHost, record: RunDirectory, timeouts: Timeouts
+        _ configuration: GuestConfiguration, on host: any GuestHost, record: RunDirectory, timeouts: Timeouts
     ) async throws -> Guest {
-        let region = host.sharedMemoryFile
-        let descriptor = try FileDescriptor.open(
-            region, .readWrite, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
-        var domain: (any GuestDomain)?
-        do {
-            try descriptor.closeAfter {
-                try descriptor.resize(to: Int64(configuration.sharedRegionByteCount))
-                try host.handOver(sharedMemory: descriptor)
-            }
-            let regionFile = try MappedFile(region, byteCount: configuration.sharedRegionByteCount)
-            let xml = try configuration.domain(on: host, console: FilePath(record.consoleLog.path)).xml()
-            try record.write(domainXML: xml)
-            let started = try await host.start(domain: xml)
-            domain = started
-            let guest = Guest(
-                configuration, domain: started, channel: try AgentChannel(socket: host.controlSocket),
-                regionFile: regionFile, record: record, timeouts: timeouts)
-            guest.ending.console.start()
-            await guest.agent.start()
-            try await guest.watch.start(started)
-            return guest
-        } catch {
-            try? await domain?.destroy()
-            try? FileManager.default.removeItem(atPath: region.string)
-            throw error
-        }
+        let regionByteCount = configuration.sharedRegionByteCount
+        try await host.makeSharedRegionFile(byteCount: regionByteCount)
+        let regionFile = try MappedFile(host.id.sharedRegionFile, byteCount: regionByteCount)
+        let xml = try configuration.domain(on: host, console: FilePath(record.consoleLog.path)).xml()
+        try record.write(domainXML: xml)
+        let domain = try await host.start(domain: xml)
+        let guest = Guest(
+            configuration, domain: domain, channel: try AgentChannel(socket: host.controlSocket),
+            regionFile: regionFile, record: record, timeouts: timeouts)
+        guest.ending.console.start()
+        await guest.agent.start()
+        try await guest.watch.start(domain)
+        return guest
     }
 
     private init(
@@ -79,7 +65,7 @@ package actor Guest {
             configuration, domain: domain, agent: agent, observer: observer, memory: memory, unplugs: unplugs,
             timeouts: timeouts)
         ending = GuestEnding(
-            domain: domain, watch: watch, agent: agent, observer: observer, region: regionFile.path,
+            domain: domain, watch: watch, agent: agent, observer: observer,
             console: ConsoleKeeper(file: record.consoleLog, limit: configuration.consoleByteLimit), timeouts: timeouts)
     }
 

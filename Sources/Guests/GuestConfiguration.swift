@@ -5,6 +5,7 @@ import GuestMemory
 import HarnessBasics
 package import Libvirt
 package import Plans
+package import RunFixture
 package import SystemPackage
 
 /// A guest as a run asks for it.
@@ -71,6 +72,11 @@ package struct GuestConfiguration {
     /// nothing.
     package var sharedMemoryByteCount: UInt64 { mostMemoryByteCount + usedRegionByteCount }
 
+    /// The same, by where it lies.
+    package var memoryDemand: MemoryDemand {
+        MemoryDemand(guestByteCount: mostMemoryByteCount, regionByteCount: usedRegionByteCount)
+    }
+
     /// What the domain can grow to: QEMU wants room behind the boot memory for the slot that libvirt wants, also when
     /// nothing is to be plugged.
     private var domainMaximumMemoryByteCount: UInt64 {
@@ -83,9 +89,9 @@ package struct GuestConfiguration {
     }
 
     /// The domain for libvirt, with the names that its files have on a host.
-    package func domain(on host: some GuestHost, console: FilePath) -> DomainDescription {
+    package func domain(on host: any GuestHost, console: FilePath) -> DomainDescription {
         domain(
-            name: host.domainName, console: console, control: host.controlSocket, sharedName: host.sharedMemoryName)
+            name: host.id.name, console: console, control: host.controlSocket, sharedName: host.id.sharedRegionName)
     }
 
     /// The domain for libvirt, with names for its files.

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
 import HarnessBasics
 import SystemPackage
 
@@ -10,8 +9,6 @@ package struct GuestEnding: Sendable {
     let watch: MachineWatch
     let agent: AgentClient
     let observer: GuestObserver
-    /// The file that host and guest share.
-    let region: FilePath
     let console: ConsoleKeeper
     let timeouts: Timeouts
 
@@ -43,7 +40,6 @@ package struct GuestEnding: Sendable {
         _ = try? await waitUntil(within: timeouts.powerOff) { await domain.isKnown() ? nil : true }
         await watch.finish()
         await console.finish()
-        try? FileManager.default.removeItem(atPath: region.string)
     }
 
     /// Kills QEMU, whatever libvirt is doing.

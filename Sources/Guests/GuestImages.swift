@@ -3,6 +3,7 @@
 package import Foundation
 package import GuestMemory
 import HarnessBasics
+import SystemPackage
 
 /// The files that a guest boots from: a kernel and the agent's initramfs.
 package enum GuestImages {
@@ -75,6 +76,11 @@ package enum GuestImages {
         let home = absolute("HOME") ?? FileManager.default.homeDirectoryForCurrentUser
         let base = absolute("XDG_CACHE_HOME") ?? home.appending(path: ".cache")
         return base.appending(path: "qemu-harness")
+    }
+
+    /// Where libvirt's capabilities of QEMU are carried from run to run.
+    static func capabilitiesCache(_ environment: [String: String]) -> FilePath {
+        FilePath(cache(environment).appending(path: "capabilities").path)
     }
 
     /// The byte order that a kernel was built for. Refuses a file that no ppc64 guest can boot from, by its ELF header.

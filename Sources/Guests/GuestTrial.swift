@@ -18,7 +18,7 @@ package struct GuestTrial {
     }
 
     /// Asks libvirt. Throws what it refuses.
-    package func perform(on host: some GuestHost, console: FilePath) async throws {
+    package func perform(on host: any GuestHost, console: FilePath) async throws {
         let xml = try configuration.domain(on: host, console: console).xml()
         let devices = try dimms.map { try $0.xml() }
         do {

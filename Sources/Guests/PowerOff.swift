@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Libvirt
+import RunFixture
 
 /// What was seen of a guest's end after it was asked to switch itself off.
 struct PowerOff: Equatable {

@@ -7,20 +7,20 @@ internal import Dispatch
 private let blockingQueue = DispatchQueue(label: "libvirt.blocking", attributes: .concurrent)
 
 /// Runs a blocking body off the cooperative pool and returns what it returns.
-func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+package func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
     try await withCheckedThrowingContinuation { continuation in
         blockingQueue.async { continuation.resume(with: Result(catching: body)) }
     }
 }
 
 /// Runs a blocking body that cannot fail off the cooperative pool, and returns what it returns.
-func blocking<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
+package func blocking<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
     await withCheckedContinuation { continuation in
         blockingQueue.async { continuation.resume(returning: body()) }
     }
 }
 
 /// Runs a body off the cooperative pool without waiting for it.
-func detached(_ body: @escaping @Sendable () -> Void) {
+package func detached(_ body: @escaping @Sendable () -> Void) {
     blockingQueue.async(execute: body)
 }

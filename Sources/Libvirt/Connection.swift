@@ -2,7 +2,7 @@
 
 internal import CLibvirt
 internal import Glibc
-internal import SystemPackage
+public import SystemPackage
 
 /// A connection to libvirt (`virConnectPtr`); it closes when nothing refers to it, its domains included.
 @safe public final class Connection: @unchecked Sendable {
@@ -20,7 +20,7 @@ internal import SystemPackage
 
     /// Opens a connection, and starts libvirt in this process if that has not happened yet (`virConnectOpen`).
     ///
-    /// - Parameter uri: libvirt's name for the hypervisor, such as `test:///default`; see also ``EmbeddedRoot/connect()``.
+    /// - Parameter uri: libvirt's name for the hypervisor, such as `test:///default`.
     /// - Returns: The open connection.
     /// - Throws: `LibvirtError` if libvirt refuses.
     public static func open(uri: String) async throws -> Connection {
@@ -73,13 +73,13 @@ internal import SystemPackage
     ///
     /// - Parameter emulator: The emulator's path; libvirt chooses if nil.
     /// - Throws: `LibvirtError` if libvirt finds no such emulator.
-    func probe(emulator: FilePath?) async throws {
+    public func probe(emulator: FilePath?) async throws {
         try await blocking {
             let answer = unsafe try check(
                 "virConnectGetDomainCapabilities",
                 virConnectGetDomainCapabilities(self.pointer, emulator?.string, "ppc64", "pseries", "qemu", 0)
             )
-            // A C string that libvirt allocated for us; that it could be made is all that is wanted.
+            // A C string that libvirt allocated for us; that it could be made is all that is needed.
             unsafe free(answer)
         }
     }

@@ -87,7 +87,8 @@ internal import Foundation
 
     /// Ends the guest at once (`virDomainDestroy`).
     ///
-    /// libvirt returns only when QEMU has been reaped: an embedded domain needs a ``QemuProcess`` from its start on.
+    /// libvirt returns only when QEMU has been reaped. The embedded driver's is a child of this process, which has to do
+    /// that meanwhile.
     ///
     /// - Throws: `LibvirtError` if the domain is gone already or QEMU does not die.
     public func destroy() async throws {

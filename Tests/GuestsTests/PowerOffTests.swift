@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Libvirt
+import RunFixture
 import Testing
 
 @testable import Guests

@@ -4,6 +4,7 @@ import GuestMemory
 import HarnessBasics
 import Libvirt
 import MemoryBackends
+import RunFixture
 import RunRecord
 import SystemPackage
 
@@ -33,7 +34,7 @@ struct DamageStep: RunStep {
         let list: DamagedList =
             switch target {
             case .kernel: try DamagedList(memory: await guest.memory.ram, kernel: kernel)
-            case .mirror: try DamagedList(mirror: region, file: context.host.sharedMemoryFile)
+            case .mirror: try DamagedList(mirror: region, file: context.host.id.sharedRegionFile)
             }
         let lastEntries = context.lastEntries
         try damage.spoil(list)

@@ -12,6 +12,7 @@ import Testing
 import Verification
 
 @testable import Guests
+@testable import RunFixture
 @testable import qemu_harness
 
 extension RealGuest {
@@ -211,10 +212,8 @@ extension RealGuest {
 
         /// What a run cannot remove is told, and takes nothing from its verdict.
         @Test func aRootThatStaysIsToldAndNoVerdict() async throws {
-            let stuck = EmbeddedRootError.file("/tmp/qh-stuck", reason: "Device or resource busy")
-            let run = try await Lab.run(try Lab.configuration(plugs: []), [VerifyStep(), PowerOffStep()]) { _ in
-                throw stuck
-            }
+            let run = try await Lab.run(
+                try Lab.configuration(plugs: []), [VerifyStep(), StuckResourceStep(), PowerOffStep()])
             #expect(run.report.results.outcome == .passed)
             #expect(run.report.exitCode == 0)
             let message = "cannot remove all that the run has left: '/tmp/qh-stuck': Device or resource busy"
@@ -294,13 +293,24 @@ extension RealGuest {
         /// beside it would remove it.
         @Test(arguments: [["run", "--dry-run"], ["plan", "list"], ["verify", "nosuch"], ["emulate"]])
         func otherCommandsLeaveLeftoversAlone(arguments: [String]) async throws {
-            let root = "/tmp/qh-\(Workplace.identifier())"
+            let root = "/tmp/qh-\(RunID.random())"
             try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: false)
             defer { try? FileManager.default.removeItem(atPath: root) }
             try Data().write(to: URL(filePath: root + "/qemu-harness.lock"))
             let ending = try await HarnessProcess.start(arguments)
             #expect(!ending.errors.contains("dead run"), "\(ending.errors)")
             #expect(FileManager.default.fileExists(atPath: root + "/qemu-harness.lock"))
+        }
+    }
+}
+
+/// Makes something of the run's that cannot be removed again.
+private struct StuckResourceStep: RunStep {
+    let title = "make what stays"
+
+    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        context.fixture.own("what stays") {
+            throw RunFixtureError.file("/tmp/qh-stuck", reason: "Device or resource busy")
         }
     }
 }

@@ -4,6 +4,7 @@ import Foundation
 import GuestMemory
 import Libvirt
 import Plans
+import RunFixture
 import RunRecord
 import SystemPackage
 import Testing
@@ -15,13 +16,11 @@ import Testing
 ///
 /// A process can hold one private root only, so all of them share this one; it goes when the process ends.
 enum Lab {
-    static let identifier = Workplace.identifier()
-
     private static let root = Result {
-        let environment = ProcessInfo.processInfo.environment
-        let root = try Workplace.makeRoot(identifier: identifier, cache: GuestImages.cache(environment))
         // Every QEMU that libvirt starts opens the log anew, so it cannot go with the first run's record.
-        try LibvirtRuntime.start(logFile: root.path.appending("lab.log"), root: root)
+        let root = try PrivateRoot(
+            id: .random(),
+            capabilitiesCache: GuestImages.capabilitiesCache(ProcessInfo.processInfo.environment))
         atexit { Lab.removeRoot() }
         return root
     }
@@ -65,23 +64,20 @@ enum Lab {
     /// Takes steps in a fresh guest after its boot, expects the record to be complete and nothing to be left of the
     /// guest, and removes the record.
     static func run(
-        _ configuration: GuestConfiguration, _ steps: [any RunStep], timeouts: Timeouts = Timeouts(factor: 4),
-        closeRoot: @escaping @Sendable (EmbeddedRoot) async throws -> Void = { _ in }
+        _ configuration: GuestConfiguration, _ steps: [any RunStep], timeouts: Timeouts = Timeouts(factor: 4)
     ) async throws -> Run {
         let parent = FileManager.default.temporaryDirectory.appending(path: "qh-lab-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: parent) }
-        let record = try RunDirectory(parent: parent, identifier: identifier, startedAt: Date())
+        // A killed test process leaves its root; its lock is free then.
+        _ = await RunFixture.prune()
+        let fixture = RunFixture(sharing: try root.get())
+        let record = try RunDirectory(parent: parent, identifier: fixture.id.description, startedAt: Date())
         let runner = Runner(
             plan: Plan(description: "Steps of a test.", steps: [.verify]),
             steps: [BootStep(configuration: configuration)] + steps, configuration: configuration,
-            connection: .embedded, timeouts: timeouts, progress: Progress(style: .none), keepsGuest: false)
-        // A killed test process leaves its root; its lock is free then.
-        _ = await Workplace.prune()
-        let root = try root.get()
+            timeouts: timeouts, progress: Progress(style: .none), keepsGuest: false)
         let report = try await Interrupts.watching { interrupts in
-            await runner.run(
-                record: record, interrupts: interrupts, commandLine: ["lab"], openRoot: { root },
-                closeRoot: closeRoot)
+            await runner.run(in: fixture, record: record, interrupts: interrupts, commandLine: ["lab"])
         }
 
         let information = try RunInformation(record: record.url)
@@ -92,8 +88,8 @@ enum Lab {
         let results = try JSONDecoder().decode(
             RunResults.self, from: Data(contentsOf: record.url.appending(path: "results.json")))
         #expect(results == report.results)
-        #expect(!FileManager.default.fileExists(atPath: root.sharedMemoryFile.string))
-        #expect(try qemuProcesses(of: [identifier]) == [])
+        #expect(!FileManager.default.fileExists(atPath: fixture.id.sharedRegionFile.string))
+        #expect(try qemuProcesses(of: [fixture.id.description]) == [])
         let events = try String(contentsOf: record.url.appending(path: RunDirectory.eventsName), encoding: .utf8)
         let log = try String(contentsOf: record.url.appending(path: RunDirectory.logName), encoding: .utf8)
         return Run(report: report, events: events, log: log)

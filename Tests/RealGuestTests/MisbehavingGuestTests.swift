@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import Libvirt
+import RunFixture
 import RunRecord
 import Testing
 import Verification
@@ -200,7 +201,7 @@ private struct CrashingPowerOffStep: RunStep {
     let title = "power off, and QEMU crashes"
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let qemu = try #require(try qemuProcesses(of: [Lab.identifier]).first)
+        let qemu = try #require(try qemuProcesses(of: [context.host.id.description]).first)
         #expect(kill(qemu, SIGSEGV) == 0)
         try await PowerOffStep().perform(in: &context, result: &result)
     }

@@ -3,6 +3,7 @@
 import Foundation
 import Glibc
 import GuestMemory
+import RunFixture
 import RunRecord
 import Subprocess
 import SystemPackage
@@ -155,7 +156,7 @@ private struct UserHome {
     /// identifier.
     func makeDeadRun(isClosed: Bool) throws -> String {
         let files = FileManager.default
-        let identifier = Workplace.identifier()
+        let identifier = RunID.random().description
         let root = URL(filePath: "/tmp/qh-\(identifier)")
         let inner = root.appending(path: "inner")
         try files.createDirectory(at: inner, withIntermediateDirectories: true)

@@ -4,6 +4,7 @@ import ArgumentParser
 import Foundation
 import Guests
 import Plans
+import RunFixture
 import RunRecord
 import SystemPackage
 
@@ -46,9 +47,9 @@ struct DoctorCommand: AsyncParsableCommand {
         configuration.emulator = qemu
         let host = HostChecks(environment: environment, configuration: configuration)
         let libvirt = LibvirtCheck(
-            target: try ConnectionTarget(option: connect, environment: environment),
+            target: try ConnectionTarget(option: connect, environment: environment, tell: QemuHarness.tell),
             trial: GuestTrial(configuration, steps: plan.runSteps(configuration, keepsGuest: false)),
-            cache: GuestImages.cache(environment))
+            capabilitiesCache: GuestImages.capabilitiesCache(environment))
         let diagnoses = await host.diagnoses() + [libvirt.diagnosis()] + guest.diagnoses()
         if json {
             print(String(decoding: try RunDirectory.json(diagnoses), as: UTF8.self), terminator: "")

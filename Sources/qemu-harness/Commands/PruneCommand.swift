@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import Libvirt
+import RunFixture
 
 /// `prune`: ends and removes what dead runs left behind.
 struct PruneCommand: AsyncParsableCommand {
@@ -22,12 +22,12 @@ struct PruneCommand: AsyncParsableCommand {
     var dryRun = false
 
     func run() async throws {
-        let removal = await Workplace.prune(includingKept: kept, isDryRun: dryRun)
-        for identifier in removal.removed {
-            print("\(dryRun ? "would remove" : "removed") what run \(identifier) left")
+        let removal = await RunFixture.prune(includingKept: kept, isDryRun: dryRun)
+        for id in removal.removed {
+            print("\(dryRun ? "would remove" : "removed") what run \(id) left")
         }
-        for (identifier, error) in removal.failures {
-            QemuHarness.tell("cannot remove all that run \(identifier) left: \(error)")
+        for (id, error) in removal.failures {
+            QemuHarness.tell("cannot remove all that run \(id) left: \(error)")
         }
         if !removal.failures.isEmpty { throw ExitCode(ExitStatus.infrastructure) }
     }

@@ -6,6 +6,7 @@ import Guests
 import HarnessBasics
 import Libvirt
 import Plans
+import RunFixture
 import RunRecord
 import SystemPackage
 import Verification
@@ -149,18 +150,25 @@ struct RunCommand: AsyncParsableCommand {
                 executable: GuestImages.executable))
         try refusePathsThatNoDomainCanName(kernel: kernelFile)
         guest.emulator = qemu
-        let connection = try ConnectionTarget(option: connect, environment: environment)
+        let connection = try ConnectionTarget(option: connect, environment: environment, tell: QemuHarness.tell)
         if dryRun { return try Self.show(guest, plan) }
         try refuseWhatDoctorWouldFail(environment, kernel: kernel, guest)
 
         let runner = Runner(
-            plan: plan, steps: plan.runSteps(guest, keepsGuest: keep), configuration: guest, connection: connection,
+            plan: plan, steps: plan.runSteps(guest, keepsGuest: keep), configuration: guest,
             timeouts: Timeouts(factor: slowdown), progress: Progress(style: progress), keepsGuest: keep,
             allowedUnsaid: allowUnsaid)
-        let workplace = Workplace(runsDirectory: URL(filePath: runsDir), environment: environment)
+        let fixture = RunFixture(
+            id: .random(), capabilitiesCache: GuestImages.capabilitiesCache(environment), connection: connection,
+            emulator: qemu)
+        let (memory, runsFolder) = (guest.memoryDemand, URL(filePath: runsDir))
         let commandLine = CommandLine.arguments
         let report = try await Interrupts.watching { interrupts in
-            try await workplace.run(runner, interrupts: interrupts, commandLine: commandLine)
+            await Self.removeLeftovers()
+            try memory.check(
+                memoryFolder: connection.memoryFolder(environment: environment), tell: QemuHarness.tell)
+            let record = try Self.record(of: fixture.id, in: runsFolder)
+            return await runner.run(in: fixture, record: record, interrupts: interrupts, commandLine: commandLine)
         }
         // What kept the run from a verdict comes first: the verdict is what a person sees last.
         if let error = report.results.error { QemuHarness.tell(error) }
@@ -174,6 +182,25 @@ struct RunCommand: AsyncParsableCommand {
             Self.show(Data(table.text(isColored: Terminal.isColored(STDOUT_FILENO, environment: environment)).utf8))
         }
         if report.exitCode != ExitStatus.passed { throw ExitCode(report.exitCode) }
+    }
+
+    /// Removes what dead runs left, and says so; what cannot be removed is no reason not to run.
+    private static func removeLeftovers() async {
+        let removal = await RunFixture.prune()
+        for id in removal.removed { QemuHarness.tell("removed what the dead run \(id) left") }
+        for (id, error) in removal.failures {
+            QemuHarness.tell("cannot remove all that the dead run \(id) left: \(error)")
+        }
+    }
+
+    /// Makes the run's record; a run without one is not begun.
+    private static func record(of id: RunID, in folder: URL) throws -> RunDirectory {
+        do {
+            return try RunDirectory(parent: folder, identifier: id.description, startedAt: Date())
+        } catch {
+            throw HarnessError.infrastructure(
+                "cannot make a record in \(folder.path): \(error.localizedDescription)")
+        }
     }
 
     /// Writes what nobody may be left to read: a reader that has gone is no error of the run's.

@@ -5,6 +5,7 @@ import Guests
 import HarnessBasics
 import Libvirt
 import Plans
+import RunFixture
 import SystemPackage
 
 /// What a run asks of the host, each requirement looked at by itself.
@@ -50,11 +51,11 @@ struct HostChecks {
     /// The file system of guests' memory.
     private func sharedMemory() -> Diagnosis {
         let name = "shared memory"
-        let folder = Workplace.memoryParent.string
+        let folder = RunFolders.standard.memory.string
         guard FileManager.default.isWritableFile(atPath: folder) else {
             return .fail(name, "\(folder) cannot be written", fix: "mount a tmpfs there, writable for this user")
         }
-        guard let free = Workplace.freeByteCount(of: Workplace.memoryParent) else {
+        guard let free = FileSystem.freeByteCount(of: RunFolders.standard.memory) else {
             return .fail(name, "\(folder) does not tell its size", fix: "mount a tmpfs there")
         }
         let numbers =

@@ -3,30 +3,35 @@
 import Foundation
 import Guests
 import Libvirt
+import RunFixture
 import SystemPackage
 
 /// Whether the libvirt of a run starts, and takes the run's guest and its DIMMs.
 struct LibvirtCheck {
     let target: ConnectionTarget
     let trial: GuestTrial
-    let cache: URL
+    let capabilitiesCache: FilePath
 
     func diagnosis() async -> Diagnosis {
+        let fixture = RunFixture(
+            id: .random(), capabilitiesCache: capabilitiesCache, connection: target,
+            emulator: trial.configuration.emulator)
+        let diagnosis = await diagnosis(in: fixture)
+        // What stays has no part in what is asked; a pruner finds it.
+        _ = await fixture.remove()
+        return diagnosis
+    }
+
+    private func diagnosis(in fixture: RunFixture) async -> Diagnosis {
         let name = "libvirt"
         do {
-            let root = try Workplace.makeRoot(cache: cache)
-            defer { try? root.remove() }
-            try LibvirtRuntime.start()
-            let connection: Connection
-            do {
-                connection = try await target.open(root: root, emulator: trial.configuration.emulator)
-            } catch {
-                return .fail(name, "\(targetName) does not start: \(error)", fix: fix)
-            }
+            try await fixture.open()
+        } catch {
+            return .fail(name, "\(targetName) does not start: \(error)", fix: fix)
+        }
+        do {
             // No console is written, since nothing starts.
-            try await trial.perform(
-                on: LibvirtHost(root: root, connection: connection, owner: nil),
-                console: root.path.appending("console.log"))
+            try await trial.perform(on: fixture, console: "/dev/null")
             let dimms = "\(trial.dimms.count) DIMM\(trial.dimms.count == 1 ? "" : "s")"
             return .ok(
                 name,

@@ -6,6 +6,7 @@ import HarnessBasics
 import Libvirt
 import MemoryBackends
 import Plans
+import RunFixture
 import RunRecord
 import Verification
 import VmemmapPopulate
@@ -199,5 +200,12 @@ struct PowerOffStep: RunStep {
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
         try await context.runningGuest().ending.powerOff()
+    }
+}
+
+extension GuestTrial {
+    /// The trial of a run with these steps.
+    init(_ configuration: GuestConfiguration, steps: [any RunStep]) {
+        self.init(configuration, dimms: steps.compactMap { ($0 as? PlugStep)?.device })
     }
 }

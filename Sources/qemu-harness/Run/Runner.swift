@@ -5,6 +5,7 @@ import Guests
 import HarnessBasics
 import Libvirt
 import Plans
+import RunFixture
 import RunRecord
 import SystemPackage
 import Verification
@@ -15,7 +16,6 @@ struct Runner {
     let plan: Plan
     let steps: [any RunStep]
     let configuration: GuestConfiguration
-    let connection: ConnectionTarget
     let timeouts: Timeouts
     let progress: Progress
     /// Leaves the guest running.
@@ -38,11 +38,9 @@ struct Runner {
     /// Runs the steps. Whatever goes wrong is in the report, and in the record as far as that can be written.
     ///
     /// When the task is cancelled the step under way ends early, and the outcome is `interrupted`.
-    /// `openRoot` makes the private root, once the record has begun; `closeRoot` removes it when nothing of the run is in
-    /// it any more, and is not called where the guest is kept.
+    /// The fixture is opened once the record has begun, and removed, or kept with its guest, before the record ends.
     func run(
-        record: RunDirectory, interrupts: Interrupts, commandLine: [String], openRoot: () throws -> EmbeddedRoot,
-        closeRoot: (EmbeddedRoot) async throws -> Void
+        in host: any GuestHost, record: RunDirectory, interrupts: Interrupts, commandLine: [String]
     ) async -> Report {
         var ending = Ending(
             information: RunInformation(
@@ -57,17 +55,12 @@ struct Runner {
         do {
             try record.write(ending.information)
             try record.write(plan: plan.yaml())
-            let root = try openRoot()
-            interrupts.onSecondSignal { root.killGuests() }
-            do {
-                try await run(in: root, record: record, interrupts: interrupts, ending: &ending)
-            } catch {
-                ending.failure = error
-            }
-            await leave(root, record: record, ending: &ending, closeRoot: closeRoot)
+            interrupts.onSecondSignal { host.killGuests() }
+            try await take(in: host, record: record, interrupts: interrupts, ending: &ending)
         } catch {
             ending.failure = error
         }
+        await leave(host, record: record, ending: &ending)
         return finish(ending, record: record, interrupts: interrupts)
     }
 
@@ -80,16 +73,14 @@ struct Runner {
         var leftover: String?
     }
 
-    /// Runs the steps in a root, and ends the guest. Nothing of libvirt is in use any more when this returns.
-    private func run(
-        in root: EmbeddedRoot, record: RunDirectory, interrupts: Interrupts, ending: inout Ending
+    /// Opens the fixture, takes the steps, and ends the guest unless it is to be kept.
+    private func take(
+        in host: any GuestHost, record: RunDirectory, interrupts: Interrupts, ending: inout Ending
     ) async throws {
-        try LibvirtRuntime.start(logFile: FilePath(record.libvirtLog.path), root: root)
-        let libvirt = try await connection.open(root: root, emulator: configuration.emulator)
-        ending.information.versions.libvirt = "\(try Connection.libraryVersion())"
+        try await host.open(libvirtLog: FilePath(record.libvirtLog.path))
+        ending.information.versions.libvirt = try host.libvirtVersion()
         try record.write(ending.information)
         // What libvirt would refuse in the middle of the run is said before the guest boots.
-        let host = LibvirtHost(root: root, connection: libvirt, owner: try await connection.emulatorOwner(libvirt))
         try await GuestTrial(configuration, steps: steps).perform(
             on: host, console: FilePath(record.consoleLog.path))
         var context = RunContext(
@@ -107,21 +98,21 @@ struct Runner {
     }
 
     /// Removes what the run has left outside of its record, or says why that cannot be: it takes nothing from the verdict.
-    private func leave(
-        _ root: EmbeddedRoot, record: RunDirectory, ending: inout Ending,
-        closeRoot: (EmbeddedRoot) async throws -> Void
-    ) async {
-        do {
-            if ending.isGuestKept { try root.keep() } else { try await closeRoot(root) }
-        } catch {
-            let leftover =
-                ending.isGuestKept
-                ? "the next run will end the guest that runs on: \(error)"
-                : "cannot remove all that the run has left: \(error)"
-            ending.leftover = leftover
-            // A record that cannot be written any more is found out when it is completed.
-            try? record.log(leftover)
+    private func leave(_ host: any GuestHost, record: RunDirectory, ending: inout Ending) async {
+        if ending.isGuestKept {
+            do {
+                return try host.keep()
+            } catch {
+                ending.leftover = "the next run will end the guest that runs on: \(error)"
+            }
+        } else {
+            let failures = await host.remove().failures
+            if failures.isEmpty { return }
+            let reasons = failures.map { "\($0.error)" }.joined(separator: "; ")
+            ending.leftover = "cannot remove all that the run has left: \(reasons)"
         }
+        // A record that cannot be written any more is found out when it is completed.
+        if let leftover = ending.leftover { try? record.log(leftover) }
     }
 
     private func take(_ results: inout [StepResult], in context: inout RunContext) async throws {

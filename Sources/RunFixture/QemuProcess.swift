@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Foundation
+package import Libvirt
 internal import Synchronization
 internal import SystemPackage
 
@@ -8,9 +9,9 @@ internal import SystemPackage
 ///
 /// QEMU daemonizes and so becomes a child of this process, the subreaper. libvirt's destroy waits until somebody reaps
 /// it, and that is what the watch is for: make one right after the domain starts.
-public final class QemuProcess: Sendable {
+package final class QemuProcess: Sendable {
     /// How a process ended.
-    public enum ExitStatus: Equatable, Sendable, CustomStringConvertible {
+    package enum ExitStatus: Equatable, Sendable, CustomStringConvertible {
         /// It ended by itself, with that code.
         case exited(code: Int32)
         /// That signal ended it.
@@ -19,7 +20,7 @@ public final class QemuProcess: Sendable {
         case unknown
 
         /// As the predicate of a sentence.
-        public var description: String {
+        package var description: String {
             switch self {
             case .exited(let code): "has ended with exit code \(code)"
             case .signaled(let signal): "was ended by signal \(signal)"
@@ -33,12 +34,12 @@ public final class QemuProcess: Sendable {
 
     /// Finds the domain's QEMU on this machine and starts to watch it.
     ///
-    /// - Throws: `QemuProcessError.notFound` if no such process runs here, or none that can be watched.
-    public init(of domain: Domain) async throws {
+    /// - Throws: `RunFixtureError.noEmulator` if no such process runs here, or none that can be watched.
+    package init(of domain: Domain) async throws {
         let uuid = domain.uuid
         let handle = try await blocking {
             guard let handle = ProcessHandle.all(where: { Self.isQemu($0, uuid: uuid) }).first else {
-                throw QemuProcessError.notFound(uuid: uuid)
+                throw RunFixtureError.noEmulator(uuid: uuid)
             }
             return handle
         }
@@ -50,19 +51,19 @@ public final class QemuProcess: Sendable {
     }
 
     /// QEMU's process ID.
-    public var processID: Int32 { handle.processID }
+    package var processID: Int32 { handle.processID }
 
     /// Waits until the process has ended, and tells how.
     ///
     /// - Throws: `CancellationError` if the task is cancelled before.
-    public func exit() async throws -> ExitStatus {
+    package func exit() async throws -> ExitStatus {
         try await ending.status()
     }
 
     /// Ends the process with SIGKILL, unless it has ended.
     ///
     /// - Throws: `Errno` if this process may not.
-    public func kill() throws {
+    package func kill() throws {
         try handle.kill()
     }
 
@@ -83,19 +84,6 @@ public final class QemuProcess: Sendable {
         }
         let signal = status & 0x7f
         return signal == 0 ? .exited(code: status >> 8 & 0xff) : .signaled(signal: signal)
-    }
-}
-
-/// Why a domain's QEMU cannot be watched.
-public enum QemuProcessError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// No QEMU with that UUID runs on this machine.
-    case notFound(uuid: String)
-
-    /// What was looked for.
-    public var description: String {
-        switch self {
-        case .notFound(let uuid): "no qemu process with the uuid \(uuid) runs on this machine"
-        }
     }
 }
 

@@ -3,17 +3,22 @@
 import HarnessBasics
 import Testing
 
-@testable import qemu_harness
+@testable import RunFixture
 
 @Suite struct ConnectionTargetTests {
+    /// What is taken without a word about it.
+    private static func target(option: String?, environment: [String: String]) throws -> ConnectionTarget {
+        try ConnectionTarget(option: option, environment: environment) { Issue.record("\($0)") }
+    }
+
     @Test(arguments: [
         ("qemu:///embed", ConnectionTarget.embedded),
         ("qemu:///session", .daemon(uri: "qemu:///session")),
         ("qemu+unix:///system", .daemon(uri: "qemu+unix:///system")),
     ])
     func localURIsAreTaken(uri: String, expected: ConnectionTarget) throws {
-        #expect(try ConnectionTarget(option: uri, environment: [:]) == expected)
-        #expect(try ConnectionTarget(option: nil, environment: ["LIBVIRT_DEFAULT_URI": uri]) == expected)
+        #expect(try Self.target(option: uri, environment: [:]) == expected)
+        #expect(try Self.target(option: nil, environment: ["LIBVIRT_DEFAULT_URI": uri]) == expected)
     }
 
     private static let others = [
@@ -46,7 +51,7 @@ import Testing
 
     @Test(arguments: others + [("", "is no libvirt URI")])
     func othersAreRefusedWithTheReason(uri: String, reason: String) {
-        let error = #expect(throws: HarnessError.self) { try ConnectionTarget(option: uri, environment: [:]) }
+        let error = #expect(throws: HarnessError.self) { try Self.target(option: uri, environment: [:]) }
         guard case .usage(let message)? = error else {
             Issue.record("no usage error: \(String(describing: error))")
             return
@@ -56,8 +61,8 @@ import Testing
 
     @Test func optionGoesBeforeTheVariableAndEmbeddedIsTheDefault() throws {
         let environment = ["LIBVIRT_DEFAULT_URI": "qemu:///system"]
-        #expect(try ConnectionTarget(option: "qemu:///embed", environment: environment) == .embedded)
-        #expect(try ConnectionTarget(option: nil, environment: ["LIBVIRT_DEFAULT_URI": ""]) == .embedded)
-        #expect(try ConnectionTarget(option: nil, environment: [:]) == .embedded)
+        #expect(try Self.target(option: "qemu:///embed", environment: environment) == .embedded)
+        #expect(try Self.target(option: nil, environment: ["LIBVIRT_DEFAULT_URI": ""]) == .embedded)
+        #expect(try Self.target(option: nil, environment: [:]) == .embedded)
     }
 }

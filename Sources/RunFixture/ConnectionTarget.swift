@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
-import Guests
-import HarnessBasics
-import Libvirt
-import SystemPackage
+internal import Foundation
+internal import HarnessBasics
+package import SystemPackage
 
 /// Which libvirt runs the guest: the driver embedded in this program, or a daemon on this machine.
-enum ConnectionTarget: Equatable {
+package enum ConnectionTarget: Equatable, Sendable {
     /// `qemu:///embed`: no daemon, no privileges, under the run's private root.
     case embedded
     /// `qemu:///session` or `qemu:///system`.
     case daemon(uri: String)
 
     /// libvirt's own variable for a default connection.
-    static let variable = "LIBVIRT_DEFAULT_URI"
+    package static let variable = "LIBVIRT_DEFAULT_URI"
 
     /// Reads a libvirt URI.
     ///
@@ -47,9 +45,7 @@ enum ConnectionTarget: Equatable {
     ///
     /// The variable may have been set for other programs: where it names what cannot run the guest, the embedded driver
     /// is taken, and `tell` is told why.
-    init(
-        option: String?, environment: [String: String], tell: (String) -> Void = { QemuHarness.tell($0) }
-    ) throws {
+    package init(option: String?, environment: [String: String], tell: (String) -> Void) throws {
         if let option {
             self = try ConnectionTarget(uri: option, source: "--connect")
             return
@@ -63,20 +59,12 @@ enum ConnectionTarget: Equatable {
         }
     }
 
-    /// Opens the connection; `emulator` is the QEMU that is to run the guest, libvirt's choice if nil.
-    func open(root: EmbeddedRoot, emulator: FilePath?) async throws -> Connection {
-        switch self {
-        case .embedded: try await root.connect(emulator: emulator)
-        case .daemon(let uri): try await Connection.open(uri: uri)
-        }
-    }
-
     /// Where guests' memory lies (libvirt's memory_backing_dir), nil where that cannot be told.
     ///
     /// A daemon cannot be asked: its qemu.conf says, and without a word there it is the folder that libvirt was built with
     /// (src/qemu/qemu_conf.c, `virQEMUDriverConfigNew`).
-    func memoryFolder(environment: [String: String]) -> FilePath? {
-        guard case .daemon(let uri) = self else { return Workplace.memoryParent }
+    package func memoryFolder(environment: [String: String]) -> FilePath? {
+        guard case .daemon(let uri) = self else { return RunFolders.standard.memory }
         let (settings, usual): (String, String)
         if URLComponents(string: uri)?.path == "/system" {
             (settings, usual) = ("/etc/libvirt/qemu.conf", "/var/lib/libvirt/qemu/ram")
@@ -98,14 +86,5 @@ enum ConnectionTarget: Equatable {
         return lines.compactMap { line in
             (try? /\s*memory_backing_dir\s*=\s*["']([^"']+)["'].*/.wholeMatch(in: line)).map { String($0.1) }
         }.last
-    }
-
-    /// Whom the daemon runs QEMU as. The embedded driver is not asked: it would probe every emulator for its answer,
-    /// which takes seconds, and it runs QEMU as this user.
-    func emulatorOwner(_ connection: Connection) async throws -> (user: UInt32, group: UInt32)? {
-        switch self {
-        case .embedded: nil
-        case .daemon: try await connection.emulatorOwner()
-        }
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-public import SystemPackage
+package import SystemPackage
 
-/// Why a private root for libvirt's embedded driver cannot be had.
-public enum EmbeddedRootError: Error, Equatable, Sendable, CustomStringConvertible {
+/// What a run has outside of its record cannot be made, or cannot be removed.
+package enum RunFixtureError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A run ID is not letters, digits and hyphens.
     case badRunID(String)
     /// A path holds a character that libvirt's settings cannot carry.
@@ -16,14 +16,18 @@ public enum EmbeddedRootError: Error, Equatable, Sendable, CustomStringConvertib
     case foreignCache(FilePath)
     /// A guest's QEMU cannot be ended.
     case guest(processID: Int32, reason: String)
+    /// No QEMU with that UUID runs on this machine.
+    case noEmulator(uuid: String)
+    /// A guest was to start before the connection was there, or behind the cleanup.
+    case notConnected
     /// The operating system refused.
     case file(FilePath, reason: String)
 
     /// What is wrong, and where.
-    public var description: String {
+    package var description: String {
         switch self {
-        case .badRunID(let runID):
-            "run id '\(runID)' is not made of letters, digits and hyphens"
+        case .badRunID(let text):
+            "run id '\(text)' is not made of letters, digits and hyphens"
         case .badPath(let path):
             "'\(path)' holds a quote or a control character, which libvirt's settings cannot carry"
         case .socketPathTooLong(let root, let byteCount, let limit):
@@ -35,6 +39,10 @@ public enum EmbeddedRootError: Error, Equatable, Sendable, CustomStringConvertib
             "'\(path)' belongs to another user"
         case .guest(let processID, let reason):
             "its qemu, process \(processID), cannot be ended: \(reason)"
+        case .noEmulator(let uuid):
+            "no qemu process with the uuid \(uuid) runs on this machine"
+        case .notConnected:
+            "the run has no connection to libvirt"
         case .file(let path, let reason):
             "'\(path)': \(reason)"
         }

@@ -1,45 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
-import Guests
-import HarnessBasics
-import Plans
-import SystemPackage
+internal import Foundation
+internal import HarnessBasics
+package import SystemPackage
 
 /// What a run puts into files of memory at most, and whether there is room for it where they lie.
 ///
 /// The room is looked at once, before the run: two that begin at the same time may both find it.
-struct MemoryDemand {
+package struct MemoryDemand {
     /// Boot memory and the most that is plugged at once.
-    let guestByteCount: UInt64
+    package let guestByteCount: UInt64
     /// What the shared region's file takes.
-    let regionByteCount: UInt64
+    package let regionByteCount: UInt64
 
-    init(_ configuration: GuestConfiguration) {
-        guestByteCount = configuration.mostMemoryByteCount
-        regionByteCount = configuration.usedRegionByteCount
+    /// Takes both, in bytes.
+    package init(guestByteCount: UInt64, regionByteCount: UInt64) {
+        self.guestByteCount = guestByteCount
+        self.regionByteCount = regionByteCount
     }
 
     /// Refuses to start a guest whose memory the file system cannot hold: the guest would die of SIGBUS in the middle.
     ///
     /// `memoryFolder` is where libvirt puts the guest's memory, nil where that is not known: then only the shared region
-    /// is looked at, which always lies in /dev/shm, and a person is told.
-    func check(memoryFolder: FilePath?) throws {
-        let shared = Workplace.memoryParent
-        let free = Workplace.freeByteCount(of: shared)
+    /// is looked at, which always lies in /dev/shm, and `tell` is told.
+    ///
+    /// Throws an infrastructure error that names what is needed and what is free.
+    package func check(memoryFolder: FilePath?, tell: (String) -> Void) throws {
+        let shared = RunFolders.standard.memory
+        let free = FileSystem.freeByteCount(of: shared)
         guard let folder = memoryFolder else {
-            QemuHarness.tell(
+            tell(
                 "where the daemon puts guests' memory cannot be told, so whether there is room for "
                     + "\(ByteCount(guestByteCount).gibibytes(rounded: .up)) is not checked")
             return try Self.check("the shared region takes", need: regionByteCount, free: free, in: shared)
         }
-        if Self.isSameFileSystem(folder, shared) {
+        if FileSystem.isSame(folder, shared) {
             return try Self.check(
                 "the guest's memory, its plugs and the shared region take", need: guestByteCount + regionByteCount,
                 free: free, in: shared)
         }
         try Self.check(
-            "the guest's memory and its plugs take", need: guestByteCount, free: Workplace.freeByteCount(of: folder),
+            "the guest's memory and its plugs take", need: guestByteCount, free: FileSystem.freeByteCount(of: folder),
             in: folder)
         try Self.check("the shared region takes", need: regionByteCount, free: free, in: shared)
     }
@@ -50,15 +51,5 @@ struct MemoryDemand {
         throw HarnessError.infrastructure(
             "\(what) up to \(ByteCount(need).gibibytes(rounded: .up)), and \(folder) has "
                 + "\(ByteCount(free).gibibytes(rounded: .down)) free: plug less, or make room there")
-    }
-
-    private static func isSameFileSystem(_ one: FilePath, _ other: FilePath) -> Bool {
-        guard let device = device(of: one) else { return false }
-        return device == Self.device(of: other)
-    }
-
-    private static func device(of folder: FilePath) -> NSNumber? {
-        let place = Workplace.existing(folder).string
-        return (try? FileManager.default.attributesOfItem(atPath: place))?[.systemNumber] as? NSNumber
     }
 }

@@ -2,16 +2,14 @@
 
 import Foundation
 import HarnessBasics
-import Plans
 import SystemPackage
 import TestSupport
 import Testing
 
-@testable import Guests
-@testable import qemu_harness
+@testable import RunFixture
 
 /// Whether a run may begin.
-@Suite struct WorkplaceTests {
+@Suite struct MemoryDemandTests {
     @Test(
         arguments: [
             (UInt64(2 << 30), UInt64(2 << 30), nil), (2 << 30, nil, nil), (0, 0, nil), (.max, .max, nil),
@@ -33,31 +31,6 @@ import Testing
                 == .infrastructure(
                     "the guest's memory takes up to \(numbers.0), and /dev/shm has \(numbers.1) free: plug less, or make "
                         + "room there"))
-    }
-
-    /// Addresses are no memory: what counts is what is plugged at once, here in units of 256 MiB.
-    @Test(
-        arguments: [
-            ("{memory: 1GiB, maximum-memory: 1TiB}", "verify", 4),
-            ("{memory: 1GiB, maximum-memory: 8TiB}", "plug: 2GiB", 12),
-            ("{memory: 1GiB}", "repeat: {times: 9, steps: [{plug: 2GiB}, {unplug: last}]}", 12),
-            ("{memory: 1GiB}", "plug: {size: 256MiB, base: 1TiB}", 5),
-            ("{memory: 512MiB}", "plug: 1GiB}, {plug: 1GiB}, {unplug: 1}, {plug: 512MiB", 10),
-        ] as [(String, String, UInt64)])
-    func addressesAreNoMemory(guest: String, steps: String, unitCount: UInt64) throws {
-        let byteCount = unitCount << 28
-        let steps = steps == "verify" ? steps : "{\(steps)}"
-        var plan = try Plan(yaml: "description: d\nguest: \(guest)\nsteps: [\(steps)]\n")
-        plan.guest.cpu = "POWER8"
-        let configuration = try GuestConfiguration(
-            plan, kernel: URL(filePath: "/boot/vmlinux"), initramfs: URL(filePath: "/boot/initramfs"))
-        let demand = MemoryDemand(configuration)
-        #expect(demand.guestByteCount == byteCount)
-        // The region's file has room for the maximum memory; the nodes of 4 KiB pages are its most.
-        #expect(demand.regionByteCount <= configuration.sharedRegionByteCount)
-        #expect(demand.regionByteCount >= byteCount >> 30 * 4096 * 24)
-        #expect(demand.regionByteCount < 4 << 20)
-        #expect(configuration.sharedMemoryByteCount == byteCount + demand.regionByteCount)
     }
 
     /// Where a daemon puts memory, its settings say.
@@ -87,10 +60,23 @@ import Testing
         #expect(ConnectionTarget.embedded.memoryFolder(environment: [:]) == "/dev/shm")
     }
 
+    /// Where a daemon puts memory may not be known; the shared region always lies in /dev/shm.
+    @Test func anUnknownFolderIsSaidAndTheRegionIsChecked() {
+        var told: [String] = []
+        let demand = MemoryDemand(guestByteCount: .max >> 1, regionByteCount: 0)
+        #expect(throws: Never.self) { try demand.check(memoryFolder: nil) { told.append($0) } }
+        #expect(told.count == 1 && told[0].hasPrefix("where the daemon puts guests' memory cannot be told"))
+        let large = MemoryDemand(guestByteCount: 0, regionByteCount: .max >> 1)
+        #expect(throws: HarnessError.self) { try large.check(memoryFolder: nil) { told.append($0) } }
+        #expect(throws: HarnessError.self) {
+            try large.check(memoryFolder: "/dev/shm") { Issue.record("\($0)") }
+        }
+    }
+
     /// A folder that libvirt has not made yet is in the file system of the one above.
     @Test func aFolderToComeHasTheRoomOfTheOneAbove() {
-        #expect(Workplace.existing("/dev/shm/no/such/folder") == "/dev/shm")
-        #expect(Workplace.existing("/nowhere") == "/")
-        #expect(Workplace.freeByteCount(of: "/dev/shm/no/such/folder") != nil)
+        #expect(FileSystem.existing("/dev/shm/no/such/folder") == "/dev/shm")
+        #expect(FileSystem.existing("/nowhere") == "/")
+        #expect(FileSystem.freeByteCount(of: "/dev/shm/no/such/folder") != nil)
     }
 }

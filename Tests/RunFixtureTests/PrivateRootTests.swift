@@ -4,24 +4,27 @@ import Foundation
 import SystemPackage
 import Testing
 
-@testable import Libvirt
+@testable import RunFixture
 
-@Suite struct EmbeddedRootTests {
+@Suite struct PrivateRootTests {
     /// A folder of the test's own.
     private let folder: FilePath
     private let memory: FilePath
     private let cache: FilePath
+    private let id: RunID
+    private var folders: RunFolders { RunFolders(roots: folder, memory: memory) }
 
     init() throws {
         folder = FilePath("/tmp/qt" + UUID().uuidString.prefix(8))
         memory = folder.appending("m")
         cache = folder.appending("c")
+        id = try RunID("run-1")
         try FileManager.default.createDirectory(atPath: memory.string, withIntermediateDirectories: true)
     }
 
-    private func withRoot(_ body: (EmbeddedRoot) throws -> Void) throws {
+    private func withRoot(_ body: (PrivateRoot) throws -> Void) throws {
         defer { try? FileManager.default.removeItem(atPath: folder.string) }
-        try body(EmbeddedRoot(runID: "run-1", parent: folder, memoryParent: memory, capabilitiesCache: cache))
+        try body(PrivateRoot(id: id, folders: folders, capabilitiesCache: cache))
     }
 
     private func exists(_ path: FilePath) -> Bool { FileManager.default.fileExists(atPath: path.string) }
@@ -34,10 +37,10 @@ import Testing
     @Test func makesPrivateFolders() throws {
         try withRoot { root in
             #expect(root.path == folder.appending("qh-run-1"))
-            #expect(root.memoryDirectory == memory.appending("qh-run-1"))
-            for path in [root.path, root.memoryDirectory, cache] { #expect(permissions(path) == 0o700) }
+            #expect(root.memoryFolder == memory.appending("qh-run-1"))
+            for path in [root.path, root.memoryFolder, cache] { #expect(permissions(path) == 0o700) }
             #expect(root.uri == "qemu:///embed?root=\(root.path)")
-            #expect(root.sharedMemoryFile == "/dev/shm/qh-run-1.shared")
+            #expect(root.libvirtLog == nil)
         }
     }
 
@@ -48,18 +51,18 @@ import Testing
             #expect(lines.contains("stdio_handler = \"file\""))
             #expect(lines.contains("security_driver = \"none\""))
             #expect(lines.contains("user = \"+\(geteuid())\""))
-            #expect(lines.contains("memory_backing_dir = \"\(root.memoryDirectory)\""))
+            #expect(lines.contains("memory_backing_dir = \"\(root.memoryFolder)\""))
             #expect(lines.count == 9)
         }
     }
 
     @Test func isNotMadeTwice() throws {
         try withRoot { root in
-            #expect(throws: EmbeddedRootError.self) {
-                try EmbeddedRoot(runID: "run-1", parent: folder, memoryParent: memory, capabilitiesCache: cache)
+            #expect(throws: RunFixtureError.self) {
+                try PrivateRoot(id: id, folders: folders, capabilitiesCache: cache)
             }
-            #expect(exists(root.path.appending(EmbeddedRoot.lockName)))
-            #expect(exists(root.memoryDirectory))
+            #expect(exists(root.path.appending(RootLock.name)))
+            #expect(exists(root.memoryFolder))
         }
     }
 
@@ -67,13 +70,8 @@ import Testing
         defer { try? FileManager.default.removeItem(atPath: folder.string) }
         // A file where the cache should go.
         try Data().write(to: URL(filePath: cache.string))
-        #expect(throws: EmbeddedRootError.self) {
-            try EmbeddedRoot(
-                runID: "run-1",
-                parent: folder,
-                memoryParent: memory,
-                capabilitiesCache: cache.appending("x")
-            )
+        #expect(throws: RunFixtureError.self) {
+            try PrivateRoot(id: id, folders: folders, capabilitiesCache: cache.appending("x"))
         }
         #expect(!exists(folder.appending("qh-run-1")))
         #expect(!exists(memory.appending("qh-run-1")))
@@ -81,31 +79,39 @@ import Testing
 
     @Test func refusesRootsWhoseSocketsWouldNotFit() throws {
         defer { try? FileManager.default.removeItem(atPath: folder.string) }
-        let parent = folder.appending(String(repeating: "p", count: 60))
-        let root = parent.appending("qh-a")
-        let expected = EmbeddedRootError.socketPathTooLong(
+        let folders = RunFolders(roots: folder.appending(String(repeating: "p", count: 60)), memory: memory)
+        let root = folders.roots.appending("qh-run-1")
+        let expected = RunFixtureError.socketPathTooLong(
             root: root,
-            byteCount: root.string.utf8.count + EmbeddedRoot.longestSocketSuffix.utf8.count,
+            byteCount: root.string.utf8.count + PrivateRoot.longestSocketSuffix.utf8.count,
             limit: 107
         )
         #expect(throws: expected) {
-            try EmbeddedRoot(runID: "a", parent: parent, memoryParent: memory, capabilitiesCache: cache)
+            try PrivateRoot(id: id, folders: folders, capabilitiesCache: cache)
         }
         #expect("\(expected)".contains("at most 107 fit"))
     }
 
     @Test(arguments: ["", "a/b", "..", "a.b", "a b", "ä"])
-    func refusesRunIDsThatAreNotNames(runID: String) {
-        defer { try? FileManager.default.removeItem(atPath: folder.string) }
-        #expect(throws: EmbeddedRootError.badRunID(runID)) {
-            try EmbeddedRoot(runID: runID, parent: folder, memoryParent: memory, capabilitiesCache: cache)
-        }
+    func refusesRunIDsThatAreNotNames(text: String) {
+        #expect(throws: RunFixtureError.badRunID(text)) { try RunID(text) }
+        #expect(RunID(rootName: "qh-" + text) == nil)
+    }
+
+    /// Everything that a run has outside of its record begins with the same name.
+    @Test func namesFollowFromTheID() {
+        #expect(id.name == "qh-run-1")
+        #expect(id.sharedRegionName == "qh-run-1.shared")
+        #expect(id.sharedRegionFile == "/dev/shm/qh-run-1.shared")
+        #expect(RunID(rootName: id.name) == id)
+        #expect(RunID(rootName: "other-run-1") == nil)
+        #expect(RunID.random() != RunID.random())
     }
 
     @Test func refusesPathsThatSettingsCannotCarry() {
         defer { try? FileManager.default.removeItem(atPath: folder.string) }
-        #expect(throws: EmbeddedRootError.badPath("/m\"/qh-a")) {
-            try EmbeddedRoot(runID: "a", parent: folder, memoryParent: "/m\"", capabilitiesCache: cache)
+        #expect(throws: RunFixtureError.badPath("/m\"/qh-run-1")) {
+            try PrivateRoot(id: id, folders: RunFolders(roots: folder, memory: "/m\""), capabilitiesCache: cache)
         }
     }
 
@@ -114,12 +120,7 @@ import Testing
             let found = root.path.appending("cache/qemu/capabilities/one.xml")
             try Data("<qemuCaps/>".utf8).write(to: URL(filePath: found.string))
             try root.remove()
-            let next = try EmbeddedRoot(
-                runID: "run-2",
-                parent: folder,
-                memoryParent: memory,
-                capabilitiesCache: cache
-            )
+            let next = try PrivateRoot(id: RunID("run-2"), folders: folders, capabilitiesCache: cache)
             let carried = next.path.appending("cache/qemu/capabilities/one.xml").string
             #expect(try String(contentsOfFile: carried, encoding: .utf8) == "<qemuCaps/>")
         }
@@ -129,7 +130,7 @@ import Testing
         try withRoot { root in
             try root.remove()
             #expect(!exists(root.path))
-            #expect(!exists(root.memoryDirectory))
+            #expect(!exists(root.memoryFolder))
             try root.remove()
         }
     }
@@ -140,11 +141,11 @@ import Testing
             let dead = folder.appending("qh-dead")
             let deadMemory = memory.appending("qh-dead")
             for path in [dead, deadMemory] { try makeFolder(path) }
-            try writeFile(dead.appending(EmbeddedRoot.lockName), "")
+            try writeFile(dead.appending(RootLock.name), "")
             // What one leaves that was killed while it made its root.
             let draft = folder.appending(".qh-draft")
             try makeFolder(draft)
-            try writeFile(draft.appending(EmbeddedRoot.lockName), "")
+            try writeFile(draft.appending(RootLock.name), "")
             let empty = folder.appending(".qh-empty")
             try makeFolder(empty)
             // Somebody else's, by its content.
@@ -154,13 +155,13 @@ import Testing
             // What was left running on purpose.
             let kept = folder.appending("qh-kept")
             try makeFolder(kept)
-            try writeFile(kept.appending(EmbeddedRoot.lockName), "")
+            try writeFile(kept.appending(RootLock.name), "")
             try writeFile(kept.appending("kept"), "")
 
             func abandoned(_ includingKept: Bool, isDryRun: Bool) -> [String] {
                 let removal = removeAbandoned(includingKept: includingKept, isDryRun: isDryRun)
                 #expect(removal.failures.isEmpty, "\(removal.failures)")
-                return removal.removed
+                return removal.removed.map(\.description)
             }
             #expect(abandoned(true, isDryRun: true) == ["draft", "dead", "kept"])
             #expect(exists(dead) && exists(draft) && exists(kept))
@@ -174,15 +175,14 @@ import Testing
     }
 
     private func removeAbandoned(includingKept: Bool = false, isDryRun: Bool = false) -> LeftoverRemoval {
-        EmbeddedRoot.removeAbandonedNow(
-            parent: folder, memoryParent: memory, includingKept: includingKept, isDryRun: isDryRun)
+        RunFixture.pruneNow(in: folders, includingKept: includingKept, isDryRun: isDryRun)
     }
 
     /// What a killed process leaves: a root, and a lock that nobody holds.
     private func makeDeadRoot(_ runID: String) throws -> FilePath {
         let root = folder.appending("qh-" + runID)
         try makeFolder(root)
-        try writeFile(root.appending(EmbeddedRoot.lockName), "")
+        try writeFile(root.appending(RootLock.name), "")
         return root
     }
 
@@ -197,15 +197,15 @@ import Testing
         try makeFolder(stuckMemory)
 
         let removal = try withoutPrivileges(beside: inner) { removeAbandoned() }
-        #expect(removal.removed == ["a", "c"])
+        #expect(removal.removed.map(\.description) == ["a", "c"])
         try #require(removal.failures.count == 1)
-        #expect(removal.failures[0].runID == "b")
+        #expect(removal.failures[0].id.description == "b")
         let message = "\(removal.failures[0].error)"
         #expect(message.hasPrefix("'\(inner)") && message.hasSuffix("': Permission denied"), "\(message)")
         #expect(!exists(first) && !exists(last) && !exists(stuckMemory))
-        #expect(exists(inner.appending("file")) && exists(stuck.appending(EmbeddedRoot.lockName)))
+        #expect(exists(inner.appending("file")) && exists(stuck.appending(RootLock.name)))
 
-        #expect(removeAbandoned().removed == ["b"])
+        #expect(removeAbandoned().removed.map(\.description) == ["b"])
         #expect(!exists(stuck))
     }
 
@@ -217,7 +217,7 @@ import Testing
         for case let item as URL in files.enumerator(at: URL(filePath: folder.string), includingPropertiesForKeys: nil)
             ?? .init()
         where isRoot {
-            let permissions = item.lastPathComponent == EmbeddedRoot.lockName ? 0o666 : 0o777
+            let permissions = item.lastPathComponent == RootLock.name ? 0o666 : 0o777
             try files.setAttributes([.posixPermissions: permissions], ofItemAtPath: item.path)
         }
         if isRoot { try files.setAttributes([.posixPermissions: 0o777], ofItemAtPath: folder.string) }

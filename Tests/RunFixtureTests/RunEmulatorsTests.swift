@@ -4,11 +4,10 @@ import Foundation
 import SystemPackage
 import Testing
 
-@testable import Libvirt
+@testable import RunFixture
 
 /// How a run's QEMUs are told from all other processes.
 @Suite struct RunEmulatorsTests {
-    private static let emulators = RunEmulators(runID: "t1", root: "/tmp/qh-t1")
     private static let shared = "{\"qom-type\":\"memory-backend-file\",\"mem-path\":\"/dev/shm/qh-t1.shared\"}"
 
     @Test(arguments: [
@@ -30,8 +29,9 @@ import Testing
         (["/tmp/qh-t1/console.log", "/dev/shm/qh-t1.shared"], false),
         ([], false),
     ])
-    func areKnownByTheirArguments(arguments: [String], isOne: Bool) {
-        #expect(Self.emulators.include((["/usr/bin/qemu-system-ppc64"] + arguments).map { Data($0.utf8) }) == isOne)
+    func areKnownByTheirArguments(arguments: [String], isOne: Bool) throws {
+        let emulators = RunEmulators(id: try RunID("t1"), root: "/tmp/qh-t1")
+        #expect(emulators.include((["/usr/bin/qemu-system-ppc64"] + arguments).map { Data($0.utf8) }) == isOne)
     }
 
     /// A process with a QEMU's arguments, which waits until it is ended.
@@ -51,7 +51,7 @@ import Testing
         defer { try? FileManager.default.removeItem(atPath: folder.string) }
         let root = folder.appending("qh-" + runID)
         try FileManager.default.createDirectory(atPath: root.string, withIntermediateDirectories: true)
-        try writeFile(root.appending(EmbeddedRoot.lockName), "")
+        try writeFile(root.appending(RootLock.name), "")
         try writeFile(root.appending("kept"), "")
 
         let object = "mem-path=/dev/shm/qh-\(runID).shared"
@@ -66,9 +66,9 @@ import Testing
         defer { for process in guests + others { process.terminate() } }
 
         func prune(includingKept: Bool) -> [String] {
-            EmbeddedRoot.removeAbandonedNow(
-                parent: folder, memoryParent: folder, includingKept: includingKept, isDryRun: false
-            ).removed
+            RunFixture.pruneNow(
+                in: RunFolders(roots: folder, memory: folder), includingKept: includingKept, isDryRun: false
+            ).removed.map(\.description)
         }
         #expect(prune(includingKept: false) == [])
         for guest in guests { #expect(kill(guest.processIdentifier, 0) == 0) }

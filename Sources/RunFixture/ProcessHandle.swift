@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import CLibvirt
+internal import CProcess
 internal import Foundation
 internal import SystemPackage
 
@@ -46,14 +46,14 @@ final class ProcessHandle: Sendable {
 }
 
 extension ProcessHandle {
-    /// The processes of this machine whose arguments, the program first, are as wanted; this one is never among them.
-    static func all(where isWanted: ([Data]) -> Bool) -> [ProcessHandle] {
+    /// The processes of this machine whose arguments, the program first, match; this one is never among them.
+    static func all(where matches: ([Data]) -> Bool) -> [ProcessHandle] {
         names(in: "/proc").compactMap { entry in
-            guard let processID = Int32(entry), processID != getpid(), isWanted(arguments(of: processID)),
+            guard let processID = Int32(entry), processID != getpid(), matches(arguments(of: processID)),
                 let handle = try? ProcessHandle(processID: processID)
             else { return nil }
-            // The handle never changes its process: if it is a wanted one now, it stays so.
-            return isWanted(arguments(of: processID)) ? handle : nil
+            // The handle never changes its process: if it matches now, it stays so.
+            return matches(arguments(of: processID)) ? handle : nil
         }
     }
 

@@ -6,7 +6,7 @@ internal import SystemPackage
 /// The QEMUs of one run, found among all processes by what libvirt tells each: whichever libvirt that was, and also when
 /// the run's own process has died.
 struct RunEmulators {
-    let runID: String
+    let id: RunID
     let root: FilePath
 
     /// Whether a process with these arguments is one of them.
@@ -14,8 +14,8 @@ struct RunEmulators {
     /// A guest is known by its domain's name and by a file of the run's; a QEMU that libvirt only asks what it can do, by
     /// its PID file in the root.
     func include(_ arguments: [Data]) -> Bool {
-        let name = "guest=" + EmbeddedRoot.domainName(runID: runID)
-        let files = [EmbeddedRoot.sharedMemoryFile(runID: runID).string, root.string + "/"].map { Data($0.utf8) }
+        let name = "guest=" + id.name
+        let files = [id.sharedRegionFile.string, root.string + "/"].map { Data($0.utf8) }
         return zip(arguments, arguments.dropFirst()).contains { option, value in
             switch String(decoding: option, as: UTF8.self) {
             case "-name":
@@ -29,9 +29,9 @@ struct RunEmulators {
 
     /// Kills them all, and blocks until they are gone.
     ///
-    /// - Throws: `EmbeddedRootError.guest` for the first that is not, after all others are.
-    func end() throws(EmbeddedRootError) {
-        var failure: EmbeddedRootError?
+    /// - Throws: `RunFixtureError.guest` for the first that is not, after all others are.
+    func end() throws(RunFixtureError) {
+        var failure: RunFixtureError?
         for process in ProcessHandle.all(where: include) {
             do throws(Errno) {
                 try process.kill()
