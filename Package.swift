@@ -38,10 +38,11 @@ let package = Package(
         // Built for the host by SwiftPM and for the guest by scripts/build-agent.
         .target(name: "GuestMemory", swiftSettings: strict),
         .target(name: "VmemmapPopulate", dependencies: ["GuestMemory"], swiftSettings: strict),
+        .target(name: "KernelState", dependencies: ["GuestMemory", "VmemmapPopulate"], swiftSettings: strict),
         .target(name: "AgentProtocol", dependencies: ["GuestMemory"], swiftSettings: strict),
         .target(
             name: "HotplugAgent",
-            dependencies: ["GuestMemory", "VmemmapPopulate", "AgentProtocol"],
+            dependencies: ["GuestMemory", "VmemmapPopulate", "KernelState", "AgentProtocol"],
             exclude: ["Guest"],
             swiftSettings: strict
         ),
@@ -50,7 +51,10 @@ let package = Package(
         .target(name: "HarnessBasics", swiftSettings: everywhere),
         .target(
             name: "MemoryBackends",
-            dependencies: ["GuestMemory", .product(name: "SystemPackage", package: "swift-system")],
+            dependencies: [
+                "GuestMemory", "KernelState", "VmemmapPopulate",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
             swiftSettings: strict
         ),
         .systemLibrary(name: "CLibvirt", pkgConfig: "libvirt-qemu", providers: [.apt(["libvirt-dev"])]),
@@ -68,7 +72,7 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
-            name: "Verification", dependencies: ["GuestMemory", "HarnessBasics", "VmemmapPopulate"],
+            name: "Verification", dependencies: ["GuestMemory", "HarnessBasics", "KernelState", "VmemmapPopulate"],
             swiftSettings: everywhere),
         .target(
             name: "RunRecord",
@@ -83,8 +87,8 @@ let package = Package(
         .target(
             name: "Guests",
             dependencies: [
-                "GuestMemory", "VmemmapPopulate", "AgentProtocol", "HarnessBasics", "MemoryBackends", "Libvirt",
-                "RunFixture", "Verification", "RunRecord", "Plans",
+                "GuestMemory", "VmemmapPopulate", "KernelState", "AgentProtocol", "HarnessBasics", "MemoryBackends",
+                "Libvirt", "RunFixture", "Verification", "RunRecord", "Plans",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict
@@ -92,7 +96,8 @@ let package = Package(
         .executableTarget(
             name: "qemu-harness",
             dependencies: [
-                "Guests", "RunFixture", "GuestMemory", "VmemmapPopulate", "AgentProtocol", "HarnessBasics",
+                "Guests", "RunFixture", "GuestMemory", "VmemmapPopulate", "KernelState", "AgentProtocol",
+                "HarnessBasics",
                 "MemoryBackends",
                 "Libvirt",
                 "Verification", "RunRecord", "Plans",
@@ -122,6 +127,9 @@ let package = Package(
             dependencies: ["GuestMemory", "VmemmapPopulate", "TestSupport", "CAllocationCount"],
             swiftSettings: everywhere),
         .testTarget(
+            name: "KernelStateTests", dependencies: ["GuestMemory", "KernelState", "TestSupport", "VmemmapPopulate"],
+            swiftSettings: everywhere),
+        .testTarget(
             name: "AgentProtocolTests", dependencies: ["AgentProtocol", "GuestMemory", "TestSupport"],
             swiftSettings: everywhere),
         .testTarget(
@@ -144,7 +152,9 @@ let package = Package(
         ),
         .testTarget(
             name: "VerificationTests",
-            dependencies: ["HarnessBasics", "Verification", "GuestMemory", "VmemmapPopulate", "TestSupport"],
+            dependencies: [
+                "HarnessBasics", "Verification", "GuestMemory", "KernelState", "VmemmapPopulate", "TestSupport",
+            ],
             swiftSettings: everywhere),
         // The program itself is a dependency, so that it is built with the tests that start it.
         .testTarget(
@@ -166,7 +176,7 @@ let package = Package(
         .testTarget(
             name: "MemoryBackendsTests",
             dependencies: [
-                "MemoryBackends", "GuestMemory", "TestSupport",
+                "MemoryBackends", "GuestMemory", "KernelState", "TestSupport",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: everywhere),
@@ -197,6 +207,7 @@ let package = Package(
             name: "RealGuestTests",
             dependencies: [
                 "qemu-harness", "Guests", "HotplugAgent", "AgentProtocol", "GuestMemory", "HarnessBasics",
+                "KernelState",
                 "VmemmapPopulate",
                 "MemoryBackends",
                 "Libvirt", "Plans", "RunFixture", "Verification", "RunRecord", "TestSupport",

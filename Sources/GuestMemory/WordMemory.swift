@@ -37,8 +37,9 @@ public protocol PhysicalMemory {
     func storedWord(at address: PhysicalAddress) throws(MemoryAccessError) -> UInt64
 }
 
-/// The kernel's linear map over a guest's physical memory: kernel pointers in, words in the host's order out.
-public struct KernelMemory<Physical: PhysicalMemory>: WordMemory {
+/// The kernel's linear map over a guest's physical memory: kernel pointers in, words in the host's order out. By physical
+/// address it is the memory behind the map.
+public struct KernelMemory<Physical: PhysicalMemory>: WordMemory, PhysicalMemory {
     /// The memory behind the map.
     public let physical: Physical
     /// The byte order of the kernel.
@@ -58,6 +59,11 @@ public struct KernelMemory<Physical: PhysicalMemory>: WordMemory {
         } catch {
             throw error.renamed(to: address)
         }
+    }
+
+    /// The 64 bits at a physical address, as they stand there.
+    public func storedWord(at address: PhysicalAddress) throws(MemoryAccessError) -> UInt64 {
+        try physical.storedWord(at: address)
     }
 }
 

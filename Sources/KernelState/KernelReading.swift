@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import GuestMemory
+public import VmemmapPopulate
+
+/// How far a kernel's memory is followed. Whatever stands there, reading ends.
+public struct ReadingBounds: Equatable, Sendable {
+    /// The end of the physical addresses that can hold memory: boot RAM and every DIMM slot.
+    public let memoryEnd: PhysicalAddress
+    /// The most nodes that the list can have.
+    public let nodeLimit: Int
+
+    /// Sets the bounds.
+    ///
+    /// - Parameters:
+    ///   - memoryEnd: the end of memory; what is behind the linear map's end counts as that.
+    ///   - nodeLimit: the most nodes. Nil: as many as the densest list has up to `memoryEnd`, which is 4096 a GiB (4 KiB
+    ///     pages with 4 KiB vmemmap pages).
+    public init(memoryEnd: PhysicalAddress, nodeLimit: Int? = nil) {
+        self.memoryEnd = min(memoryEnd, PhysicalAddress(LinearMap.byteCount))
+        self.nodeLimit = nodeLimit ?? Int(self.memoryEnd.rawValue >> 18) + 1
+    }
+}
+
+/// Why a kernel's memory could not be read: which read, and at which address.
+public struct KernelReadError: Error, Equatable, Sendable {
+    /// What was read.
+    public enum Part: Sendable {
+        /// The variable `vmemmap_list`.
+        case listHead
+        /// `mem_section`, its roots and their entries.
+        case sectionTable
+        /// `mmu_vmemmap_psize` and `mmu_psize_defs`.
+        case pageSizes
+    }
+
+    /// What was read.
+    public let part: Part
+    /// The address, and why not.
+    public let cause: MemoryAccessError
+}
+
+/// Where a kernel's memory map is.
+public struct MemoryMap: Equatable, Sendable {
+    /// The effective address of page frame 0's `struct page`, as the first present section encodes it; nil when no section
+    /// is present.
+    public let base: UInt64?
+    /// log2 of its pages, `mmu_psize_defs[mmu_vmemmap_psize].shift`; nil when the kernel's value is not valid.
+    public let pageShift: UInt64?
+
+    /// Describes a memory map.
+    public init(base: UInt64?, pageShift: UInt64?) {
+        self.base = base
+        self.pageShift = pageShift
+    }
+}
+
+/// What is read of a kernel's memory, part by part. The memory may be anything that answers by address: mapped RAM files,
+/// /proc/kcore, a dump.
+extension Kernel {
+    /// Where the memory map is, without a look at all sections: a guest without memory in the first GiB does not boot.
+    public func memoryMap(in memory: borrowing some WordMemory) throws(KernelReadError) -> MemoryMap {
+        let bounds = ReadingBounds(memoryEnd: PhysicalAddress(1 << 30))
+        return try memoryMap(of: presentSections(in: memory, within: bounds), in: memory)
+    }
+
+    /// Where the memory map of sections is that were read.
+    func memoryMap(
+        of sections: [MemorySection], in memory: borrowing some WordMemory
+    ) throws(KernelReadError) -> MemoryMap {
+        do throws(MemoryAccessError) {
+            return MemoryMap(
+                base: sections.first?.vmemmapBase, pageShift: try layout.vmemmapPageShift(in: memory, order: order))
+        } catch {
+            throw KernelReadError(part: .pageSizes, cause: error)
+        }
+    }
+
+    /// The sections that are present, ascending.
+    public func presentSections(
+        in memory: borrowing some WordMemory, within bounds: ReadingBounds
+    ) throws(KernelReadError) -> [MemorySection] {
+        do throws(MemoryAccessError) {
+            return try SectionTable.presentSections(layout: layout, in: memory, endAddress: bounds.memoryEnd)
+        } catch {
+            throw KernelReadError(part: .sectionTable, cause: error)
+        }
+    }
+
+    /// The physical memory that sections hold.
+    public func memory(in sections: [MemorySection]) -> MemoryRanges {
+        var memory = MemoryRanges()
+        for section in sections {
+            let start = section.number << layout.sectionSizeBits
+            memory.insert(start..<start + 1 << layout.sectionSizeBits)
+        }
+        return memory
+    }
+
+    /// The word in `vmemmap_list`, 0 when the list is empty.
+    public func listHead(in memory: borrowing some WordMemory) throws(KernelReadError) -> UInt64 {
+        do throws(MemoryAccessError) {
+            return try memory.word(at: layout.listHeadAddress)
+        } catch {
+            throw KernelReadError(part: .listHead, cause: error)
+        }
+    }
+
+    /// The list, as far as it can be walked. How the walk ended is part of it, and no error.
+    public func list(
+        in memory: borrowing some WordMemory, within bounds: ReadingBounds
+    ) throws(KernelReadError) -> ListWalk {
+        ListWalk(
+            head: try listHead(in: memory), in: memory, pageByteCount: layout.pageByteCount, limit: bounds.nodeLimit)
+    }
+
+    /// What the kernel's own page tables map of the memory map; nil where it has none: on hash, where the kernel does not
+    /// say where they are, and where there is no memory map. What is wrong with them is part of the walk, and no error.
+    public func memoryMapTables(
+        of memoryMap: MemoryMap, in memory: borrowing some PhysicalMemory, within bounds: ReadingBounds
+    ) -> RadixWalk? {
+        guard mmu == .radix, let base = memoryMap.base else { return nil }
+        // Where no memory is nothing is mapped, and the walk passes over it by the GiB.
+        return layout.memoryMapTables(vmemmapBase: base, endAddress: bounds.memoryEnd, in: memory)
+    }
+}
+
+/// What follows from a kernel's constants and its memory map.
+extension Kernel {
+    /// How the kernel keeps its list, from what it shows, and from whether the list has or was ever seen to have entries.
+    public func rules(of memoryMap: MemoryMap, hasHadEntries: Bool) -> PopulateRules {
+        PopulateRules(isRadix: mmu == .radix, vmemmapPageShift: memoryMap.pageShift, hasHadEntries: hasHadEntries)
+    }
+
+    /// The memory map's arithmetic, nil when the kernel does not tell what it takes.
+    public func geometry(of memoryMap: MemoryMap) -> MemoryMapGeometry? {
+        guard let base = memoryMap.base, let pageShift = memoryMap.pageShift else { return nil }
+        return MemoryMapGeometry(
+            vmemmapBase: base, vmemmapPageShift: pageShift, pageByteCount: layout.pageByteCount,
+            structPageByteCount: layout.structPageByteCount)
+    }
+}

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import GuestMemory
+public import VmemmapPopulate
+
+/// What a kernel's memory says at a moment of what backs its memory map. Two are equal when nothing of that has changed
+/// in between.
+public struct KernelState: Equatable, Sendable {
+    /// The sections that are present, ascending.
+    public let sections: [MemorySection]
+    /// Where the memory map is.
+    public let memoryMap: MemoryMap
+    /// `vmemmap_list`.
+    public let list: ListWalk
+    /// The page tables over the memory map; nil on hash, where the kernel does not say where they are, and where there is no
+    /// memory map.
+    public let tables: RadixWalk?
+
+    /// Puts a state together from its parts.
+    public init(sections: [MemorySection], memoryMap: MemoryMap, list: ListWalk, tables: RadixWalk?) {
+        self.sections = sections
+        self.memoryMap = memoryMap
+        self.list = list
+        self.tables = tables
+    }
+
+    /// Reads a kernel's state.
+    ///
+    /// - Parameters:
+    ///   - kernel: its constants, with its MMU.
+    ///   - memory: by effective address the kernel's linear map, by physical address the guest's memory.
+    ///   - bounds: how far it is followed.
+    /// - Throws: the first part that lies where no memory is. A damaged list or table is no error: the walk tells.
+    public init(
+        of kernel: Kernel, in memory: borrowing some WordMemory & PhysicalMemory, within bounds: ReadingBounds
+    ) throws(KernelReadError) {
+        sections = try kernel.presentSections(in: memory, within: bounds)
+        memoryMap = try kernel.memoryMap(of: sections, in: memory)
+        list = try kernel.list(in: memory, within: bounds)
+        tables = kernel.memoryMapTables(of: memoryMap, in: memory, within: bounds)
+    }
+}
