@@ -76,7 +76,9 @@ let package = Package(
             swiftSettings: everywhere),
         .target(
             name: "RunRecord",
-            dependencies: ["HarnessBasics", "Verification", .product(name: "Crypto", package: "swift-crypto")],
+            dependencies: [
+                "AgentProtocol", "HarnessBasics", "Verification", .product(name: "Crypto", package: "swift-crypto"),
+            ],
             swiftSettings: everywhere
         ),
         .target(
@@ -112,7 +114,8 @@ let package = Package(
         .target(
             name: "TestSupport",
             dependencies: [
-                "GuestMemory", "VmemmapPopulate", .product(name: "Subprocess", package: "swift-subprocess"),
+                "GuestMemory", "HarnessBasics", "VmemmapPopulate",
+                .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Tests/TestSupport",
@@ -160,7 +163,8 @@ let package = Package(
         .testTarget(
             name: "RunRecordTests",
             dependencies: [
-                "qemu-harness", "HarnessBasics", "RunRecord", "TestSupport", "Verification", "VmemmapPopulate",
+                "qemu-harness", "AgentProtocol", "HarnessBasics", "RunRecord", "TestSupport", "Verification",
+                "VmemmapPopulate",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],

@@ -9,15 +9,15 @@ package actor AgentClient {
     private let channel: AgentChannel
     private let watch: MachineWatch
     private let timeouts: Timeouts
-    private let record: RunDirectory
+    private let events: RunEvents
     /// Whether an agent is up: another hello is that of a guest which has started anew.
     private var isUp = false
 
-    init(_ channel: AgentChannel, watch: MachineWatch, timeouts: Timeouts, record: RunDirectory) {
+    init(_ channel: AgentChannel, watch: MachineWatch, timeouts: Timeouts, events: RunEvents) {
         self.channel = channel
         self.watch = watch
         self.timeouts = timeouts
-        self.record = record
+        self.events = events
     }
 
     /// Starts to listen; called once.
@@ -71,8 +71,8 @@ package actor AgentClient {
     }
 
     private func note(_ announcement: ControlLine) throws {
-        try record.append(
-            "agent.announced", ["line": String(decoding: announcement.encoded.dropLast().prefix(400), as: UTF8.self)])
+        try events.note(
+            .agentAnnounced(line: String(decoding: announcement.encoded.dropLast().prefix(400), as: UTF8.self)))
     }
 
     // MARK: - Requests

@@ -2,6 +2,7 @@
 
 import AgentProtocol
 import HarnessBasics
+import RunRecord
 import Verification
 
 /// What the guest's kernel has said of its own faults, until the step in which that was takes it.
@@ -124,19 +125,4 @@ struct FaultLedger {
 extension KernelFault {
     /// Whether it ends the process that it comes over.
     fileprivate var isException: Bool { self == .oops || self == .bug || self == .kasan }
-
-    /// As a finding of the guest's.
-    var finding: Finding.Fault {
-        switch self {
-        case .warning: .warning
-        case .bug: .bug
-        case .oops: .oops
-        case .kasan: .kasan
-        case .ubsan: .ubsan
-        case .lockup: .lockup
-        case .rcuStall: .rcuStall
-        case .hungTask: .hungTask
-        case .panic: .panic
-        }
-    }
 }

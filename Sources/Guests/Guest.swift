@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import RunFixture
 import Foundation
 import HarnessBasics
 import Libvirt
@@ -30,7 +31,8 @@ package actor Guest {
     /// Starts the domain. The guest is not up yet when this returns: see ``waitForAgent()``. What is made for it belongs to
     /// the host.
     package static func start(
-        _ configuration: GuestConfiguration, on host: any GuestHost, record: RunDirectory, timeouts: Timeouts
+        _ configuration: GuestConfiguration, on host: any GuestHost, record: RunDirectory, events: RunEvents,
+        timeouts: Timeouts
     ) async throws -> Guest {
         let regionByteCount = configuration.sharedRegionByteCount
         try await host.makeSharedRegionFile(byteCount: regionByteCount)
@@ -40,7 +42,8 @@ package actor Guest {
         let domain = try await host.start(domain: xml)
         let guest = Guest(
             configuration, domain: domain, channel: try AgentChannel(socket: host.controlSocket),
-            regionFile: regionFile, record: record, timeouts: timeouts)
+            regionFile: regionFile, console: record.consoleLog,
+            events: events, timeouts: timeouts)
         guest.ending.console.start()
         await guest.agent.start()
         try await guest.watch.start(domain)
@@ -49,24 +52,26 @@ package actor Guest {
 
     private init(
         _ configuration: GuestConfiguration, domain: any GuestDomain, channel: AgentChannel, regionFile: MappedFile,
-        record: RunDirectory, timeouts: Timeouts
+        console: URL, events: RunEvents, timeouts: Timeouts
     ) {
         self.configuration = configuration
         self.domain = domain
         self.regionFile = regionFile
-        watch = MachineWatch(record: record)
-        agent = AgentClient(channel, watch: watch, timeouts: timeouts, record: record)
-        observer = GuestObserver(agent: agent, watch: watch, timeouts: timeouts, record: record)
+        watch = MachineWatch(events: events)
+        agent = AgentClient(channel, watch: watch, timeouts: timeouts, events: events)
+        let keeper = ConsoleKeeper(file: console, limit: configuration.consoleByteLimit)
+        observer = GuestObserver(
+            agent: agent, watch: watch, timeouts: timeouts, events: events, console: keeper.log)
         memory = MachineMemory(of: domain)
         unplugs = Unplugs(
             domain: domain, watch: watch, agent: agent, observer: observer, memory: memory, timeouts: timeouts,
-            record: record)
+            events: events)
         dimms = DIMMs(
             configuration, domain: domain, agent: agent, observer: observer, memory: memory, unplugs: unplugs,
             timeouts: timeouts)
         ending = GuestEnding(
             domain: domain, watch: watch, agent: agent, observer: observer,
-            console: ConsoleKeeper(file: record.consoleLog, limit: configuration.consoleByteLimit), timeouts: timeouts)
+            console: keeper, timeouts: timeouts)
     }
 
     // MARK: - Up

@@ -3,7 +3,7 @@
 package import Foundation
 package import GuestMemory
 import HarnessBasics
-import SystemPackage
+package import SystemPackage
 
 /// The files that a guest boots from: a kernel and the agent's initramfs.
 package enum GuestImages {
@@ -79,7 +79,7 @@ package enum GuestImages {
     }
 
     /// Where libvirt's capabilities of QEMU are carried from run to run.
-    static func capabilitiesCache(_ environment: [String: String]) -> FilePath {
+    package static func capabilitiesCache(_ environment: [String: String]) -> FilePath {
         FilePath(cache(environment).appending(path: "capabilities").path)
     }
 

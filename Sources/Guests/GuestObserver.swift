@@ -12,7 +12,7 @@ package actor GuestObserver {
     private let agent: AgentClient
     private let watch: MachineWatch
     private let timeouts: Timeouts
-    private let record: RunDirectory
+    private let events: RunEvents
     private let console: ConsoleLog
     /// Whether an agent was ever there: until then a panic may be the fault of what the guest was made of.
     private var wasUp = false
@@ -27,12 +27,12 @@ package actor GuestObserver {
     /// The most entries that the kernel's list has had.
     private var peak = EntryPeak()
 
-    init(agent: AgentClient, watch: MachineWatch, timeouts: Timeouts, record: RunDirectory) {
+    init(agent: AgentClient, watch: MachineWatch, timeouts: Timeouts, events: RunEvents, console: ConsoleLog) {
         self.agent = agent
         self.watch = watch
         self.timeouts = timeouts
-        self.record = record
-        console = ConsoleLog(file: record.consoleLog)
+        self.events = events
+        self.console = console
     }
 
     /// A kernel is up, with this memory. What was known of another one is not known of this one.
@@ -58,13 +58,10 @@ package actor GuestObserver {
         guard var feed else { return }
         for (ringRecord, event) in try feed.drain() {
             guard let event else {
-                try record.append("guest.unknown-event", ["kind": "\(ringRecord.kind)"])
+                try events.note(.unknownGuestEvent(kind: ringRecord.kind))
                 continue
             }
-            var (kind, fields) = event.recorded
-            fields["ring_seq"] = "\(ringRecord.sequence)"
-            fields["guest_us"] = "\(ringRecord.microseconds)"
-            try record.append(kind, fields)
+            try events.note(.guest(event, sequence: ringRecord.sequence, microseconds: ringRecord.microseconds))
             take(event)
         }
         historyKeeper?.takeMissed(count: feed.missedCount)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import RunFixture
 import HarnessBasics
-package import Libvirt
+import Libvirt
 import RunRecord
 
 /// QEMU is gone. What that means is found out in ``GuestEnding/explained(_:)``.
@@ -9,7 +10,7 @@ struct GuestEnded: Error {}
 
 /// What QEMU and libvirt say of a guest's machine, and how it ended.
 package actor MachineWatch {
-    private let record: RunDirectory
+    private let runEvents: RunEvents
     private var processEnd: QemuProcess.ExitStatus?
     private var shutdownReason: String?
     private var stopReason: DomainEvent.StopReason?
@@ -19,8 +20,8 @@ package actor MachineWatch {
     private var events: Task<Void, Never>?
 
     /// Watches nothing yet.
-    init(record: RunDirectory) {
-        self.record = record
+    init(events: RunEvents) {
+        runEvents = events
     }
 
     /// Watches a domain from now on; called once.
@@ -50,9 +51,8 @@ package actor MachineWatch {
         case .stopped(let reason): stopReason = reason
         default: break
         }
-        let (name, fields) = event.recorded
         // A record that cannot be written any more ends the run at its next step.
-        try? record.append("machine.\(name)", fields)
+        try? runEvents.note(.machine(MachineEvent(event)))
     }
 
     private func note(end: QemuProcess.ExitStatus) {

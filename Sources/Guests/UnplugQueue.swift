@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What an unplug came to.
-package enum UnplugResult: String {
-    /// The guest gave every LMB up, and the DIMM is gone.
-    case removed
-    /// The guest said no, and has taken back what it had given up already.
-    case refused
-    /// The guest has said nothing: the DIMM is still there, and its unplug pending.
-    case silent
-}
+import RunRecord
 
 /// The unplugs that the guest was asked for and has not settled.
 ///

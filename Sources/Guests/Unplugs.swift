@@ -3,7 +3,7 @@
 import GuestMemory
 import HarnessBasics
 import Libvirt
-import RunRecord
+package import RunRecord
 
 /// Unplugs of DIMMs: asked for through libvirt, and settled by the guest.
 package actor Unplugs {
@@ -13,7 +13,7 @@ package actor Unplugs {
     private let observer: GuestObserver
     private let memory: MachineMemory
     private let timeouts: Timeouts
-    private let record: RunDirectory
+    private let events: RunEvents
     /// Those that the guest has not settled.
     private var queue = UnplugQueue()
     /// DIMMs that the guest has refused to give up.
@@ -21,7 +21,7 @@ package actor Unplugs {
 
     init(
         domain: any GuestDomain, watch: MachineWatch, agent: AgentClient, observer: GuestObserver,
-        memory: MachineMemory, timeouts: Timeouts, record: RunDirectory
+        memory: MachineMemory, timeouts: Timeouts, events: RunEvents
     ) {
         self.domain = domain
         self.watch = watch
@@ -29,7 +29,7 @@ package actor Unplugs {
         self.observer = observer
         self.memory = memory
         self.timeouts = timeouts
-        self.record = record
+        self.events = events
     }
 
     /// The DIMMs whose unplug the guest has not settled, in the order in which it was asked.
@@ -57,8 +57,7 @@ package actor Unplugs {
             try await note(settled.result, of: settled.request)
             if settled.request.alias == alias { return settled.result }
             // What is waited for here is the step's to tell.
-            try record.append(
-                "unplug.settled", ["alias": settled.request.alias, "result": settled.result.rawValue])
+            try events.note(.unplugSettled(alias: settled.request.alias, settled.result))
         }
         // The guest's log comes first: by then all of the refusal is in it.
         guard await watch.hasRefused(alias), let request = queue.refuse(alias) else { return .silent }
@@ -118,7 +117,7 @@ package actor Unplugs {
         do {
             try await domain.detach(alias: alias)
         } catch let error as LibvirtError where refused.contains(alias) {
-            try record.append("unplug.pending", ["alias": alias, "message": String("\(error)".prefix(400))])
+            try events.note(.unplugPending(alias: alias, message: String("\(error)".prefix(400))))
             let count = LMB.addresses(in: range).count
             let index = LMB.drcIndex(of: range.lowerBound).hexadecimal
             // What comes of it, the log says.

@@ -112,25 +112,19 @@ public final class RunDirectory: Sendable {
     /// How many events were left out, all of them the guest's.
     public var leftOutEventCount: Int { state.withLock { $0.leftOutEventCount } }
 
-    /// Whether a guest can make events of a kind: it has as many of them as it likes.
-    private static func isGuests(_ kind: String) -> Bool {
-        ["guest.", "agent.", "machine."].contains { kind.hasPrefix($0) }
-    }
-
-    /// Appends an event; one of the guest's is only counted once the file has reached its limit.
-    public func append(_ kind: String, _ fields: [String: String] = [:]) throws {
+    /// Appends an event to `events.jsonl`; one of the guest's is only counted once the file has reached its limit.
+    private func append(_ event: RunEvent) throws {
         try state.withLock { state in
-            if state.eventByteCount >= eventByteLimit, Self.isGuests(kind) {
+            if state.eventByteCount >= eventByteLimit, event.isGuests {
                 state.leftOutEventCount += 1
                 return
             }
             state.eventCount += 1
             // Asked for in here, so that times ascend with the numbers.
             let time = (elapsedSeconds * 1e6).rounded() / 1e6
-            let event = RunEvent(seq: state.eventCount, time: time, kind: kind, fields: fields)
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-            let line = try encoder.encode(event) + Data([0x0a])
+            let line = try encoder.encode(EventLine(seq: state.eventCount, time: time, event: event)) + Data([0x0a])
             state.eventByteCount += line.count
             try Self.checked(Self.eventsName) { try state.events.write(contentsOf: line) }
         }
@@ -187,6 +181,31 @@ public final class RunDirectory: Sendable {
     private static func stamp(_ date: Date) -> String {
         let format = Date.ISO8601FormatStyle(dateSeparator: .omitted, timeSeparator: .omitted, timeZone: .gmt)
         return date.formatted(format)
+    }
+}
+
+extension RunDirectory: RunObserver {
+    /// Notes an event in `events.jsonl`, and in `harness.log` what a person reads of it.
+    public func observe(_ event: RunEvent) throws {
+        try append(event)
+        for line in event.logLines { try log(line) }
+    }
+}
+
+extension RunEvent {
+    /// What `harness.log` says of the event.
+    fileprivate var logLines: [String] {
+        switch self {
+        case .stepEnded(let step):
+            ["\(step.number) \(step.title): \(step.outcome.rawValue)"]
+                + step.allFindings.map { "  \($0.name): \($0.message)" }
+        case .eventsLeftOut(let count):
+            ["\(RunDirectory.eventsName) is full: \(count) events of the guest's were left out"]
+        case .consoleLeftOut(let byteCount):
+            ["\(RecordFile.console) was full: about \(byteCount) bytes of it were left out"]
+        case .runEnded(_, let error): error.map { ["error: \($0)"] } ?? []
+        default: []
+        }
     }
 }
 

@@ -96,7 +96,8 @@ public struct StepResult: Codable, Equatable, Sendable {
     public var newEntries: [BackedWindow]?
     /// The entries that it had then and has no more.
     public var goneEntries: [BackedWindow]?
-    /// What came of a step that can come out in more than one right way.
+    /// What a person is told of the step beside its outcome: which kernel booted, or what came of a step that can come out
+    /// in more than one right way.
     public var note: String?
     /// What a step that is no verification found.
     public var findings: [Finding]?

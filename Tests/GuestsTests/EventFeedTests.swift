@@ -104,37 +104,3 @@ import Testing
         }
     }
 }
-
-@Suite struct RecordedEventTests {
-    @Test(
-        arguments: [
-            (
-                .populateCalled(start: 0xc00c_0000_0000_0000, end: 0xc00c_0000_0001_0000, node: 0), "guest.populate",
-                ["start": "0xc00c000000000000", "end": "0xc00c000000010000", "node": "0x0"]
-            ),
-            (
-                .blockMirrored(virtAddr: 0xc00c_0000_0000_0000, byteCount: 65536, phys: 0x2000_0000, mirrorNode: 0x18),
-                "guest.block-mirrored",
-                ["virt_addr": "0xc00c000000000000", "bytes": "65536", "phys": "0x20000000", "mirror_node": "0x18"]
-            ),
-            (.mappingFailed(errno: 12), "guest.mapping-failed", ["errno": "12"]),
-            (.freeCalled(start: 1, end: .max), "guest.free", ["start": "0x1", "end": "0xffffffffffffffff"]),
-            (
-                .lmbAdded(base: 0x4000_0000, drcIndex: 0x8000_0004), "guest.lmb-added",
-                ["base": "0x40000000", "drc_index": "0x80000004"]
-            ),
-            (.lmbRemoved(base: 0x4000_0000), "guest.lmb-removed", ["base": "0x40000000"]),
-            (.hotplugFailed(.add), "guest.hotplug-failed", ["request": "add"]),
-            (.lost(recordCount: 3), "guest.events-lost", ["records": "3"]),
-            (.healed(entryCount: 4), "guest.mirror-healed", ["new_entries": "4"]),
-            (.mirrorFull(virtAddr: 16, phys: 32), "guest.mirror-full", ["virt_addr": "0x10", "phys": "0x20"]),
-            (.kernelFault(.hungTask, count: 2), "guest.kernel-fault", ["fault": "hung-task", "count": "2"]),
-            (.faultText(0x4255_473a_2069_740a, 0, 0, 0), "guest.fault-text", ["text": "BUG: it?"]),
-            (.logBeginningLost(recordCount: 5), "guest.log-beginning-lost", ["records": "5"]),
-            (.synced(marker: 9), "guest.synced", ["marker": "9"]),
-        ] as [(AgentEvent, String, [String: String])])
-    func hasItsKindAndItsWords(event: AgentEvent, kind: String, fields: [String: String]) {
-        #expect(event.recorded.kind == kind)
-        #expect(event.recorded.fields == fields)
-    }
-}

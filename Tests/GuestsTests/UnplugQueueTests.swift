@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import RunRecord
 import Testing
 
 @testable import Guests

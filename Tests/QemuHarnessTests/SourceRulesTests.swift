@@ -2,6 +2,7 @@
 
 import AgentProtocol
 import Foundation
+import RunRecord
 import Testing
 import Verification
 

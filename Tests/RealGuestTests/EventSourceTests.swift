@@ -4,6 +4,7 @@ import Foundation
 import Libvirt
 import RunRecord
 import Subprocess
+import TestSupport
 import Testing
 import Verification
 
@@ -84,7 +85,7 @@ extension RealGuest {
             #expect(verdicts.allSatisfy { $0.findings == [] })
             #expect(verdicts.map { $0.provenance[.observed] ?? 0 } == [0, 0, 32, 0])
             let calls = try harness.events(of: "guest.populate")
-            #expect(calls.allSatisfy { $0.fields["altmap"] != nil })
+            #expect(calls.allSatisfy { $0.word("altmap") != nil })
             #expect(try harness.events(of: "guest.block-freed").count == 32)
             #expect(try harness.events(of: "guest.mirror-healed").isEmpty)
         }
@@ -158,8 +159,7 @@ extension RealGuest {
 
 extension HarnessProcess {
     /// The newest record's events of a kind.
-    fileprivate func events(of kind: String) throws -> [RunEvent] {
-        let lines = try Data(contentsOf: record.appending(path: RunDirectory.eventsName)).split(separator: 0x0a)
-        return try lines.map { try JSONDecoder().decode(RunEvent.self, from: $0) }.filter { $0.kind == kind }
+    fileprivate func events(of kind: String) throws -> [RecordedEvent] {
+        try RecordedEvent.events(of: record).filter { $0.kind == kind }
     }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import HarnessBasics
 import Plans
 import RunRecord
 import Subprocess
+import TestSupport
 import Testing
 import Verification
 
@@ -16,21 +16,17 @@ extension RealGuest {
     @Suite struct Placement {
         private func run(
             _ guest: String, _ steps: String
-        ) async throws -> (ending: HarnessProcess.Ending, plan: Plan, events: [RunEvent], error: String?) {
+        ) async throws -> (ending: HarnessProcess.Ending, plan: Plan, events: [RecordedEvent], error: String?) {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }
             let file = harness.runsDirectory.appending(path: "plan.yaml")
             try "description: A test's.\nguest: \(guest)\nsteps: [\(steps)]\n".write(
                 to: file, atomically: true, encoding: .utf8)
             let ending = try await harness.run([file.path, "--slowdown", "4"])
-            let events = try String(contentsOf: harness.record.appending(path: "events.jsonl"), encoding: .utf8)
+            let events = try RecordedEvent.events(of: harness.record)
             let plan = try String(contentsOf: harness.record.appending(path: "plan.yaml"), encoding: .utf8)
             #expect(try harness.leftovers() == [])
-            return (
-                ending, try Plan(yaml: plan),
-                try events.split(separator: "\n").map { try JSONDecoder().decode(RunEvent.self, from: Data($0.utf8)) },
-                try harness.information().error
-            )
+            return (ending, try Plan(yaml: plan), events, try harness.information().error)
         }
 
         /// Plugs and unplugs that leave gaps, and DIMMs with places of their own among them: each lies where the plan's
@@ -45,8 +41,8 @@ extension RealGuest {
             let settled = events.filter { $0.kind == "plug.settled" }
             let places = try Plan.Machine(for: plan).places
             #expect(places.count == 9)
-            #expect(settled.map(\.fields["base"]) == places.map { $0.lowerBound.hexadecimal })
-            #expect(settled.map(\.fields["bytes"]) == places.map { "\($0.upperBound - $0.lowerBound)" })
+            #expect(settled.map { $0.word("base") } == places.map(\.lowerBound))
+            #expect(settled.map { $0.number("byteCount") } == places.map { Double($0.upperBound - $0.lowerBound) })
         }
 
         /// A guest that gives nothing up leaves less room than its plan has.

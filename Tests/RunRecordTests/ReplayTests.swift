@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import HarnessBasics
 import TestSupport
 import Testing
 import Verification
@@ -12,21 +11,6 @@ import VmemmapPopulate
 ///
 /// The commands that recorded them stand in Fixtures/README.md.
 @Suite struct ReplayTests {
-    /// A line of events.jsonl.
-    private struct Event: Decodable {
-        let kind: String
-        let fields: [String: String]
-
-        func word(_ field: String) throws -> UInt64 {
-            try #require(UInt64(hexadecimal: fields[field] ?? ""), "\(kind) has no \(field)")
-        }
-    }
-
-    private static func events(_ run: URL) throws -> [Event] {
-        let text = try String(contentsOf: run.appending(path: "events.jsonl"), encoding: .utf8)
-        return try text.split(separator: "\n").map { try JSONDecoder().decode(Event.self, from: Data($0.utf8)) }
-    }
-
     /// The snapshots in the order of their steps.
     private static func snapshots(_ run: URL) throws -> [Snapshot] {
         try FileManager.default.contentsOfDirectory(atPath: run.path).filter { $0.hasPrefix("snapshot-") }
@@ -36,10 +20,11 @@ import VmemmapPopulate
 
     /// The blocks that came and went, in order.
     private static func blocks(_ run: URL) throws -> [(isNew: Bool, virtAddr: UInt64, phys: UInt64)] {
-        try events(run).compactMap { event in
+        try RecordedEvent.events(of: run).compactMap { event in
+            func word(_ field: String) throws -> UInt64 { try #require(event.word(field), "\(event) has no \(field)") }
             switch event.kind {
-            case "guest.block-mirrored": return (true, try event.word("virt_addr"), try event.word("phys"))
-            case "guest.block-freed": return (false, try event.word("virt_addr"), try event.word("phys"))
+            case "guest.block-mirrored": return (true, try word("virtAddr"), try word("phys"))
+            case "guest.block-freed": return (false, try word("virtAddr"), try word("phys"))
             case "guest.events-lost", "guest.mirror-healed":
                 Issue.record("the recorded guest lost events")
                 return nil

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AgentProtocol
 import Foundation
 import RunRecord
 import TestSupport
@@ -15,12 +16,6 @@ import Testing
 
     private func text(_ name: String, of directory: RunDirectory) throws -> String {
         try String(contentsOf: directory.url.appending(path: name), encoding: .utf8)
-    }
-
-    private func events(of directory: RunDirectory) throws -> [RunEvent] {
-        let lines = try text("events.jsonl", of: directory).split(separator: "\n", omittingEmptySubsequences: false)
-        #expect(lines.last == "")
-        return try lines.dropLast().map { try JSONDecoder().decode(RunEvent.self, from: Data($0.utf8)) }
     }
 
     init() throws { folder = try TemporaryFolder() }
@@ -60,9 +55,9 @@ import Testing
 
     @Test func isNotMadeTwice() throws {
         let first = try directory("one")
-        try first.append("kept")
+        try first.observe(.stepStarted(number: 1, title: "kept"))
         #expect(throws: CocoaError.self) { try directory("one") }
-        #expect(try events(of: first).map(\.kind) == ["kept"])
+        #expect(try RecordedEvent.events(of: first.url).map { $0.text("title") } == ["kept"])
     }
 
     @Test func aParentThatCannotHoldItIsAnError() throws {
@@ -77,15 +72,15 @@ import Testing
 
     @Test func eventsAreOneObjectALine() throws {
         let directory = try directory("one")
-        try directory.append("first")
-        try directory.append("second", ["text": "a\nb\r\u{2028}\"\\/", "address": "0xc00c000000000000"])
-        let events = try events(of: directory)
+        try directory.observe(.machine(.paused))
+        try directory.observe(.agentAnnounced(line: "a\nb\r\u{2028}\"\\/"))
+        let events = try RecordedEvent.events(of: directory.url)
         #expect(events.map(\.seq) == [1, 2])
-        #expect(events.map(\.schema) == [1, 1])
-        #expect(events.map(\.kind) == ["first", "second"])
-        #expect(events[0].fields == [:])
-        #expect(events[1].fields == ["text": "a\nb\r\u{2028}\"\\/", "address": "0xc00c000000000000"])
-        #expect(try text("events.jsonl", of: directory).hasPrefix(#"{"fields":{},"kind":"first","schema":1,"seq":1,"#))
+        #expect(events.map(\.schema) == [2, 2])
+        #expect(events.map(\.kind) == ["machine.paused", "agent.announced"])
+        #expect(events[1].text("line") == "a\nb\r\u{2028}\"\\/")
+        #expect(
+            try text("events.jsonl", of: directory).hasPrefix(#"{"kind":"machine.paused","schema":2,"seq":1,"time":"#))
     }
 
     @Test func eventsFromManyTasksStayInOrder() async throws {
@@ -93,17 +88,17 @@ import Testing
         try await withThrowingTaskGroup(of: Void.self) { group in
             for task in 0..<8 {
                 group.addTask {
-                    for index in 0..<100 { try directory.append("\(task)", ["index": "\(index)"]) }
+                    for index in 0..<100 { try directory.observe(.stepStarted(number: index, title: "\(task)")) }
                 }
             }
             try await group.waitForAll()
         }
-        let events = try events(of: directory)
+        let events = try RecordedEvent.events(of: directory.url)
         #expect(events.map(\.seq) == Array(1...800))
         #expect(zip(events, events.dropFirst()).allSatisfy { $0.time <= $1.time })
         for task in 0..<8 {
-            let indexes = events.filter { $0.kind == "\(task)" }.map { $0.fields["index"] }
-            #expect(indexes == (0..<100).map { "\($0)" })
+            let indexes = events.filter { $0.text("title") == "\(task)" }.map { $0.number("step") }
+            #expect(indexes == (0..<100).map(Double.init))
         }
     }
 
@@ -111,34 +106,52 @@ import Testing
     @Test func eventsOfTheGuestHaveALimit() async throws {
         let directory = try RunDirectory(
             parent: folder.url, identifier: "one", startedAt: Self.start, eventByteLimit: 4096)
+        let guests: [RunEvent] = [
+            .guest(.lmbRemoved(base: 0), sequence: 1, microseconds: 2), .machine(.other(event: 1, detail: 2)),
+            .agentAnnounced(line: "x"), .unknownGuestEvent(kind: 99),
+        ]
         for index in 0..<1000 {
-            try directory.append(["guest.populate", "machine.other", "agent.announced"][index % 3], ["start": "0x0"])
+            try directory.observe(guests[index % guests.count])
         }
-        let written = try events(of: directory)
+        let written = try RecordedEvent.events(of: directory.url)
         #expect(written.count < 60)
         #expect(try text("events.jsonl", of: directory).utf8.count < 4096 + 200)
         #expect(directory.leftOutEventCount == 1000 - written.count)
-        for kind in ["step.started", "finding", "plug.settled", "run.ended"] { try directory.append(kind) }
-        try directory.append("guest.free", ["start": "0x0"])
+        let others: [RunEvent] = [
+            .stepStarted(number: 1, title: "boot"), .unplugSettled(alias: "a", .silent),
+            .plugSettled(alias: "a", base: 0, byteCount: 0, refusedLMBCount: 0), .runEnded(.passed, error: nil),
+        ]
+        for event in others { try directory.observe(event) }
+        try directory.observe(guests[0])
         #expect(directory.leftOutEventCount == 1001 - written.count)
-        let all = try events(of: directory)
-        #expect(all.suffix(4).map(\.kind) == ["step.started", "finding", "plug.settled", "run.ended"])
+        let all = try RecordedEvent.events(of: directory.url)
+        #expect(all.suffix(4).map(\.kind) == ["step.started", "unplug.settled", "plug.settled", "run.ended"])
         #expect(all.map(\.seq) == Array(1...all.count))
     }
 
     @Test func withinTheLimitNothingIsLeftOut() throws {
         let directory = try directory("one")
-        for _ in 0..<1000 { try directory.append("guest.populate", ["start": "0x0"]) }
+        for _ in 0..<1000 { try directory.observe(.machine(.paused)) }
         #expect(directory.leftOutEventCount == 0)
-        #expect(try events(of: directory).count == 1000)
+        #expect(try RecordedEvent.events(of: directory.url).count == 1000)
     }
 
     @Test func theLogHasALineForEachMessage() throws {
         let directory = try directory("one")
-        try directory.log("1 boot: passed")
-        try directory.log("2 verify: failed")
+        try directory.log("cannot remove it")
+        let steps = Samples.results.steps
+        for step in steps { try directory.observe(.stepEnded(step)) }
+        try directory.observe(.machine(.paused))
+        try directory.observe(.eventsLeftOut(count: 3))
+        try directory.observe(.consoleLeftOut(byteCount: 4))
+        try directory.observe(.runEnded(.error, error: "the guest is lost"))
         let lines = try text("harness.log", of: directory).split(separator: "\n")
-        #expect(lines.map { $0.drop { " 0123456789.".contains($0) } } == ["boot: passed", "verify: failed"])
+        #expect(
+            lines.map { $0.dropFirst(12) } == [
+                "cannot remove it", "1 boot: passed", "  plug-refused: one LMB", "2 verify: failed",
+                "  list-cycle: back to 0x0", "events.jsonl is full: 3 events of the guest's were left out",
+                "console.log was full: about 4 bytes of it were left out", "error: the guest is lost",
+            ])
     }
 
     @Test func writesAndReplacesTheOtherFiles() throws {

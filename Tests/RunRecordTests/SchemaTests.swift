@@ -73,10 +73,12 @@ import Testing
         Edit("snapshot-2.json", "\"sectionSizeBits\" : 24", "\"sectionSizeBits\" : 64"),
         Edit("events.jsonl", "\"seq\":1", "\"seq\":0"),
         Edit("events.jsonl", "\"kind\":\"step.started\"", "\"kind\":\"step.begun\""),
-        Edit("events.jsonl", "\"step\":\"1\"", "\"step\":1"),
-        Edit("events.jsonl", "\"marker\":\"", "\"marker\":\"x"),
+        Edit("events.jsonl", "\"step\":1", "\"step\":\"1\""),
+        Edit("events.jsonl", "\"schema\":2", "\"schema\":1"),
+        Edit("events.jsonl", "\"marker\":", "\"marker\":-"),
+        Edit("events.jsonl", "\"node\":0", "\"node\":\"0x0\""),
         Edit("events.jsonl", "\"phys\":\"0x", "\"phys\":\""),
-        Edit("events.jsonl", "\"bytes\":", "\"byte_count\":"),
+        Edit("events.jsonl", "\"byteCount\":", "\"byte_count\":"),
     ]
 
     @Test(arguments: edits) func refuseAnEdit(edit: Edit) async throws {

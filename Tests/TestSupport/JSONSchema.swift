@@ -15,6 +15,9 @@ package struct JSONSchema {
             .appending(path: "\(name).schema.json").standardizedFileURL
     }
 
+    /// The schema itself.
+    package func text() throws -> Data { try Data(contentsOf: file) }
+
     /// Why the schema refuses each of the JSON documents, which stand one after another; nil for one that it takes.
     package func refusals(of documents: Data) async throws -> [String?] {
         let result = try await Subprocess.run(

@@ -156,7 +156,7 @@ struct RunCommand: AsyncParsableCommand {
 
         let runner = Runner(
             plan: plan, steps: plan.runSteps(guest, keepsGuest: keep), configuration: guest,
-            timeouts: Timeouts(factor: slowdown), progress: Progress(style: progress), keepsGuest: keep,
+            timeouts: Timeouts(factor: slowdown), observers: [Progress(style: progress)], keepsGuest: keep,
             allowedUnsaid: allowUnsaid)
         let fixture = RunFixture(
             id: .random(), capabilitiesCache: GuestImages.capabilitiesCache(environment), connection: connection,

@@ -7,7 +7,7 @@ import RunRecord
 import Verification
 
 /// Tells a person on stderr which step is under way and how long each took.
-struct Progress: Sendable {
+struct Progress: RunObserver {
     /// How it tells.
     enum Style: String, CaseIterable, ExpressibleByArgument {
         /// As on a terminal when stderr is one, else `plain`.
@@ -28,26 +28,29 @@ struct Progress: Sendable {
             && Terminal.isCapable(STDERR_FILENO, environment: ProcessInfo.processInfo.environment)
     }
 
-    func begin(_ step: StepResult) {
-        guard isTerminal, !isSilent else { return }
-        write("\(label(step))…")
+    func observe(_ event: RunEvent) {
+        guard !isSilent else { return }
+        switch event {
+        case .stepStarted(let number, let title): if isTerminal { write("\(label(number, title))…") }
+        case .stepEnded(let step): writeLine(of: step)
+        default: break
+        }
     }
 
-    func end(_ step: StepResult, information: RunInformation) {
-        guard !isSilent else { return }
+    private func writeLine(of step: StepResult) {
         // Back to the line's start, and whatever stood there goes.
         let start = isTerminal ? "\r\u{1b}[K" : ""
         let seconds = String(format: "%6.2f s", step.seconds)
-        let summary = summary(step, information)
-        write("\(start)\(label(step))\(seconds)\(summary.isEmpty ? "" : "   \(summary)")\n")
+        let summary = summary(step)
+        write("\(start)\(label(step.number, step.title))\(seconds)\(summary.isEmpty ? "" : "   \(summary)")\n")
     }
 
-    private func label(_ step: StepResult) -> String {
-        let label = "\(step.number) \(step.title)"
+    private func label(_ number: Int, _ title: String) -> String {
+        let label = "\(number) \(title)"
         return label.padding(toLength: max(20, label.count), withPad: " ", startingAt: 0)
     }
 
-    private func summary(_ step: StepResult, _ information: RunInformation) -> String {
+    private func summary(_ step: StepResult) -> String {
         if let verdict = step.verdict {
             let entries = verdict.entryCount == 1 ? "1 entry" : "\(verdict.entryCount) entries"
             let judgement =
@@ -60,9 +63,7 @@ struct Progress: Sendable {
                 + judgement
         }
         if step.outcome != .passed { return step.outcome.rawValue }
-        if let note = step.note { return note }
-        if step.number == 1, let release = information.guest.kernelRelease { return "Linux \(release)" }
-        return ""
+        return step.note ?? ""
     }
 
     private func write(_ text: String) {

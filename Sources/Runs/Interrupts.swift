@@ -4,7 +4,7 @@ import Synchronization
 import UnixSignals
 
 /// The signal that ended a run, if one did.
-final class Interrupts: Sendable {
+package final class Interrupts: Sendable {
     private struct State {
         var first: UnixSignal?
         var secondSignalAction: (@Sendable () -> Void)?
@@ -21,7 +21,7 @@ final class Interrupts: Sendable {
     }
 
     /// Runs `body`; SIGINT, SIGTERM or SIGHUP cancel it, and it ends in its own time.
-    static func watching<Value: Sendable>(
+    package static func watching<Value: Sendable>(
         _ body: @escaping @Sendable (Interrupts) async throws -> Value
     ) async throws -> Value {
         let interrupts = Interrupts()

@@ -12,7 +12,7 @@ import Verification
 import VmemmapPopulate
 
 /// Something that a run does to its guest.
-protocol RunStep: Sendable {
+package protocol RunStep: Sendable {
     /// What a person reads.
     var title: String { get }
 
@@ -21,9 +21,11 @@ protocol RunStep: Sendable {
 }
 
 /// What the steps of a run share.
-struct RunContext {
+package struct RunContext {
     let host: any GuestHost
     let record: RunDirectory
+    /// Who is told what happens.
+    let events: RunEvents
     let timeouts: Timeouts
     let interrupts: Interrupts
     var information: RunInformation
@@ -44,7 +46,7 @@ struct RunContext {
 }
 
 /// What a kernel has been through since it booted.
-struct KernelPast {
+package struct KernelPast {
     /// What the newest unplug came to.
     var unplugResult: UnplugResult?
     /// Whether memory that was plugged before the newest verification holds its own memory map (`memmap_on_memory`):
@@ -60,23 +62,24 @@ extension StepResult {
     }
 
     /// Notes what the guest's kernel has reported of itself meanwhile.
-    mutating func note(_ faults: [Finding], in record: RunDirectory) throws {
+    mutating func note(_ faults: [Finding], telling events: RunEvents) throws {
         guard !faults.isEmpty else { return }
         findings = (findings ?? []) + faults
         outcome = .failed
-        for fault in faults { try record.append("finding", ["name": fault.name, "message": fault.message]) }
+        for fault in faults { try events.note(.finding(fault)) }
     }
 }
 
 /// Boots the guest and waits for its agent.
-struct BootStep: RunStep {
+package struct BootStep: RunStep {
     let configuration: GuestConfiguration
 
     var title: String { "boot" }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let guest = try await Guest.start(
-            configuration, on: context.host, record: context.record, timeouts: context.timeouts)
+            configuration, on: context.host, record: context.record, events: context.events,
+            timeouts: context.timeouts)
         context.guest = guest
         context.interrupts.onSecondSignal { guest.ending.kill() }
         context.information.versions.qemu = try await guest.domain.qemuVersion()
@@ -84,6 +87,7 @@ struct BootStep: RunStep {
         try await guest.waitForAgent()
         let booted = try await guest.runningKernel()
         let (hello, kernel) = (booted.hello, booted.kernel)
+        result.note = "Linux \(kernel.release)"
         context.information.guest.kernelRelease = kernel.release
         context.information.guest.symbolSources = kernel.symbolSources.mapValues { "\($0)" }
         let (mmu, mmuSource) = booted.mmu
@@ -100,7 +104,7 @@ struct BootStep: RunStep {
 }
 
 /// Plugs a DIMM.
-struct PlugStep: RunStep {
+package struct PlugStep: RunStep {
     let byteCount: UInt64
     /// The NUMA node that it belongs to; the first if nil.
     var node: Int?
@@ -122,12 +126,10 @@ struct PlugStep: RunStep {
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let plug = try await context.runningGuest().plug(byteCount: byteCount, node: node, base: base)
-        try context.record.append(
-            "plug.settled",
-            [
-                "alias": plug.alias, "base": plug.range.lowerBound.hexadecimal, "bytes": "\(plug.range.count)",
-                "refused_lmbs": "\(plug.refusedLMBs.count)",
-            ])
+        try context.events.note(
+            .plugSettled(
+                alias: plug.alias, base: plug.range.lowerBound, byteCount: UInt64(plug.range.count),
+                refusedLMBCount: plug.refusedLMBs.count))
         guard let first = plug.refusedLMBs.first else { return }
         result.fail(
             Finding(
@@ -141,7 +143,7 @@ struct PlugStep: RunStep {
 
 /// Unplugs a DIMM. A guest may refuse: that is no finding, and what it leaves is verified like anything else. One that
 /// says nothing is one.
-struct UnplugStep: RunStep {
+package struct UnplugStep: RunStep {
     /// Which DIMM, counted from 1 in the order of the plugs.
     let number: Int
 
@@ -159,7 +161,7 @@ struct UnplugStep: RunStep {
             return
         }
         let outcome = try await guest.unplugs.unplug(alias: alias)
-        try context.record.append("unplug.settled", ["alias": alias, "result": outcome.rawValue])
+        try context.events.note(.unplugSettled(alias: alias, outcome))
         context.past.unplugResult = outcome
         switch outcome {
         case .removed: result.note = "removed"
@@ -179,7 +181,7 @@ extension Finding {
 }
 
 /// Compares the witnesses at rest.
-struct VerifyStep: RunStep {
+package struct VerifyStep: RunStep {
     var title: String { "verify" }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
@@ -188,14 +190,12 @@ struct VerifyStep: RunStep {
         try result.judge(snapshot, since: context.lastEntries)
         context.past.altmap = snapshot.showsAltmap.map { $0 ? "seen" : "none" }
         context.lastEntries = snapshot.accountEntries
-        for finding in result.allFindings {
-            try context.record.append("finding", ["name": finding.name, "message": finding.message])
-        }
+        for finding in result.allFindings { try context.events.note(.finding(finding)) }
     }
 }
 
 /// Switches the guest off.
-struct PowerOffStep: RunStep {
+package struct PowerOffStep: RunStep {
     var title: String { "power off" }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {

@@ -28,7 +28,7 @@ struct SettleStep: RunStep {
         var notes: [String] = []
         for alias in await guest.unplugs.pending {
             let outcome = try await guest.unplugs.unplug(alias: alias)
-            try context.record.append("unplug.settled", ["alias": alias, "result": outcome.rawValue])
+            try context.events.note(.unplugSettled(alias: alias, outcome))
             context.past.unplugResult = outcome
             notes.append("\(alias) \(outcome.rawValue)")
             guard outcome != .silent else {

@@ -11,28 +11,29 @@ import SystemPackage
 import Verification
 
 /// Takes the steps of a run, and leaves a complete record and nothing else behind, whichever way it ends.
-struct Runner {
+package struct Runner {
     /// What the steps were made from.
     let plan: Plan
     let steps: [any RunStep]
     let configuration: GuestConfiguration
     let timeouts: Timeouts
-    let progress: Progress
+    /// Who is told what happens, beside the record.
+    let observers: [any RunObserver]
     /// Leaves the guest running.
     let keepsGuest: Bool
     /// The witnesses that may leave something unsaid.
     var allowedUnsaid: [Witness] = []
 
     /// What a run came to.
-    struct Report {
-        let results: RunResults
-        let information: RunInformation
-        let directory: URL
-        let exitCode: Int32
+    package struct Report {
+        package let results: RunResults
+        package let information: RunInformation
+        package let directory: URL
+        package let exitCode: Int32
         /// Whether the guest runs on.
-        let isGuestKept: Bool
+        package let isGuestKept: Bool
         /// What the run has left behind, in words; nil when it is nothing. No part of the verdict.
-        let leftover: String?
+        package let leftover: String?
     }
 
     /// Runs the steps. Whatever goes wrong is in the report, and in the record as far as that can be written.
@@ -64,6 +65,9 @@ struct Runner {
         return finish(ending, record: record, interrupts: interrupts)
     }
 
+    /// The record, and who else is told.
+    private func events(of record: RunDirectory) -> RunEvents { RunEvents([record] + observers) }
+
     /// What a run has come to so far.
     private struct Ending {
         var information: RunInformation
@@ -84,7 +88,8 @@ struct Runner {
         try await GuestTrial(configuration, steps: steps).perform(
             on: host, console: FilePath(record.consoleLog.path))
         var context = RunContext(
-            host: host, record: record, timeouts: timeouts, interrupts: interrupts, information: ending.information)
+            host: host, record: record, events: events(of: record), timeouts: timeouts, interrupts: interrupts,
+            information: ending.information)
         do {
             try await take(&ending.results, in: &context)
         } catch {
@@ -126,47 +131,33 @@ struct Runner {
                 throw HarnessError.infrastructure("\(rest.count) steps were not taken, from '\(first.title)' on")
             }
             var result = StepResult(number: index + 1, title: step.title, seconds: 0, outcome: .passed)
-            try context.record.append("step.started", ["step": "\(result.number)", "title": step.title])
-            progress.begin(result)
+            try context.events.note(.stepStarted(number: result.number, title: result.title))
             let start = ContinuousClock.now
             do {
                 try await step.perform(in: &context, result: &result)
                 // An expectation is about the step before it.
                 if result.expectedFindings == nil, let (faults, note) = try await context.guest?.observer.takeFaults() {
-                    try result.note(faults, in: context.record)
-                    result.note = result.note ?? note
+                    try result.note(faults, telling: context.events)
+                    if let note { result.note = result.note.map { "\($0); \(note)" } ?? note }
                 }
             } catch {
                 let faults = await context.guest?.observer.takeLastFaults(after: error) ?? []
-                try? result.note(faults, in: context.record)
+                try? result.note(faults, telling: context.events)
                 hasPanicked = faults.contains { $0.fault == .panic }
                 guard hasPanicked else {
                     result.seconds = start.duration(to: .now).inSeconds
                     result.outcome = error is CancellationError ? .interrupted : .error
                     results.append(result)
-                    progress.end(result, information: context.information)
                     // If this cannot be recorded, then nothing can, which finish() will say.
-                    try? note(result, in: context.record)
+                    try? context.events.note(.stepEnded(result))
                     throw error
                 }
             }
             result.seconds = start.duration(to: .now).inSeconds
             results.append(result)
             if result.expectedFindings == nil { context.previous = result }
-            progress.end(result, information: context.information)
-            try note(result, in: context.record)
+            try context.events.note(.stepEnded(result))
         }
-    }
-
-    private func note(_ result: StepResult, in record: RunDirectory) throws {
-        try record.append(
-            "step.ended",
-            [
-                "step": "\(result.number)", "title": result.title, "outcome": result.outcome.rawValue,
-                "findings": "\(result.allFindings.count)",
-            ])
-        try record.log("\(result.number) \(result.title): \(result.outcome.rawValue)")
-        for finding in result.allFindings { try record.log("  \(finding.name): \(finding.message)") }
     }
 
     /// Ends the guest even when the run was cancelled; or keeps it, where it is to be kept and lives.
@@ -196,7 +187,7 @@ struct Runner {
         let outcome = Self.outcome(
             ending.results, allowing: allowedUnsaid, failure: ending.failure, wasInterrupted: interrupts.signal != nil)
         let message = ending.failure.flatMap { outcome == .interrupted ? nil : "\($0)" }
-        let exitCode = Self.exitCode(outcome, interrupts)
+        package let exitCode = Self.exitCode(outcome, interrupts)
         var information = ending.information
         information.finishedAt = Date()
         information.outcome = outcome
@@ -213,14 +204,17 @@ struct Runner {
 
     /// Writes each file by itself, and returns the first error.
     private func write(_ report: Report, to record: RunDirectory) -> (any Error)? {
+        let events = events(of: record)
+        let (results, information) = (report.results, report.information)
         let parts: [() throws -> Void] = [
-            { try record.write(report.results) },
-            { try report.results.error.map { try record.log("error: \($0)") } },
-            { try Self.noteLimits(report.information, in: record) },
-            { try record.append("run.ended", ["outcome": report.results.outcome.rawValue]) },
+            { try record.write(results) },
+            // What the record does not hold, because a guest had more to say than there is room for.
+            { try information.leftOutEventCount.map { try events.note(.eventsLeftOut(count: $0)) } },
+            { try information.leftOutConsoleByteCount.map { try events.note(.consoleLeftOut(byteCount: $0)) } },
+            { try events.note(.runEnded(results.outcome, error: results.error)) },
             // The guest has ended by now, unless it is kept: then its console goes on.
             {
-                var information = report.information
+                package var information = information
                 information.digests = try record.digests(isConsoleComplete: !report.isGuestKept)
                 try record.write(information)
             },
@@ -233,18 +227,6 @@ struct Runner {
                 return error
             }
         }.first
-    }
-
-    /// Says what the record does not hold, because a guest had more to say than there is room for.
-    private static func noteLimits(_ information: RunInformation, in record: RunDirectory) throws {
-        if let count = information.leftOutEventCount {
-            try record.append("events.left-out", ["events": "\(count)"])
-            try record.log("\(RunDirectory.eventsName) is full: \(count) events of the guest's were left out")
-        }
-        if let count = information.leftOutConsoleByteCount {
-            try record.append("console.left-out", ["bytes": "\(count)"])
-            try record.log("console.log was full: about \(count) bytes of it were left out")
-        }
     }
 
     /// What a run's steps, and the error that ended it, come to.

@@ -58,11 +58,11 @@ struct GuestStep: RunStep {
         let outcome = try await guest.perform(action)
         switch outcome {
         case .refused(let errno):
-            try context.record.append("action.settled", ["action": title, "errno": "\(errno)"])
+            try context.events.note(.actionSettled(action: title, errno: errno))
             let reason = String(cString: strerror(errno))
             result.fail(Finding(.guest, .refused, "the guest's kernel refused '\(title)': \(reason) (errno \(errno))"))
         case .done(let content, let isWhole):
-            try context.record.append("action.settled", ["action": title, "errno": "0"])
+            try context.events.note(.actionSettled(action: title, errno: 0))
             guard case .read(let path, let expected) = kind else { return }
             let text = String(decoding: content.map { 0x20...0x7e ~= $0 || $0 == 0x0a ? $0 : 0x3f }, as: UTF8.self)
             result.note = String(text.prefix { $0 != "\n" }.prefix(80))
@@ -100,7 +100,7 @@ struct RebootStep: RunStep {
         }
         context.past = KernelPast()
         let dimmCount = await guest.memory.ram.regions.count { $0.name.hasPrefix(DIMMs.aliasPrefix) }
-        try context.record.append("reboot.settled", ["dimms": "\(dimmCount)"])
+        try context.events.note(.rebootSettled(dimmCount: dimmCount))
         result.note = dimmCount == 1 ? "with 1 DIMM" : "with \(dimmCount) DIMMs"
     }
 }

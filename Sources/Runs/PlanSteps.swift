@@ -7,7 +7,7 @@ import Plans
 extension Plan {
     /// The steps of a run, those of `repeat` as often as they are taken: the guest is booted first, and switched off
     /// last unless it is kept.
-    func runSteps(_ guest: GuestConfiguration, keepsGuest: Bool) -> [any RunStep] {
+    package func runSteps(_ guest: GuestConfiguration, keepsGuest: Bool) -> [any RunStep] {
         var books = DIMMBooks()
         let steps = [BootStep(configuration: guest)] + Self.runSteps(steps, books: &books)
         return keepsGuest ? steps : steps + [PowerOffStep()]
