@@ -95,10 +95,19 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        .target(
+            name: "Runs",
+            dependencies: [
+                "GuestMemory", "HarnessBasics", "Libvirt", "RunFixture", "Verification", "RunRecord", "Plans", "Guests",
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: strict
+        ),
         .executableTarget(
             name: "qemu-harness",
             dependencies: [
-                "Guests", "RunFixture", "GuestMemory", "VmemmapPopulate", "KernelState", "AgentProtocol",
+                "Runs", "Guests", "RunFixture", "GuestMemory", "VmemmapPopulate", "KernelState", "AgentProtocol",
                 "HarnessBasics",
                 "MemoryBackends",
                 "Libvirt",
@@ -196,7 +205,8 @@ let package = Package(
         .testTarget(
             name: "QemuHarnessTests",
             dependencies: [
-                "qemu-harness", "Guests", "RunFixture", "AgentProtocol", "GuestMemory", "HarnessBasics", "Libvirt",
+                "qemu-harness", "Runs", "Guests", "RunFixture", "AgentProtocol", "GuestMemory", "HarnessBasics",
+                "Libvirt",
                 "Plans",
                 "RunRecord",
                 "TestSupport",
@@ -210,7 +220,7 @@ let package = Package(
         .testTarget(
             name: "RealGuestTests",
             dependencies: [
-                "qemu-harness", "Guests", "HotplugAgent", "AgentProtocol", "GuestMemory", "HarnessBasics",
+                "qemu-harness", "Runs", "Guests", "HotplugAgent", "AgentProtocol", "GuestMemory", "HarnessBasics",
                 "KernelState",
                 "VmemmapPopulate",
                 "MemoryBackends",

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import RunFixture
 import Foundation
 import HarnessBasics
 import Libvirt
 import MemoryBackends
+import RunFixture
 package import RunRecord
 import SystemPackage
 

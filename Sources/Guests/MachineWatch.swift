@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import RunFixture
 import HarnessBasics
 import Libvirt
+package import RunFixture
 import RunRecord
 
 /// QEMU is gone. What that means is found out in ``GuestEnding/explained(_:)``.

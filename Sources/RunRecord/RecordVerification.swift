@@ -14,8 +14,6 @@ public struct RecordVerification: Sendable {
     public private(set) var problems: [RecordProblem] = []
     /// The steps, with verdicts that were reached anew.
     public private(set) var results: RunResults
-    /// How the run ended, as its record says: what it came to is no better.
-    private var ending: (outcome: Outcome, error: String?)?
 
     /// Verifies a snapshot's file.
     public init(snapshot file: URL) {
@@ -49,11 +47,8 @@ public struct RecordVerification: Sendable {
         let recorded = recordedResults(directory, names: names)
         results.allowedUnsaid = recorded?.allowedUnsaid ?? []
         judge(directory, snapshots: snapshots, recorded: recorded)
-        if problems.isEmpty, let recorded {
-            compareOutcomes(recorded)
-            ending = (recorded.outcome, recorded.error)
-        }
-        conclude()
+        if problems.isEmpty, let recorded { compareOutcomes(recorded) }
+        conclude(recorded: recorded)
     }
 
     private mutating func collect<Value>(_ body: () throws(RecordProblem) -> Value) -> Value? {
@@ -77,7 +72,7 @@ public struct RecordVerification: Sendable {
             return
         }
         if information.exitCode.map(outcome.exitCodes.contains) != true {
-            let codes = outcome.exitCodes.map(String.init).joined(separator: " or ")
+            let codes = outcome.exitCodes.sorted().map(String.init).joined(separator: " or ")
             problems.append(
                 RecordProblem(
                     RecordFile.run,
@@ -163,13 +158,13 @@ public struct RecordVerification: Sendable {
             let snapshot: Snapshot = try RecordFile.document(at: file)
             var step = step
             // What ended a step stays, whatever its snapshot says.
-            let ending = step.outcome.isEnding ? step.outcome : nil
+            let ending = EarlyEnding(step.outcome)
             do throws(SnapshotProblem) {
                 try step.judge(snapshot, since: lastEntries)
             } catch {
                 throw RecordProblem(file, "cannot be judged: \(error)")
             }
-            step.outcome = ending ?? step.outcome
+            step.conclude(endedBy: ending)
             return (step, snapshot)
         }
     }
@@ -208,7 +203,7 @@ public struct RecordVerification: Sendable {
             lastEntries = snapshot.accountEntries
             results.steps.append(judged)
             // What ended a step may have come before its verdict.
-            if recorded != nil, !step.outcome.isEnding || step.verdict != nil {
+            if recorded != nil, EarlyEnding(step.outcome) == nil || step.verdict != nil {
                 compare(recorded: step, with: judged, snapshot: name)
             }
         }
@@ -258,8 +253,8 @@ public struct RecordVerification: Sendable {
     private mutating func compareOutcomes(_ recorded: RunResults) {
         for step in recorded.steps {
             // A verdict's outcome was reached anew.
-            guard step.verdict == nil, !step.outcome.isEnding else { continue }
-            let outcome: Outcome = step.allFindings.isEmpty ? .passed : .failed
+            guard step.verdict == nil, EarlyEnding(step.outcome) == nil else { continue }
+            let outcome = Outcome.of(step)
             if step.outcome != outcome {
                 problems.append(
                     RecordProblem(
@@ -268,15 +263,14 @@ public struct RecordVerification: Sendable {
                             + "'\(outcome.rawValue)'"))
             }
         }
-        if let ended = recorded.steps.dropLast().first(where: \.outcome.isEnding) {
+        if let ended = recorded.steps.dropLast().first(where: { EarlyEnding($0.outcome) != nil }) {
             problems.append(
                 RecordProblem(
                     RecordFile.results,
                     "has a step after step \(ended.number), whose outcome is '\(ended.outcome.rawValue)'"))
         }
-        let outcome = RunResults.outcome(of: results.steps, allowing: results.allowedUnsaid)
-        let possible = outcome.possibleEndings
-        if !possible.contains(recorded.outcome) {
+        let outcome = Outcome.of(results.steps, allowing: results.allowedUnsaid)
+        if !outcome.possibleOutcomesOfRun.contains(recorded.outcome) {
             problems.append(
                 RecordProblem(
                     RecordFile.results,
@@ -290,32 +284,16 @@ public struct RecordVerification: Sendable {
         }
     }
 
-    private mutating func conclude() {
+    /// Says what all of it comes to. `recorded` is how the run ended, as its record says: what it came to is no better.
+    private mutating func conclude(recorded: RunResults? = nil) {
         if let run = information?.run { results.run = run }
         guard problems.isEmpty else {
             results.outcome = .error
             results.error = problems.map(\.description).joined(separator: "; ")
             return
         }
-        let outcome = RunResults.outcome(of: results.steps, allowing: results.allowedUnsaid)
-        // What was found stays found, also where the run could not go on.
-        results.outcome = outcome
-        if outcome != .failed, let ending, ending.outcome.isEnding { results.outcome = ending.outcome }
-        results.error = ending?.error
-    }
-}
-
-extension Outcome {
-    /// Whether it says that something other than the guest's memory map ended a step or a run.
-    fileprivate var isEnding: Bool { self == .error || self == .interrupted }
-
-    /// What a run can have come to whose steps come to this: what ends a run may come between its steps as well, and after a
-    /// signal nothing counts but the signal.
-    fileprivate var possibleEndings: Set<Outcome> {
-        switch self {
-        case .passed, .incomplete: [self, .error, .interrupted]
-        case .failed, .error: [self, .interrupted]
-        case .interrupted: [.interrupted]
-        }
+        let outcome = Outcome.of(results.steps, allowing: results.allowedUnsaid)
+        results.outcome = recorded.map { outcome.verified(recorded: $0.outcome) } ?? outcome
+        results.error = recorded?.error
     }
 }

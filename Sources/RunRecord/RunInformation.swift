@@ -136,29 +136,3 @@ public struct RunInformation: Codable, Equatable, Sendable {
         self.guest = guest
     }
 }
-
-/// How a run ended.
-public enum Outcome: String, Codable, Sendable {
-    /// Every witness spoke about everything that it was asked, and all of it is right.
-    case passed
-    /// There are findings: the guest is wrong.
-    case failed
-    /// The harness, libvirt or QEMU failed, or the guest was lost.
-    case error
-    /// Nothing is known to be wrong, and something that had to be verified was not: there was no verification, or a
-    /// witness left something unsaid that nobody excused.
-    case incomplete
-    /// A signal ended it.
-    case interrupted
-
-    /// The exit codes of a run that ended so: two for the signals that interrupt one.
-    public var exitCodes: [Int32] {
-        switch self {
-        case .passed: [0]
-        case .failed: [1]
-        case .error: [2]
-        case .incomplete: [4]
-        case .interrupted: [130, 143]
-        }
-    }
-}

@@ -31,52 +31,6 @@ public struct RunResults: Codable, Equatable, Sendable {
         self.steps = steps
         self.allowedUnsaid = allowedUnsaid
     }
-
-    /// What the steps come to. A finding that the expectations right behind a step name makes no step fail, except where it
-    /// is an expectation's own. What they name of the unsaid, and what the run allows, leaves no step incomplete, except
-    /// where it is the kernel's own account. And without any verdict nothing was verified.
-    public static func outcome(of steps: [StepResult], allowing allowed: [Witness] = []) -> Outcome {
-        var isComplete = steps.contains { $0.verdict != nil }
-        var hasFailed = false
-        forEachWithExpectations(steps) { step, names, witnesses in
-            if !step.allFindings.allSatisfy({ names.contains($0.name) }) { hasFailed = true }
-            if step.verdict?.unsaid(excusing: witnesses.union(allowed)).isEmpty == false { isComplete = false }
-        }
-        if hasFailed { return .failed }
-        for ending in [Outcome.interrupted, .error] where steps.contains(where: { $0.outcome == ending }) {
-            return ending
-        }
-        return isComplete ? .passed : .incomplete
-    }
-
-    /// What was left unsaid and nobody excused, by the numbers of the steps.
-    public var unsaid: [(step: Int, unsaid: Unsaid)] {
-        var unsaid: [(step: Int, unsaid: Unsaid)] = []
-        Self.forEachWithExpectations(steps) { step, _, witnesses in
-            let rest = step.verdict?.unsaid(excusing: witnesses.union(allowedUnsaid)) ?? []
-            unsaid += rest.reversed().map { (step.number, $0) }
-        }
-        return unsaid.reversed()
-    }
-
-    /// Walks the steps from the back, each with what the expectations right behind it name: so each step meets its
-    /// expectations in one walk, and a record may hold any number of them. Nothing excuses what an expectation itself found.
-    private static func forEachWithExpectations(
-        _ steps: [StepResult], _ body: (StepResult, _ findings: Set<String>, _ unsaid: Set<Witness>) -> Void
-    ) {
-        var findings: Set<String> = []
-        var unsaid: Set<Witness> = []
-        for step in steps.reversed() {
-            if let names = step.expectedFindings {
-                body(step, [], [])
-                findings.formUnion(names)
-                unsaid.formUnion(step.expectedUnsaid ?? [])
-            } else {
-                body(step, findings, unsaid)
-                (findings, unsaid) = ([], [])
-            }
-        }
-    }
 }
 
 /// One step of a run.
@@ -116,10 +70,8 @@ public struct StepResult: Codable, Equatable, Sendable {
 
     /// Takes the verdict on a snapshot, what follows from it, and how the kernel's account has changed since `lastEntries`.
     public mutating func judge(_ snapshot: Snapshot, since lastEntries: [BackedWindow]) throws(SnapshotProblem) {
-        let verdict = try Verifier.verdict(on: snapshot)
-        self.verdict = verdict
-        outcome = verdict.hasPassed ? .passed : .incomplete
-        if !allFindings.isEmpty { outcome = .failed }
+        verdict = try Verifier.verdict(on: snapshot)
+        conclude()
         newEntries = Self.entries(snapshot.accountEntries, missingIn: lastEntries)
         goneEntries = Self.entries(lastEntries, missingIn: snapshot.accountEntries)
     }

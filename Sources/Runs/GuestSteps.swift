@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import SystemPackage
 import Foundation
 import Guests
 import HarnessBasics
 import MemoryBackends
-import RunRecord
+package import RunRecord
 import Verification
 
 /// Has the agent do something in the guest. What the kernel refuses is a finding.
-struct GuestStep: RunStep {
+package struct GuestStep: RunStep {
     /// What it does.
     enum Kind: Equatable, Sendable {
         /// Does that, and looks at nothing.
@@ -31,7 +32,7 @@ struct GuestStep: RunStep {
         kind = .action(action)
     }
 
-    var title: String {
+    package var title: String {
         switch kind {
         case .action(.block(let index, let isOnline)): "block \(index) \(isOnline ? "online" : "offline")"
         case .action(.probe(let base)): "probe \(base.hexadecimal)"
@@ -43,7 +44,7 @@ struct GuestStep: RunStep {
         }
     }
 
-    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+    package func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let guest = try context.runningGuest()
         let action: GuestAction
         switch kind {
@@ -59,7 +60,7 @@ struct GuestStep: RunStep {
         switch outcome {
         case .refused(let errno):
             try context.events.note(.actionSettled(action: title, errno: errno))
-            let reason = String(cString: strerror(errno))
+            let reason = Errno(rawValue: errno).description
             result.fail(Finding(.guest, .refused, "the guest's kernel refused '\(title)': \(reason) (errno \(errno))"))
         case .done(let content, let isWhole):
             try context.events.note(.actionSettled(action: title, errno: 0))
@@ -85,10 +86,10 @@ struct GuestStep: RunStep {
 }
 
 /// Has the guest start anew with its DIMMs plugged.
-struct RebootStep: RunStep {
-    var title: String { "reboot" }
+package struct RebootStep: RunStep {
+    package var title: String { "reboot" }
 
-    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+    package func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let guest = try context.runningGuest()
         try await guest.reboot()
         // All of the run's snapshots are held against one list of witnesses.

@@ -46,6 +46,6 @@ package final class Interrupts: Sendable {
         action?()
     }
 
-    /// The exit code of a run that was interrupted.
-    var exitCode: Int32 { signal == .sigterm ? ExitStatus.terminated : ExitStatus.interrupted }
+    /// Whether it was SIGTERM.
+    var isTerminated: Bool { signal == .sigterm }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
-import Guests
-import Plans
+package import Guests
+package import Plans
 
 extension Plan {
     /// The steps of a run, those of `repeat` as often as they are taken: the guest is booted first, and switched off

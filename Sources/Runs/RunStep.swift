@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
-import Guests
+package import Guests
 import HarnessBasics
 import Libvirt
 import MemoryBackends
 import Plans
 import RunFixture
-import RunRecord
+package import RunRecord
 import Verification
 import VmemmapPopulate
 
@@ -58,14 +58,12 @@ extension StepResult {
     /// Notes what is wrong.
     mutating func fail(_ finding: Finding) {
         findings = [finding]
-        outcome = .failed
     }
 
     /// Notes what the guest's kernel has reported of itself meanwhile.
     mutating func note(_ faults: [Finding], telling events: RunEvents) throws {
         guard !faults.isEmpty else { return }
         findings = (findings ?? []) + faults
-        outcome = .failed
         for fault in faults { try events.note(.finding(fault)) }
     }
 }
@@ -74,9 +72,9 @@ extension StepResult {
 package struct BootStep: RunStep {
     let configuration: GuestConfiguration
 
-    var title: String { "boot" }
+    package var title: String { "boot" }
 
-    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+    package func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let guest = try await Guest.start(
             configuration, on: context.host, record: context.record, events: context.events,
             timeouts: context.timeouts)
@@ -119,12 +117,12 @@ package struct PlugStep: RunStep {
         )
     }
 
-    var title: String {
+    package var title: String {
         "plug \(ByteCount(byteCount).text)" + (node.map { " into node \($0)" } ?? "")
             + (base.map { " at \($0.hexadecimal)" } ?? "")
     }
 
-    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+    package func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let plug = try await context.runningGuest().plug(byteCount: byteCount, node: node, base: base)
         try context.events.note(
             .plugSettled(
@@ -147,9 +145,9 @@ package struct UnplugStep: RunStep {
     /// Which DIMM, counted from 1 in the order of the plugs.
     let number: Int
 
-    var title: String { "unplug DIMM \(number)" }
+    package var title: String { "unplug DIMM \(number)" }
 
-    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+    package func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let alias = DIMMs.alias(number)
         let guest = try context.runningGuest()
         // A plan may ask again for what a guest may have refused, or was silent about.
@@ -182,9 +180,9 @@ extension Finding {
 
 /// Compares the witnesses at rest.
 package struct VerifyStep: RunStep {
-    var title: String { "verify" }
+    package var title: String { "verify" }
 
-    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+    package func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let snapshot = try await SnapshotTaker(of: context.runningGuest(), since: context.lastEntries).snapshot()
         try context.record.write(snapshot, step: result.number)
         try result.judge(snapshot, since: context.lastEntries)
@@ -196,16 +194,16 @@ package struct VerifyStep: RunStep {
 
 /// Switches the guest off.
 package struct PowerOffStep: RunStep {
-    var title: String { "power off" }
+    package var title: String { "power off" }
 
-    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+    package func perform(in context: inout RunContext, result: inout StepResult) async throws {
         try await context.runningGuest().ending.powerOff()
     }
 }
 
 extension GuestTrial {
     /// The trial of a run with these steps.
-    init(_ configuration: GuestConfiguration, steps: [any RunStep]) {
+    package init(_ configuration: GuestConfiguration, steps: [any RunStep]) {
         self.init(configuration, dimms: steps.compactMap { ($0 as? PlugStep)?.device })
     }
 }

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
-import Guests
+package import Foundation
+package import Guests
 import HarnessBasics
 import Libvirt
-import Plans
+package import Plans
 import RunFixture
-import RunRecord
+package import RunRecord
 import SystemPackage
-import Verification
+package import Verification
 
 /// Takes the steps of a run, and leaves a complete record and nothing else behind, whichever way it ends.
 package struct Runner {
@@ -22,7 +22,25 @@ package struct Runner {
     /// Leaves the guest running.
     let keepsGuest: Bool
     /// The witnesses that may leave something unsaid.
-    var allowedUnsaid: [Witness] = []
+    let allowedUnsaid: [Witness]
+    /// This program's version, for the record.
+    let harnessVersion: String
+
+    /// Takes these steps, which were made from this plan, in a guest of this configuration; `observers` are told what
+    /// happens, beside the record.
+    package init(
+        plan: Plan, steps: [any RunStep], configuration: GuestConfiguration, timeouts: Timeouts,
+        observers: [any RunObserver], keepsGuest: Bool, allowedUnsaid: [Witness] = [], harnessVersion: String
+    ) {
+        self.plan = plan
+        self.steps = steps
+        self.configuration = configuration
+        self.timeouts = timeouts
+        self.observers = observers
+        self.keepsGuest = keepsGuest
+        self.allowedUnsaid = allowedUnsaid
+        self.harnessVersion = harnessVersion
+    }
 
     /// What a run came to.
     package struct Report {
@@ -40,13 +58,13 @@ package struct Runner {
     ///
     /// When the task is cancelled the step under way ends early, and the outcome is `interrupted`.
     /// The fixture is opened once the record has begun, and removed, or kept with its guest, before the record ends.
-    func run(
+    package func run(
         in host: any GuestHost, record: RunDirectory, interrupts: Interrupts, commandLine: [String]
     ) async -> Report {
         var ending = Ending(
             information: RunInformation(
                 run: record.name, startedAt: Date(), commandLine: commandLine,
-                versions: .init(harness: QemuHarness.version),
+                versions: .init(harness: harnessVersion),
                 guest: .init(
                     kernelPath: configuration.kernel.path, initramfsPath: configuration.initramfs.path,
                     cpu: configuration.cpu.rawValue, cpuCount: configuration.cpuCount,
@@ -146,7 +164,7 @@ package struct Runner {
                 hasPanicked = faults.contains { $0.fault == .panic }
                 guard hasPanicked else {
                     result.seconds = start.duration(to: .now).inSeconds
-                    result.outcome = error is CancellationError ? .interrupted : .error
+                    result.conclude(endedBy: EarlyEnding(error))
                     results.append(result)
                     // If this cannot be recorded, then nothing can, which finish() will say.
                     try? context.events.note(.stepEnded(result))
@@ -154,6 +172,7 @@ package struct Runner {
                 }
             }
             result.seconds = start.duration(to: .now).inSeconds
+            result.conclude()
             results.append(result)
             if result.expectedFindings == nil { context.previous = result }
             try context.events.note(.stepEnded(result))
@@ -184,10 +203,11 @@ package struct Runner {
     }
 
     private func report(_ ending: Ending, record: RunDirectory, interrupts: Interrupts) -> Report {
-        let outcome = Self.outcome(
-            ending.results, allowing: allowedUnsaid, failure: ending.failure, wasInterrupted: interrupts.signal != nil)
+        let outcome = Outcome.of(
+            ending.results, allowing: allowedUnsaid,
+            endedBy: EarlyEnding(ending.failure, wasInterrupted: interrupts.signal != nil))
         let message = ending.failure.flatMap { outcome == .interrupted ? nil : "\($0)" }
-        package let exitCode = Self.exitCode(outcome, interrupts)
+        let exitCode = outcome.exitCode(isTerminated: interrupts.isTerminated)
         var information = ending.information
         information.finishedAt = Date()
         information.outcome = outcome
@@ -214,7 +234,7 @@ package struct Runner {
             { try events.note(.runEnded(results.outcome, error: results.error)) },
             // The guest has ended by now, unless it is kept: then its console goes on.
             {
-                package var information = information
+                var information = information
                 information.digests = try record.digests(isConsoleComplete: !report.isGuestKept)
                 try record.write(information)
             },
@@ -227,28 +247,6 @@ package struct Runner {
                 return error
             }
         }.first
-    }
-
-    /// What a run's steps, and the error that ended it, come to.
-    static func outcome(
-        _ results: [StepResult], allowing allowed: [Witness] = [], failure: (any Error)?, wasInterrupted: Bool
-    ) -> Outcome {
-        // Whatever fails after a signal fails because of it.
-        if failure != nil, wasInterrupted || failure is CancellationError { return .interrupted }
-        // What was found stays found, also when the run could not go on.
-        let outcome = RunResults.outcome(of: results, allowing: allowed)
-        return failure != nil && outcome != .failed ? .error : outcome
-    }
-
-    /// The process's exit code for an outcome.
-    private static func exitCode(_ outcome: Outcome, _ interrupts: Interrupts) -> Int32 {
-        switch outcome {
-        case .passed: ExitStatus.passed
-        case .failed: ExitStatus.failed
-        case .error: ExitStatus.infrastructure
-        case .incomplete: ExitStatus.incomplete
-        case .interrupted: interrupts.exitCode
-        }
     }
 }
 

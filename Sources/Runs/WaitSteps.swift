@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Guests
-import RunRecord
+package import RunRecord
 
 /// Lets the guest run for a time.
-struct PauseStep: RunStep {
+package struct PauseStep: RunStep {
     let seconds: Int
 
-    var title: String { "wait \(seconds)s" }
+    package var title: String { "wait \(seconds)s" }
 
-    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+    package func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let guest = try context.runningGuest()
         _ = try await waitUntil(within: .seconds(seconds)) { () async throws -> Bool? in
             try await guest.agent.checkAlive()
@@ -20,10 +20,10 @@ struct PauseStep: RunStep {
 
 /// Waits until every unplug that the guest was silent about has been done or refused; one that it stays silent about is a
 /// finding.
-struct SettleStep: RunStep {
-    var title: String { "wait settled" }
+package struct SettleStep: RunStep {
+    package var title: String { "wait settled" }
 
-    func perform(in context: inout RunContext, result: inout StepResult) async throws {
+    package func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let guest = try context.runningGuest()
         var notes: [String] = []
         for alias in await guest.unplugs.pending {

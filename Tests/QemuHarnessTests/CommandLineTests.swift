@@ -2,10 +2,12 @@
 
 import Foundation
 import RunFixture
+import RunRecord
 import TestSupport
 import Testing
 
 @testable import Guests
+@testable import Runs
 @testable import qemu_harness
 
 /// The program as a process: what it prints, and what it ends with.

@@ -5,6 +5,7 @@ import TestSupport
 import Testing
 
 @testable import Guests
+@testable import Runs
 @testable import qemu_harness
 
 @Suite struct DoctorTests {

@@ -5,10 +5,12 @@ import Foundation
 import HarnessBasics
 import Libvirt
 import Plans
+import RunRecord
 import TestSupport
 import Testing
 
 @testable import Guests
+@testable import Runs
 @testable import qemu_harness
 
 @Suite struct RunCommandTests {

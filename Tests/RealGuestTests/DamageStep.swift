@@ -9,6 +9,7 @@ import RunRecord
 import SystemPackage
 
 @testable import Guests
+@testable import Runs
 @testable import qemu_harness
 
 /// Spoils a list of a paused guest, as a stray store would, verifies, and puts the list back.

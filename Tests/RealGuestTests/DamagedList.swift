@@ -6,6 +6,7 @@ import SystemPackage
 import VmemmapPopulate
 
 @testable import Guests
+@testable import Runs
 @testable import qemu_harness
 
 /// A list in a guest's memory, with the means to spoil it and to undo that.

@@ -13,6 +13,7 @@ import Verification
 
 @testable import Guests
 @testable import RunFixture
+@testable import Runs
 @testable import qemu_harness
 
 extension RealGuest {

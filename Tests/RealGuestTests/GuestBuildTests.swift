@@ -8,6 +8,7 @@ import SystemPackage
 import Testing
 
 @testable import Guests
+@testable import Runs
 @testable import qemu_harness
 
 /// The agent as built for the guest: the same sources through another compiler back end.

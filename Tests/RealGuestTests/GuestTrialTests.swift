@@ -6,6 +6,7 @@ import Subprocess
 import Testing
 
 @testable import Guests
+@testable import Runs
 @testable import qemu_harness
 
 extension RealGuest {

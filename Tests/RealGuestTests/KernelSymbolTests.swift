@@ -7,6 +7,7 @@ import Testing
 import Verification
 
 @testable import Guests
+@testable import Runs
 @testable import qemu_harness
 
 extension RealGuest {

@@ -10,6 +10,7 @@ import SystemPackage
 import Testing
 
 @testable import Guests
+@testable import Runs
 @testable import qemu_harness
 
 /// Runs in this process, for tests that put steps of their own between the harness's.
@@ -75,7 +76,8 @@ enum Lab {
         let runner = Runner(
             plan: Plan(description: "Steps of a test.", steps: [.verify]),
             steps: [BootStep(configuration: configuration)] + steps, configuration: configuration,
-            timeouts: timeouts, observers: [], keepsGuest: false)
+            timeouts: timeouts, observers: [], keepsGuest: false,
+            harnessVersion: "test")
         let report = try await Interrupts.watching { interrupts in
             await runner.run(in: fixture, record: record, interrupts: interrupts, commandLine: ["lab"])
         }

@@ -8,6 +8,7 @@ import RunRecord
 import Verification
 
 @testable import Guests
+@testable import Runs
 @testable import qemu_harness
 
 /// A way to spoil a page table entry over the memory map of a running radix guest.

@@ -6,6 +6,7 @@ import Guests
 import Plans
 import RunFixture
 import RunRecord
+import Runs
 import SystemPackage
 
 /// `doctor`: looks at every requirement of a run.

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import RunFixture
+import RunRecord
 
 /// `prune`: ends and removes what dead runs left behind.
 struct PruneCommand: AsyncParsableCommand {

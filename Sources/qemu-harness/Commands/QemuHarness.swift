@@ -3,6 +3,7 @@
 import ArgumentParser
 import Foundation
 import HarnessBasics
+import RunRecord
 
 /// The program: its commands, and the one place where an ending becomes an exit code.
 @main

@@ -8,6 +8,7 @@ import Libvirt
 import Plans
 import RunFixture
 import RunRecord
+import Runs
 import SystemPackage
 import Verification
 
@@ -157,7 +158,7 @@ struct RunCommand: AsyncParsableCommand {
         let runner = Runner(
             plan: plan, steps: plan.runSteps(guest, keepsGuest: keep), configuration: guest,
             timeouts: Timeouts(factor: slowdown), observers: [Progress(style: progress)], keepsGuest: keep,
-            allowedUnsaid: allowUnsaid)
+            allowedUnsaid: allowUnsaid, harnessVersion: QemuHarness.version)
         let fixture = RunFixture(
             id: .random(), capabilitiesCache: GuestImages.capabilitiesCache(environment), connection: connection,
             emulator: qemu)

@@ -48,12 +48,8 @@ struct VerifyCommand: ParsableCommand {
         }
         for problem in verification.problems { QemuHarness.tell("\(problem)") }
         if let ending = Self.ending(verification) { QemuHarness.tell(ending) }
-        switch verification.results.outcome {
-        case .passed: return
-        case .failed: throw ExitCode(ExitStatus.failed)
-        case .incomplete: throw ExitCode(ExitStatus.incomplete)
-        case .error, .interrupted: throw ExitCode(ExitStatus.infrastructure)
-        }
+        let status = verification.results.outcome.exitCodeOfVerification
+        if status != ExitStatus.passed { throw ExitCode(status) }
     }
 
     /// How a run ended that something other than the guest's memory map ended, and what is proved all the same.

@@ -3,6 +3,7 @@
 import Foundation
 import Guests
 import RunRecord
+import Runs
 
 /// What `run --json` prints: results.json, where the record is, and what was run with what.
 struct RunSummary: Encodable {

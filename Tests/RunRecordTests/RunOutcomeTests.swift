@@ -5,7 +5,6 @@ import RunRecord
 import Testing
 
 @testable import Verification
-@testable import qemu_harness
 
 @Suite struct RunOutcomeTests {
     private static let finding = Finding(.list, .cycle, "made up")
@@ -48,7 +47,8 @@ import Testing
     func outcomeFollowsFromStepsAndError(
         steps: [StepResult], failure: HarnessError?, wasInterrupted: Bool, expected: Outcome
     ) {
-        #expect(Runner.outcome(steps, failure: failure, wasInterrupted: wasInterrupted) == expected)
+        let ending = EarlyEnding(failure, wasInterrupted: wasInterrupted)
+        #expect(Outcome.of(steps, endedBy: ending) == expected)
     }
 
     private static func expectation(
@@ -77,7 +77,7 @@ import Testing
         ([step(.passed), action([Finding(.plan, .unmet, "no such text")]), expectation(["plan-unmet"])], .passed),
     ])
     func expectedFindingsDoNotFail(steps: [StepResult], outcome: Outcome) {
-        #expect(RunResults.outcome(of: steps) == outcome)
+        #expect(Outcome.of(steps) == outcome)
     }
 
     /// What is unsaid makes a run incomplete, unless the run allows it, or an expectation right behind the step names it.
@@ -104,8 +104,7 @@ import Testing
             ([step(.incomplete, unsaid: [.pageTables])], [.pageTables], .passed),
         ] as [([StepResult], [Witness], Outcome)])
     func theUnsaidIsExcusedByName(steps: [StepResult], allowed: [Witness], outcome: Outcome) {
-        #expect(RunResults.outcome(of: steps, allowing: allowed) == outcome)
-        #expect(Runner.outcome(steps, allowing: allowed, failure: nil, wasInterrupted: false) == outcome)
+        #expect(Outcome.of(steps, allowing: allowed) == outcome)
         let results = RunResults(run: "x", outcome: outcome, error: nil, steps: steps, allowedUnsaid: allowed)
         #expect(results.unsaid.isEmpty == (outcome == .passed || outcome == .failed && !allowed.isEmpty))
     }
@@ -118,7 +117,7 @@ import Testing
         ([step(.failed, [finding]), expectation(["list-cycle"]), step(.error)], .error),
     ])
     func anEndedStepCounts(steps: [StepResult], outcome: Outcome) {
-        #expect(RunResults.outcome(of: steps) == outcome)
+        #expect(Outcome.of(steps) == outcome)
     }
 
     /// Anybody may have made a record.
@@ -126,11 +125,11 @@ import Testing
         let steps =
             [Self.step(.failed, [Self.finding])]
             + Array(repeating: Self.expectation(["list-cycle"]), count: 200_000)
-        #expect(RunResults.outcome(of: steps) == .passed)
+        #expect(Outcome.of(steps) == .passed)
     }
 
     @Test func cancellationIsAnInterruption() {
-        #expect(Runner.outcome([], failure: CancellationError(), wasInterrupted: false) == .interrupted)
+        #expect(Outcome.of([], endedBy: EarlyEnding(CancellationError())) == .interrupted)
     }
 
     /// `git bisect run` (git-bisect(1)): 0 is good, 125 cannot be tested, other codes up to 127 are bad, and above that the
