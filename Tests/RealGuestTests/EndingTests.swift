@@ -310,7 +310,8 @@ private struct StuckResourceStep: RunStep {
     let title = "make what stays"
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        context.fixture.own("what stays") {
+        let fixture = try #require(context.host as? RunFixture)
+        fixture.own("what stays") {
             throw RunFixtureError.file("/tmp/qh-stuck", reason: "Device or resource busy")
         }
     }

@@ -5,7 +5,7 @@ import Plans
 import RunFixture
 import Testing
 
-@testable import qemu_harness
+@testable import Guests
 
 /// What a guest puts into files of memory.
 @Suite struct GuestMemoryDemandTests {
