@@ -103,11 +103,20 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict
+        // No libvirt: what needs none is to work where there is none.
+        .target(
+            name: "OfflineCommands",
+            dependencies: [
+                "GuestMemory", "VmemmapPopulate", "HarnessBasics", "Verification", "RunRecord", "Plans",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Sources/qemu-harness/Offline",
+            swiftSettings: everywhere
         ),
         .executableTarget(
             name: "qemu-harness",
             dependencies: [
-                "Runs", "Guests", "RunFixture", "GuestMemory", "VmemmapPopulate", "KernelState", "AgentProtocol",
+                "OfflineCommands", "Runs", "Guests", "RunFixture", "GuestMemory", "VmemmapPopulate", "KernelState", "AgentProtocol",
                 "HarnessBasics",
                 "MemoryBackends",
                 "Libvirt",
@@ -117,6 +126,7 @@ let package = Package(
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
+            exclude: ["Offline"],
             swiftSettings: everywhere
         ),
 
@@ -205,7 +215,7 @@ let package = Package(
         .testTarget(
             name: "QemuHarnessTests",
             dependencies: [
-                "qemu-harness", "Runs", "Guests", "RunFixture", "AgentProtocol", "GuestMemory", "HarnessBasics",
+                "qemu-harness", "OfflineCommands", "Runs", "Guests", "RunFixture", "AgentProtocol", "GuestMemory", "HarnessBasics",
                 "Libvirt",
                 "Plans",
                 "RunRecord",

@@ -65,9 +65,6 @@ package enum GuestImages {
         return initramfs
     }
 
-    /// The program that runs, however it was called: on Linux this link always leads there.
-    package static var executable: URL { URL(filePath: "/proc/self/exe").resolvingSymlinksInPath() }
-
     /// Where this program keeps what can be made anew.
     package static func cache(_ environment: [String: String]) -> URL {
         func absolute(_ variable: String) -> URL? {

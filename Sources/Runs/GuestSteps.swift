@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import SystemPackage
 import Foundation
 import Guests
 import HarnessBasics
 import MemoryBackends
 package import RunRecord
+import SystemPackage
 import Verification
 
 /// Has the agent do something in the guest. What the kernel refuses is a finding.

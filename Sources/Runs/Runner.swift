@@ -23,14 +23,12 @@ package struct Runner {
     let keepsGuest: Bool
     /// The witnesses that may leave something unsaid.
     let allowedUnsaid: [Witness]
-    /// This program's version, for the record.
-    let harnessVersion: String
 
     /// Takes these steps, which were made from this plan, in a guest of this configuration; `observers` are told what
     /// happens, beside the record.
     package init(
         plan: Plan, steps: [any RunStep], configuration: GuestConfiguration, timeouts: Timeouts,
-        observers: [any RunObserver], keepsGuest: Bool, allowedUnsaid: [Witness] = [], harnessVersion: String
+        observers: [any RunObserver], keepsGuest: Bool, allowedUnsaid: [Witness] = []
     ) {
         self.plan = plan
         self.steps = steps
@@ -39,7 +37,6 @@ package struct Runner {
         self.observers = observers
         self.keepsGuest = keepsGuest
         self.allowedUnsaid = allowedUnsaid
-        self.harnessVersion = harnessVersion
     }
 
     /// What a run came to.
@@ -64,7 +61,7 @@ package struct Runner {
         var ending = Ending(
             information: RunInformation(
                 run: record.name, startedAt: Date(), commandLine: commandLine,
-                versions: .init(harness: harnessVersion),
+                versions: .init(harness: Program.version),
                 guest: .init(
                     kernelPath: configuration.kernel.path, initramfsPath: configuration.initramfs.path,
                     cpu: configuration.cpu.rawValue, cpuCount: configuration.cpuCount,

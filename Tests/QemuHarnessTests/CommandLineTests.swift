@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import HarnessBasics
+import OfflineCommands
 import RunFixture
 import RunRecord
 import TestSupport
@@ -187,7 +189,7 @@ import Testing
     @Test func versionAndHelpAre0() throws {
         let version = try run(["--version"])
         #expect(version.status == 0)
-        #expect(version.output == "\(QemuHarness.version)\n")
+        #expect(version.output == "\(Program.version)\n")
         for arguments in [["--help"], ["run", "--help"], ["help", "prune"]] {
             let help = try run(arguments)
             #expect(help.status == 0)

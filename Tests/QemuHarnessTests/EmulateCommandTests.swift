@@ -9,7 +9,7 @@ import Testing
 import Verification
 import VmemmapPopulate
 
-@testable import qemu_harness
+@testable import OfflineCommands
 
 struct EmulateCommandTests {
     private func emulation(_ arguments: String) throws -> Emulation {

@@ -4,8 +4,8 @@ import Foundation
 import RunRecord
 import Testing
 
+@testable import OfflineCommands
 @testable import Verification
-@testable import qemu_harness
 
 @Suite struct ResultTableTests {
     private static var information: RunInformation {

@@ -4,6 +4,7 @@ import ArgumentParser
 import Foundation
 import HarnessBasics
 import Libvirt
+import OfflineCommands
 import Plans
 import RunRecord
 import TestSupport

@@ -3,7 +3,7 @@
 import HarnessBasics
 import Testing
 
-@testable import qemu_harness
+@testable import OfflineCommands
 
 @Suite struct TerminalTests {
     @Test(arguments: [

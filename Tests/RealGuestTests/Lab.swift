@@ -76,8 +76,7 @@ enum Lab {
         let runner = Runner(
             plan: Plan(description: "Steps of a test.", steps: [.verify]),
             steps: [BootStep(configuration: configuration)] + steps, configuration: configuration,
-            timeouts: timeouts, observers: [], keepsGuest: false,
-            harnessVersion: "test")
+            timeouts: timeouts, observers: [], keepsGuest: false)
         let report = try await Interrupts.watching { interrupts in
             await runner.run(in: fixture, record: record, interrupts: interrupts, commandLine: ["lab"])
         }

@@ -3,6 +3,8 @@
 import ArgumentParser
 import Foundation
 import Guests
+import HarnessBasics
+import OfflineCommands
 import Plans
 import RunFixture
 import RunRecord
@@ -40,7 +42,7 @@ struct DoctorCommand: AsyncParsableCommand {
         let plan = try RunCommand.parse([plan, kernel.map { "--kernel=\($0)" }].compactMap { $0 })
             .resolvedPlan(environment)
         let guest = GuestChecks(
-            environment: environment, executable: GuestImages.executable,
+            environment: environment, executable: Program.executable,
             kernelName: plan.guest.kernel ?? RunCommand.defaultKernel)
         // What the guest boots from has checks of its own, and matters to none of the others.
         let nothing = URL(filePath: "/nonexistent")
@@ -61,12 +63,10 @@ struct DoctorCommand: AsyncParsableCommand {
     }
 
     private static func table(_ diagnoses: [Diagnosis]) -> String {
-        let width = diagnoses.map(\.name.count).max() ?? 0
-        return diagnoses.map { diagnosis in
-            let name = diagnosis.name.padding(toLength: width, withPad: " ", startingAt: 0)
-            let status = diagnosis.status.rawValue.padding(toLength: 4, withPad: " ", startingAt: 0)
-            let fix = diagnosis.fix.map { "\n\(String(repeating: " ", count: width + 8))fix: \($0)" } ?? ""
-            return "\(status)  \(name)  \(diagnosis.finding)\(fix)\n"
-        }.joined()
+        let rows = diagnoses.flatMap { diagnosis in
+            [[diagnosis.status.rawValue, diagnosis.name, diagnosis.finding]]
+                + (diagnosis.fix.map { [["", "", "fix: \($0)"]] } ?? [])
+        }
+        return TextTable([.left(minimumWidth: 4), .left(), .left()], rows).lines().map { $0 + "\n" }.joined()
     }
 }

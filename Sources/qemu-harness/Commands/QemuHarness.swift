@@ -3,13 +3,12 @@
 import ArgumentParser
 import Foundation
 import HarnessBasics
+import OfflineCommands
 import RunRecord
 
 /// The program: its commands, and the one place where an ending becomes an exit code.
 @main
 struct QemuHarness: AsyncParsableCommand {
-    static let version = "0.1.0"
-
     static let configuration = CommandConfiguration(
         commandName: "qemu-harness",
         abstract: "Verifies the vmemmap bookkeeping of a ppc64 Linux kernel while memory is plugged.",
@@ -19,7 +18,7 @@ struct QemuHarness: AsyncParsableCommand {
 
             \(ExitStatus.help)
             """,
-        version: version,
+        version: Program.version,
         subcommands: [
             RunCommand.self, PlanCommand.self, DoctorCommand.self, PruneCommand.self, EmulateCommand.self,
             VerifyCommand.self,
@@ -56,10 +55,9 @@ struct QemuHarness: AsyncParsableCommand {
         CommandLine.arguments.dropFirst().prefix { $0 != "--" }.contains { $0.hasPrefix("--bisect") }
     }
 
-    /// Says something to the person on stderr; words in it may come from anyone. A closed stderr is nobody's loss.
+    /// Says something to the person on stderr.
     static func tell(_ text: String) {
-        let line = Terminal.printable("qemu-harness: \(text)\n")
-        try? FileHandle.standardError.write(contentsOf: Data(line.utf8))
+        Terminal.tell(text)
     }
 
     private static func fail(_ message: String, _ status: Int32) -> Never {

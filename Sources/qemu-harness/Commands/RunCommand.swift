@@ -5,6 +5,7 @@ import Foundation
 import Guests
 import HarnessBasics
 import Libvirt
+import OfflineCommands
 import Plans
 import RunFixture
 import RunRecord
@@ -95,7 +96,7 @@ struct RunCommand: AsyncParsableCommand {
     var json = false
 
     @Option(help: "Progress on stderr: auto, plain or none.")
-    var progress: Progress.Style = .auto
+    var progress: ProgressLine.Style = .auto
 
     @Option(help: ArgumentHelp("Stretch every time limit by this factor, for slow machines.", valueName: "factor"))
     var slowdown = 1.0
@@ -148,7 +149,7 @@ struct RunCommand: AsyncParsableCommand {
             plan, kernel: kernelFile,
             initramfs: GuestImages.initramfs(
                 GuestImages.byteOrder(ofKernel: kernelFile), environment: environment,
-                executable: GuestImages.executable))
+                executable: Program.executable))
         try refusePathsThatNoDomainCanName(kernel: kernelFile)
         guest.emulator = qemu
         let connection = try ConnectionTarget(option: connect, environment: environment, tell: QemuHarness.tell)
@@ -157,8 +158,8 @@ struct RunCommand: AsyncParsableCommand {
 
         let runner = Runner(
             plan: plan, steps: plan.runSteps(guest, keepsGuest: keep), configuration: guest,
-            timeouts: Timeouts(factor: slowdown), observers: [Progress(style: progress)], keepsGuest: keep,
-            allowedUnsaid: allowUnsaid, harnessVersion: QemuHarness.version)
+            timeouts: Timeouts(factor: slowdown), observers: [RunProgress(style: progress)], keepsGuest: keep,
+            allowedUnsaid: allowUnsaid)
         let fixture = RunFixture(
             id: .random(), capabilitiesCache: GuestImages.capabilitiesCache(environment), connection: connection,
             emulator: qemu)
@@ -226,7 +227,7 @@ struct RunCommand: AsyncParsableCommand {
     ) throws {
         let host = HostChecks(environment: environment, configuration: configuration)
         let guest = GuestChecks(
-            environment: environment, executable: GuestImages.executable, kernelName: kernel)
+            environment: environment, executable: Program.executable, kernelName: kernel)
         for diagnosis in [host.emulatorProgram(), guest.kernelConfiguration()] {
             guard let diagnosis, diagnosis.status == .fail else { continue }
             throw HarnessError.infrastructure(

@@ -3,6 +3,7 @@
 import Guests
 import HarnessBasics
 import Libvirt
+import OfflineCommands
 import Plans
 
 extension RunCommand {
@@ -41,7 +42,7 @@ extension RunCommand {
         guard plug.isEmpty, unplug.isEmpty else {
             throw HarnessError.usage("--plug and --unplug cannot go with a plan, which has its own")
         }
-        return try ReadyPlans.plan(named: name, environment: environment, executable: GuestImages.executable)
+        return try ReadyPlans.plan(named: name, environment: environment, executable: Program.executable)
     }
 
     /// Without a plan: verify before and after each plug, and each unplug.

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ArgumentParser
+package import ArgumentParser
 import Foundation
 import HarnessBasics
 import RunRecord
 import Verification
 
 /// `verify`: reaches a run's verdict again, from its record alone.
-struct VerifyCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
+package struct VerifyCommand: ParsableCommand {
+    package static let configuration = CommandConfiguration(
         commandName: "verify",
         abstract: "Reach the verdict on a recorded run again, with no guest.",
         discussion: """
@@ -21,6 +21,9 @@ struct VerifyCommand: ParsableCommand {
             """
     )
 
+    /// A command that is not parsed yet.
+    package init() {}
+
     @Argument(
         help: ArgumentHelp("A run's directory, 'latest' in a runs directory, or a snapshot's file.", valueName: "run"))
     var path: String
@@ -28,7 +31,8 @@ struct VerifyCommand: ParsableCommand {
     @Flag(help: "Print the results as JSON, in the form of results.json, instead of the table.")
     var json = false
 
-    func run() throws {
+    /// Verifies, and ends with the exit code that follows.
+    package func run() throws {
         let url = URL(filePath: path)
         var isDirectory: ObjCBool = false
         guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory) else {
@@ -46,8 +50,8 @@ struct VerifyCommand: ParsableCommand {
                 STDOUT_FILENO, environment: ProcessInfo.processInfo.environment)
             try? FileHandle.standardOutput.write(contentsOf: Data(table.text(isColored: isColored).utf8))
         }
-        for problem in verification.problems { QemuHarness.tell("\(problem)") }
-        if let ending = Self.ending(verification) { QemuHarness.tell(ending) }
+        for problem in verification.problems { Terminal.tell("\(problem)") }
+        if let ending = Self.ending(verification) { Terminal.tell(ending) }
         let status = verification.results.outcome.exitCodeOfVerification
         if status != ExitStatus.passed { throw ExitCode(status) }
     }

@@ -3,20 +3,26 @@
 import Foundation
 import Guests
 
-/// What the program may write to a standard stream beside plain text.
-enum Terminal {
+/// What the program writes to a person: what a standard stream takes beside plain text, and how text is made fit for it.
+package enum Terminal {
     /// Whether a stream is a terminal that can move its cursor.
-    static func isCapable(_ descriptor: Int32, environment: [String: String]) -> Bool {
+    package static func isCapable(_ descriptor: Int32, environment: [String: String]) -> Bool {
         isatty(descriptor) == 1 && environment["TERM"] != "dumb"
     }
 
     /// Whether a stream takes colours: NO_COLOR, set to anything, says no (no-color.org).
-    static func isColored(_ descriptor: Int32, environment: [String: String]) -> Bool {
+    package static func isColored(_ descriptor: Int32, environment: [String: String]) -> Bool {
         isCapable(descriptor, environment: environment) && environment["NO_COLOR", default: ""].isEmpty
     }
 
+    /// Says something to the person on stderr; words in it may come from anyone. A closed stderr is nobody's loss.
+    package static func tell(_ text: String) {
+        let line = printable("qemu-harness: \(text)\n")
+        try? FileHandle.standardError.write(contentsOf: Data(line.utf8))
+    }
+
     /// A text from anyone, made harmless: no control character gets to a terminal but a line's end.
-    static func printable(_ text: String) -> String {
+    package static func printable(_ text: String) -> String {
         let scalars = text.unicodeScalars.map { scalar -> Unicode.Scalar in
             scalar.properties.generalCategory == .control && scalar != "\n" ? "?" : scalar
         }
@@ -25,7 +31,7 @@ enum Terminal {
 
     /// Breaks a text into lines of at most `width` characters, between words where there are any; the lines behind the
     /// first begin with `indent`.
-    static func wrapped(_ text: String, width: Int, indent: String) -> [String] {
+    package static func wrapped(_ text: String, width: Int, indent: String) -> [String] {
         var lines: [String] = []
         var line = ""
         for word in text.split(whereSeparator: \.isWhitespace) {

@@ -1,19 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
-import Guests
+package import Foundation
 import HarnessBasics
-import Plans
-import RunRecord
+package import RunRecord
 import Verification
 
 /// A run's result as a person reads it on stdout: 80 columns, what matters most last.
-struct ResultTable {
+package struct ResultTable {
     let results: RunResults
     /// What was run; nil when the record does not say.
     let information: RunInformation?
     /// The record's place.
     let record: URL
+
+    /// The table of a run's results.
+    package init(results: RunResults, information: RunInformation?, record: URL) {
+        self.results = results
+        self.information = information
+        self.record = record
+    }
 
     /// The width of a terminal that nobody has made wider.
     private static let width = 80
@@ -25,7 +30,7 @@ struct ResultTable {
     private static let rangeLimit = 16
 
     /// The whole table. What the guest, a plan or a record says in it cannot steer a terminal.
-    func text(isColored: Bool = false) -> String {
+    package func text(isColored: Bool = false) -> String {
         [guestLines, stepLines, entryLines, findingLines, verdictLines(isColored: isColored), endLines]
             .filter { !$0.isEmpty }
             .map { $0.joined(separator: "\n") }
@@ -49,17 +54,20 @@ struct ResultTable {
     }
 
     private var stepLines: [String] {
-        var rows = [["step", "", "entries", "new", "gone", "covered", "seconds"]]
-        for step in results.steps {
+        guard !results.steps.isEmpty else { return [] }
+        let rows = results.steps.map { step -> [String] in
             let verdict = step.verdict
-            rows.append([
+            return [
                 "\(step.number)", Terminal.printable(step.title), verdict.map { "\($0.entryCount)" } ?? "",
                 step.newEntries.map { "\($0.count)" } ?? "", step.goneEntries.map { "\($0.count)" } ?? "",
                 verdict.map { "\($0.coveredSectionCount) of \($0.sectionCount)" } ?? "",
                 String(format: "%.2f", step.seconds),
-            ])
+            ]
         }
-        return rows.count > 1 ? Self.columns(rows) : []
+        return TextTable(
+            [.left(), .left(givesWay: true), .right, .right, .right, .right, .right],
+            [["step", "", "entries", "new", "gone", "covered", "seconds"]] + rows
+        ).lines(indent: 2, width: Self.width)
     }
 
     /// The entries that came or went after the first verification, as ranges of the memory map.
@@ -185,22 +193,6 @@ struct ResultTable {
         let margin = String(text.prefix { $0 == " " })
         let lines = Terminal.wrapped(Terminal.printable(text), width: width - margin.count, indent: indent)
         return lines.enumerated().map { $0.offset == 0 ? margin + $0.element : $0.element }
-    }
-
-    /// A table whose second column, which alone is aligned to the left, gives way when it is too wide.
-    private static func columns(_ rows: [[String]]) -> [String] {
-        var widths = (rows.first ?? []).indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        let others = widths.enumerated().reduce(0) { $0 + ($1.offset == 1 ? 0 : $1.element) + 2 }
-        widths[1] = min(widths[1], max(width - others, 8))
-        return rows.map { row in
-            let cells = row.enumerated().map { column, text in
-                let cell = text.count > widths[column] ? String(text.prefix(widths[column] - 1)) + "…" : text
-                let padding = String(repeating: " ", count: widths[column] - cell.count)
-                return column <= 1 ? cell + padding : padding + cell
-            }
-            let line = "  " + cells.joined(separator: "  ")
-            return String(line.prefix(line.count - line.reversed().prefix { $0 == " " }.count))
-        }
     }
 
     /// A path as somebody in the current folder would write it.

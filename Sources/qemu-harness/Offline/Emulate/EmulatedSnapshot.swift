@@ -6,7 +6,7 @@ import HarnessBasics
 import Verification
 import VmemmapPopulate
 
-/// What an emulated kernel's books look like to the verifier: the kernel's list and the model, and no other witness.
+/// What an emulated kernel's bookkeeping looks like to the verifier: the kernel's list and the model, and no other witness.
 struct EmulatedSnapshot {
     let boot: Range<UInt64>
     /// All plugs that were asked for, by number.
@@ -21,7 +21,7 @@ struct EmulatedSnapshot {
     /// The most entries and sections together: what `verify` reads at most is some hundred MiB.
     private static let elementLimit: UInt64 = 1 << 20
 
-    /// The books as they stand. Throws a usage error when there is too much in them to write.
+    /// The bookkeeping as it stands. Throws a usage error when there is too much of it to write.
     func snapshot(of emulator: borrowing VmemmapEmulator) throws -> Snapshot {
         let layout = emulator.layout
         let kernel = emulator.list.store

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
-import Guests
+package import Foundation
 import HarnessBasics
-import Plans
+package import Plans
 
 /// Plans in files: those that come with the program, and anybody's.
-enum ReadyPlans {
+package enum ReadyPlans {
     /// The environment variable that names the folder with the ready plans.
-    static let variable = "QEMU_HARNESS_PLANS_DIR"
+    package static let variable = "QEMU_HARNESS_PLANS_DIR"
 
     /// The folder with the ready plans: where the environment says, or `plans` in a folder above the program.
-    static func folder(environment: [String: String], executable: URL) throws -> URL {
+    package static func folder(environment: [String: String], executable: URL) throws -> URL {
         if let folder = environment[variable] { return URL(filePath: folder) }
         var folder = executable.resolvingSymlinksInPath().deletingLastPathComponent()
         while folder.path != "/" {
@@ -24,13 +23,13 @@ enum ReadyPlans {
     }
 
     /// The names of the ready plans.
-    static func names(in folder: URL) throws -> [String] {
+    package static func names(in folder: URL) throws -> [String] {
         try FileManager.default.contentsOfDirectory(atPath: folder.path).filter { $0.hasSuffix(".yaml") }
             .map { String($0.dropLast(".yaml".count)) }.sorted()
     }
 
     /// The plan that a command line names: a file, or the name of a ready plan.
-    static func plan(named text: String, environment: [String: String], executable: URL) throws -> Plan {
+    package static func plan(named text: String, environment: [String: String], executable: URL) throws -> Plan {
         if text.contains("/") || text.contains(".") { return try plan(at: URL(filePath: text)) }
         let folder = try folder(environment: environment, executable: executable)
         let names = try names(in: folder)
@@ -42,7 +41,7 @@ enum ReadyPlans {
     }
 
     /// Reads a plan's file. Throws a usage error that names file, line and column.
-    static func plan(at file: URL) throws -> Plan {
+    package static func plan(at file: URL) throws -> Plan {
         let name = file.relativePath
         let data: Data
         do {

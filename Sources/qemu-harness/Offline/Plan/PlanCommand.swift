@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ArgumentParser
+package import ArgumentParser
 import Foundation
 import Guests
 import HarnessBasics
@@ -8,10 +8,13 @@ import Plans
 import RunRecord
 
 /// `plan`: what concerns plans and needs no guest.
-struct PlanCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
+package struct PlanCommand: ParsableCommand {
+    package static let configuration = CommandConfiguration(
         commandName: "plan", abstract: "Look at plans; 'run' takes them.",
         subcommands: [List.self, Show.self, Validate.self])
+
+    /// The command itself does nothing.
+    package init() {}
 
     /// `plan list`: the ready plans.
     struct List: ParsableCommand {
@@ -27,7 +30,7 @@ struct PlanCommand: ParsableCommand {
 
         func run() throws {
             let folder = try ReadyPlans.folder(
-                environment: ProcessInfo.processInfo.environment, executable: GuestImages.executable)
+                environment: ProcessInfo.processInfo.environment, executable: Program.executable)
             let entries = try ReadyPlans.names(in: folder).map { name in
                 Entry(
                     name: name,
@@ -38,12 +41,12 @@ struct PlanCommand: ParsableCommand {
                 return
             }
             let width = (entries.map(\.name.count).max() ?? 0) + 2
-            for entry in entries {
-                let lines = Terminal.wrapped(entry.description, width: 80 - width, indent: "")
-                for (index, line) in lines.enumerated() {
-                    print((index == 0 ? entry.name : "").padding(toLength: width, withPad: " ", startingAt: 0) + line)
+            let rows = entries.flatMap { entry in
+                Terminal.wrapped(entry.description, width: 80 - width, indent: "").enumerated().map {
+                    [$0.offset == 0 ? entry.name : "", $0.element]
                 }
             }
+            for line in TextTable([.left(), .left()], rows).lines() { print(line) }
         }
     }
 
@@ -59,7 +62,7 @@ struct PlanCommand: ParsableCommand {
 
         func run() throws {
             let plan = try ReadyPlans.plan(
-                named: plan, environment: ProcessInfo.processInfo.environment, executable: GuestImages.executable)
+                named: plan, environment: ProcessInfo.processInfo.environment, executable: Program.executable)
             print(try plan.yaml(), terminator: "")
         }
     }
@@ -78,10 +81,10 @@ struct PlanCommand: ParsableCommand {
             for name in plans {
                 do {
                     _ = try ReadyPlans.plan(
-                        named: name, environment: environment, executable: GuestImages.executable)
+                        named: name, environment: environment, executable: Program.executable)
                     print("\(name): valid")
                 } catch HarnessError.usage(let message) {
-                    QemuHarness.tell(message)
+                    Terminal.tell(message)
                     isValid = false
                 }
             }

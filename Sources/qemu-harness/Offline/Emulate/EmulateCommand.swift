@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ArgumentParser
+package import ArgumentParser
 import Foundation
 import HarnessBasics
-import Plans
 import RunRecord
 import Verification
 import VmemmapPopulate
 
 /// `emulate`: the kernel's bookkeeping for a memory of any size, without a guest.
-struct EmulateCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(
+package struct EmulateCommand: ParsableCommand {
+    package static let configuration = CommandConfiguration(
         commandName: "emulate",
         abstract: "Compute the vmemmap_list that a kernel keeps for a given memory, without a guest.",
         discussion: """
@@ -18,6 +17,9 @@ struct EmulateCommand: ParsableCommand {
             behind all other memory, at a multiple of 1GiB, as QEMU places it.
             """
     )
+
+    /// A command that is not parsed yet.
+    package init() {}
 
     enum MMU: String, CaseIterable, ExpressibleByArgument {
         case hash, radix
@@ -83,9 +85,10 @@ struct EmulateCommand: ParsableCommand {
     var json = false
 
     @Option(help: "Progress on stderr: auto, plain or none.")
-    var progress: Progress.Style = .auto
+    var progress: ProgressLine.Style = .auto
 
-    func run() throws {
+    /// Emulates, and prints what comes of it.
+    package func run() throws {
         let (result, snapshot) = try emulate()
         if let snapshot, let write {
             do {
@@ -107,14 +110,14 @@ struct EmulateCommand: ParsableCommand {
     func emulate() throws -> (result: Emulation, snapshot: Snapshot?) {
         let layout = try layout()
         let boot = 0..<memory.value
-        let progress = MemoryProgress(style: progress, total: memory.value)
+        let progress = EmulationProgress(style: progress, total: memory.value)
         var failures: [String] = []
         var emulator = try Self.refusing { () throws(HotplugError) -> VmemmapEmulator in
             try VmemmapEmulator(
                 layout: layout, bootMemory: [boot], failingRequest: failAt, progress: { progress.report($0) })
         }
         progress.end()
-        if let failure = emulator.bootFailure { failures.append("boot: \(Self.reason(failure))") }
+        if let failure = emulator.bootFailure { failures.append("boot: \(failure.reason)") }
 
         let plugs = try ranges(behind: boot, end: layout.memoryEnd)
         var failedPlugs: Set<Int> = []
@@ -193,9 +196,9 @@ struct EmulateCommand: ParsableCommand {
             return nil
         } catch {
             switch error {
-            case .populate(let failure): return reason(failure)
+            case .populate(let failure): return failure.reason
             case .busy: return "it holds the kernel's own data"
-            default: throw HarnessError.usage(reason(error))
+            default: throw HarnessError.usage(error.reason)
             }
         }
     }
@@ -204,60 +207,7 @@ struct EmulateCommand: ParsableCommand {
         do throws(HotplugError) {
             return try body()
         } catch {
-            throw HarnessError.usage(reason(error))
+            throw HarnessError.usage(error.reason)
         }
-    }
-
-    private static func reason(_ error: PopulateError) -> String {
-        switch error {
-        case .outOfMemory: "no memory for the memory map (-ENOMEM)"
-        case .mappingFailed(let virtAddr): "unable to create a vmemmap mapping at 0x\(String(virtAddr, radix: 16))"
-        case .badRange, .storage: "\(error)"
-        }
-    }
-
-    private static func reason(_ error: HotplugError) -> String {
-        func text(_ range: Range<UInt64>) -> String {
-            "memory [0x\(String(range.lowerBound, radix: 16)), 0x\(String(range.upperBound, radix: 16)))"
-        }
-        return switch error {
-        case .unaligned(let range, let unit):
-            "\(text(range)) is not made of whole \(unit == EmulatedLayout.sectionByteCount ? "sections" : "memory blocks")"
-                + " of \(ByteCount(unit).text)"
-        case .outOfReach(let range, let end):
-            "\(text(range)) does not fit: this kernel's memory ends at \(ByteCount(end).text)"
-                + (end == 61 << 40
-                    ? ", since with 4 KiB pages on the hash MMU vmalloc begins at 61 TiB of a region of 64 TiB" : "")
-        case .overlaps(let range): "\(text(range)) overlaps memory that is there"
-        case .notPresent(let range): "\(text(range)) is not there"
-        case .busy(let range): "\(text(range)) holds the kernel's own data"
-        case .tooSmallForVmemmapPages: "a kernel takes 16 MiB vmemmap pages only with 1 GiB of memory at boot, or more"
-        case .populate(let failure): reason(failure)
-        }
-    }
-}
-
-/// A plug as it is written on a command line: `1GiB`, or `1GiB@0x80000000` or `1GiB@4GiB`.
-struct PlugRequest: Equatable, ExpressibleByArgument {
-    let byteCount: UInt64
-    let address: UInt64?
-
-    init?(argument: String) {
-        let parts = argument.split(separator: "@", omittingEmptySubsequences: false)
-        guard parts.count <= 2, let size = ByteCount(argument: String(parts[0])) else { return nil }
-        byteCount = size.value
-        guard parts.count == 2 else {
-            address = nil
-            return
-        }
-        let text = String(parts[1])
-        let number =
-            text.hasPrefix("0x") ? UInt64(text.dropFirst(2), radix: 16) : ByteCount(argument: text).map(\.value)
-        guard let number else { return nil }
-        address = number
-    }
-
-    var defaultValueDescription: String {
-        ByteCount(byteCount).text + (address.map { " at 0x\(String($0, radix: 16))" } ?? "")
     }
 }
