@@ -103,6 +103,7 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: strict
+        ),
         // No libvirt: what needs none is to work where there is none.
         .target(
             name: "OfflineCommands",
@@ -116,7 +117,8 @@ let package = Package(
         .executableTarget(
             name: "qemu-harness",
             dependencies: [
-                "OfflineCommands", "Runs", "Guests", "RunFixture", "GuestMemory", "VmemmapPopulate", "KernelState", "AgentProtocol",
+                "OfflineCommands", "Runs", "Guests", "RunFixture", "GuestMemory", "VmemmapPopulate", "KernelState",
+                "AgentProtocol",
                 "HarnessBasics",
                 "MemoryBackends",
                 "Libvirt",
@@ -215,7 +217,8 @@ let package = Package(
         .testTarget(
             name: "QemuHarnessTests",
             dependencies: [
-                "qemu-harness", "OfflineCommands", "Runs", "Guests", "RunFixture", "AgentProtocol", "GuestMemory", "HarnessBasics",
+                "qemu-harness", "OfflineCommands", "Runs", "Guests", "RunFixture", "AgentProtocol", "GuestMemory",
+                "HarnessBasics",
                 "Libvirt",
                 "Plans",
                 "RunRecord",
