@@ -52,7 +52,7 @@ let package = Package(
         .target(
             name: "MemoryBackends",
             dependencies: [
-                "GuestMemory", "KernelState", "VmemmapPopulate",
+                "GuestMemory", "HarnessBasics", "KernelState",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict
@@ -158,7 +158,9 @@ let package = Package(
             swiftSettings: everywhere),
         .testTarget(
             name: "HotplugAgentTests",
-            dependencies: ["HotplugAgent", "AgentProtocol", "GuestMemory", "VmemmapPopulate", "TestSupport"],
+            dependencies: [
+                "HotplugAgent", "AgentProtocol", "GuestMemory", "KernelState", "VmemmapPopulate", "TestSupport",
+            ],
             swiftSettings: everywhere),
         .testTarget(
             name: "LibvirtTests",

@@ -84,8 +84,7 @@ package actor Guest {
         let booted = try BootedKernel(
             hello, in: ram, image: FilePath(configuration.kernel.path), regionFile: regionFile,
             regionByteCount: configuration.sharedRegionByteCount)
-        await observer.begin(booted.kernel, hello: hello, region: booted.region, memory: ram)
-        await observer.notePeak(try booted.kernel.list(in: ram))
+        await observer.begin(booted, memory: ram)
         kernel = booted
     }
 

@@ -82,32 +82,28 @@ package enum GuestImages {
 
     /// The byte order that a kernel was built for. Refuses a file that no ppc64 guest can boot from, by its ELF header.
     package static func byteOrder(ofKernel kernel: URL) throws -> ByteOrder {
-        let header: [UInt8]
+        let beginning: [UInt8]
         do {
-            header = [UInt8](try RegularFile.beginning(of: kernel, byteCount: 20))
+            beginning = [UInt8](try RegularFile.beginning(of: kernel, byteCount: ELFIdentity.byteCount))
         } catch {
             throw HarnessError.usage("cannot read the kernel \(kernel.path): \(error.localizedDescription)")
         }
-        guard header.count == 20, header.starts(with: [0x7f, 0x45, 0x4c, 0x46]) else {
+        let identity: ELFIdentity
+        do throws(ELFProblem) {
+            identity = try ELFIdentity(beginning)
+        } catch {
+            guard case .byteOrder(let order) = error else {
+                throw HarnessError.usage(
+                    "the kernel \(kernel.path) is no ELF file; a vmlinux or vmlinuz of ppc64 is needed")
+            }
             throw HarnessError.usage(
-                "the kernel \(kernel.path) is no ELF file; a vmlinux or vmlinuz of ppc64 is wanted")
+                "the kernel \(kernel.path) is an ELF file of byte order \(order); 1 is little-endian, 2 big-endian")
         }
-        let order: ByteOrder
-        switch header[5] {
-        case 1: order = .little
-        case 2: order = .big
-        default:
+        guard identity.isPPC64 else {
             throw HarnessError.usage(
-                "the kernel \(kernel.path) is an ELF file of byte order \(header[5]); 1 is little-endian, 2 big-endian")
+                "the kernel \(kernel.path) is an ELF file for machine \(identity.machine) with "
+                    + "\(identity.is64Bit ? 64 : 32) bits; ppc64 is machine \(ELFIdentity.ppc64Machine) with 64 bits")
         }
-        let (low, high) = order == .little ? (header[18], header[19]) : (header[19], header[18])
-        let machine = Int(low) | Int(high) << 8
-        // EM_PPC64
-        guard header[4] == 2, machine == 21 else {
-            throw HarnessError.usage(
-                "the kernel \(kernel.path) is an ELF file for machine \(machine) with \(header[4] == 2 ? 64 : 32) bits; "
-                    + "ppc64 is machine 21 with 64 bits")
-        }
-        return order
+        return identity.order
     }
 }

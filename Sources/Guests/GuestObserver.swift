@@ -36,13 +36,15 @@ package actor GuestObserver {
     }
 
     /// A kernel is up, with this memory. What was known of another one is not known of this one.
-    func begin(_ kernel: RunningKernel, hello: Hello, region: SharedRegion, memory: GuestRAM) {
-        feed = EventFeed(region: region)
-        self.region = region
+    func begin(_ booted: BootedKernel, memory: GuestRAM) {
+        feed = EventFeed(region: booted.region)
+        region = booted.region
         historyKeeper = HistoryKeeper(
-            bootMemory: memory.regions.map(MemoryRange.init), layout: kernel.layout, hello: hello)
+            bootMemory: memory.regions.map(MemoryRange.init), layout: booted.kernel.layout,
+            hello: booted.hello)
         lmbs = LMBLedger(present: memory.regions.map(\.range))
         peak = EntryPeak()
+        notePeak(booted.list)
         wasUp = true
     }
 

@@ -3,7 +3,7 @@
 package import AgentProtocol
 package import GuestMemory
 import HarnessBasics
-import MemoryBackends
+import KernelState
 package import RunRecord
 import SystemPackage
 package import Verification
@@ -59,35 +59,20 @@ package struct Hello: Equatable {
 
     /// Holds the line against what the host reads in guest memory; throws an infrastructure error that names both.
     func check(
-        against kernel: RunningKernel, in memory: GuestRAM, regionByteCount expectedByteCount: UInt64
+        against kernel: Kernel, _ memoryMap: MemoryMap, regionByteCount expectedByteCount: UInt64
     ) throws {
-        let notes = kernel.noteAddresses.map(\.rawValue)
-        let (base, shift) = try Self.memoryMap(of: kernel, in: memory)
+        let notes = kernel.note.addresses.map(\.rawValue)
         for (key, value, expected) in [
             ("page", pageByteCount, kernel.layout.pageByteCount), ("region", regionByteCount, expectedByteCount),
             ("vmcoreinfo", vmcoreinfoAddress, notes.contains(vmcoreinfoAddress) ? vmcoreinfoAddress : notes.first ?? 0),
             // Where VMCOREINFO does not say it, nothing but the guest does.
-            ("mmu", mmu.rawValue, kernel.layout.mmu == .unknown ? mmu.rawValue : kernel.layout.mmu.rawValue),
-            ("vmemmap-base", vmemmapBase, base),
-            ("vmemmap-shift", vmemmapPageShift, shift),
+            ("mmu", mmu.rawValue, kernel.mmu == .unknown ? mmu.rawValue : kernel.mmu.rawValue),
+            // 0 for what the kernel does not have.
+            ("vmemmap-base", vmemmapBase, memoryMap.base ?? 0),
+            ("vmemmap-shift", vmemmapPageShift, memoryMap.pageShift ?? 0),
         ] where value != expected {
             throw HarnessError.infrastructure(
                 "the agent's hello says \(key)=\(value.hexadecimal); it is \(expected.hexadecimal)")
-        }
-    }
-
-    /// Where the memory map starts and log2 of its page, as the host reads them; 0 for what the kernel does not have.
-    private static func memoryMap(of kernel: RunningKernel, in memory: GuestRAM) throws -> (base: UInt64, shift: UInt64)
-    {
-        let words = KernelMemory(memory, order: kernel.order)
-        do {
-            return (
-                try SectionTable.vmemmapBase(layout: kernel.layout, in: words) ?? 0,
-                try kernel.layout.vmemmapPageShift(in: words, order: kernel.order) ?? 0
-            )
-        } catch {
-            throw HarnessError.infrastructure(
-                "the kernel's section table or page sizes lead outside guest memory, to \(error.address.hexadecimal)")
         }
     }
 
@@ -96,22 +81,6 @@ package struct Hello: Equatable {
     package var vmemmapPageByteCount: UInt64? {
         let rules = PopulateRules(isRadix: mmu == .radix, vmemmapPageShift: vmemmapPageShift, hasHadEntries: false)
         return rules != .radixTables && 12...34 ~= vmemmapPageShift ? 1 << vmemmapPageShift : nil
-    }
-
-    /// The MMU as the host reads it in guest memory; where the kernel's notes do not say it, as the guest does.
-    package func mmu(of layout: KernelLayout) -> (mmu: MMU, source: String) {
-        layout.mmu == .unknown ? (mmu.inVerdict, "/proc/cpuinfo") : (layout.mmu.inVerdict, "VMCOREINFO")
-    }
-}
-
-extension MemoryManagementUnit {
-    /// In the terms of a verdict.
-    var inVerdict: MMU {
-        switch self {
-        case .hash: .hash
-        case .radix: .radix
-        case .unknown: .unknown
-        }
     }
 }
 

@@ -7,49 +7,25 @@ import GuestMemory
 /// Freshly opened, because the file's program headers are made anew after a memory hot-plug. Reads go through a buffer
 /// of 64 KiB, since list nodes stand side by side; the buffer lives as long as this object, which is one walk.
 final class Kcore<System: AgentSystem>: WordMemory, PhysicalMemory {
-    private struct Segment {
-        let virtualAddress: UInt64
-        let byteCount: UInt64
-        let fileOffset: UInt64
-
-        /// Whether all of it has addresses and offsets, the last ones of 64 bits among them.
-        var isPossible: Bool {
-            guard byteCount > 0 else { return false }
-            return virtualAddress <= .max - (byteCount - 1) && fileOffset <= .max - (byteCount - 1)
-        }
-    }
-
     private let system: System
     private let descriptor: Int
-    private var segments: [Segment] = []
+    /// The pieces of memory that it holds.
+    private var segments: [ELFProgramHeader] = []
     private var buffer: [UInt8] = []
     private var bufferAddress: UInt64 = 0
 
     private static var bufferByteCount: UInt64 { 65536 }
-    /// `Elf64_Ehdr` and `Elf64_Phdr`.
-    private static var fileHeaderByteCount: Int { 64 }
-    private static var programHeaderByteCount: Int { 56 }
 
     /// Opens the file and reads its segments; nil when it is not there or is no ELF file of this kind.
     init?(system: System) {
         guard let descriptor = system.open("/proc/kcore", .read) else { return nil }
         self.system = system
         self.descriptor = descriptor
-        guard let header = read(at: 0, byteCount: Self.fileHeaderByteCount),
-            header.starts(with: [0x7f, 0x45, 0x4c, 0x46, 2]), Self.number(header, 54, 2) == 56
+        guard let beginning = read(at: 0, byteCount: ELFHeader.byteCount), let header = try? ELFHeader(beginning),
+            header.order == .native,
+            let table = read(at: header.programHeaders.offset, byteCount: header.programHeaders.byteCount)
         else { return nil }
-        let tableOffset = Self.number(header, 32, 8)
-        let count = Int(Self.number(header, 56, 2))
-        guard let table = read(at: tableOffset, byteCount: count * Self.programHeaderByteCount) else { return nil }
-        for index in 0..<count {
-            let entry = index * Self.programHeaderByteCount
-            // PT_LOAD
-            guard Self.number(table, entry, 4) == 1 else { continue }
-            let segment = Segment(
-                virtualAddress: Self.number(table, entry + 16, 8), byteCount: Self.number(table, entry + 40, 8),
-                fileOffset: Self.number(table, entry + 8, 8))
-            if segment.isPossible { segments.append(segment) }
-        }
+        segments = header.programHeaders(in: table).filter { $0.type == ELFProgramHeader.loadType && $0.isAddressable }
     }
 
     deinit { system.close(descriptor) }
@@ -60,7 +36,7 @@ final class Kcore<System: AgentSystem>: WordMemory, PhysicalMemory {
         if buffer.count < 8 || address < bufferAddress || address - bufferAddress > UInt64(buffer.count) - 8 {
             try fill(at: address)
         }
-        return Self.number(buffer, Int(address - bufferAddress), 8)
+        return ByteOrder.native.number(in: buffer, at: Int(address - bufferAddress), byteCount: 8)
     }
 
     /// The linear map's word for a physical address.
@@ -71,22 +47,20 @@ final class Kcore<System: AgentSystem>: WordMemory, PhysicalMemory {
 
     /// `byteCount` bytes at an effective address, or nil when not all of them are there.
     func bytes(at address: UInt64, byteCount: Int) -> [UInt8]? {
-        guard let segment = segment(holding: address, byteCount: UInt64(byteCount)) else { return nil }
-        return read(at: segment.fileOffset + (address - segment.virtualAddress), byteCount: byteCount)
-    }
-
-    private func segment(holding address: UInt64, byteCount: UInt64) -> Segment? {
-        segments.first { segment in
-            address >= segment.virtualAddress && address - segment.virtualAddress < segment.byteCount
-                && segment.byteCount - (address - segment.virtualAddress) >= byteCount
+        for segment in segments {
+            guard let offset = segment.fileOffset(ofVirtAddr: address, byteCount: UInt64(byteCount)) else { continue }
+            return read(at: offset, byteCount: byteCount)
         }
+        return nil
     }
 
     private func fill(at address: UInt64) throws(MemoryAccessError) {
-        guard let segment = segment(holding: address, byteCount: 8) else { throw .unmapped(address) }
-        let start = max(address.alignedDown(to: Self.bufferByteCount), segment.virtualAddress)
-        let skipped = start - segment.virtualAddress
-        let byteCount = Int(min(Self.bufferByteCount, segment.byteCount - skipped))
+        guard let segment = segments.first(where: { $0.fileOffset(ofVirtAddr: address, byteCount: 8) != nil }) else {
+            throw .unmapped(address)
+        }
+        let start = max(address.alignedDown(to: Self.bufferByteCount), segment.virtAddr)
+        let skipped = start - segment.virtAddr
+        let byteCount = Int(min(Self.bufferByteCount, segment.fileByteCount - skipped))
         guard let content = read(at: segment.fileOffset + skipped, byteCount: byteCount) else {
             throw .unmapped(address)
         }
@@ -103,9 +77,5 @@ final class Kcore<System: AgentSystem>: WordMemory, PhysicalMemory {
             content += more
         }
         return content
-    }
-
-    private static func number(_ bytes: [UInt8], _ offset: Int, _ byteCount: Int) -> UInt64 {
-        ByteOrder.native.number(in: bytes, at: offset, byteCount: byteCount)
     }
 }

@@ -2,12 +2,13 @@
 
 import AgentProtocol
 import GuestMemory
+import KernelState
 import VmemmapPopulate
 
 /// Keeps the mirror equal to the kernel's list: reads the event source and the kernel's log, and heals what they lost.
 final class MirrorKeeper<System: AgentSystem> {
     private let system: System
-    private let kernel: GuestKernel
+    private let reader: KcoreReader
     /// How the kernel keeps book.
     let rules: PopulateRules
     private(set) var mirror: Mirror
@@ -44,11 +45,11 @@ final class MirrorKeeper<System: AgentSystem> {
     private static var readingLimit: Int { 65536 }
 
     /// Opens and enables the best source that the kernel has. The mirror is empty until ``start()``.
-    init(system: System, kernel: GuestKernel, region: SharedRegion, bufferKibibytes: UInt64) {
+    init(system: System, reader: KcoreReader, region: SharedRegion, bufferKibibytes: UInt64) {
         self.system = system
-        self.kernel = kernel
+        self.reader = reader
         mirror = Mirror(region: region)
-        rules = kernel.rules(hasHadEntries: kernel.mmu == .radix && kernel.keepsList(system: system))
+        rules = reader.rules(hasHadEntries: reader.kernel.mmu == .radix && reader.keepsList(system: system))
         log = KernelLog(system: system)
         // Only what is wrong with the kernel is of account: the snapshot holds what came of all else.
         var (faults, past): (FaultLog, [AgentEvent]) = (FaultLog(), [])
@@ -57,7 +58,7 @@ final class MirrorKeeper<System: AgentSystem> {
         (self.faults, self.past) = (faults, past)
         var trials: [SourceTrial] = []
         do throws(TraceSource<System>.Refused) {
-            let probes = rules == .radixTables ? Probe.forTables : Probe.forList(mmu: kernel.mmu)
+            let probes = rules == .radixTables ? Probe.forTables : Probe.forList(mmu: reader.kernel.mmu)
             trace = try TraceSource(system: system, probes: probes, bufferKibibytes: bufferKibibytes)
             trials.append(SourceTrial(.kprobes))
         } catch {
@@ -94,7 +95,7 @@ final class MirrorKeeper<System: AgentSystem> {
     /// What there is no snapshot without.
     private var missingAccount: StaticString {
         guard rules == .radixTables else { return "vmemmap_list" }
-        return kernel.layout.pageTableRootAddress == nil ? "SYMBOL(swapper_pg_dir)" : "page-tables"
+        return reader.kernel.layout.pageTableRootAddress == nil ? "SYMBOL(swapper_pg_dir)" : "page-tables"
     }
 
     /// Reads what the sources have, up to a limit, and mirrors it; false when they have nothing.
@@ -192,15 +193,16 @@ final class MirrorKeeper<System: AgentSystem> {
     /// Rebuilds the mirror from the kernel's account; nil when that cannot be read.
     private func rebuild(newcomers: Provenance) throws(MemoryAccessError) -> UInt64? {
         if rules == .radixTables {
-            guard let walk = kernel.memoryMapTables(system: system),
-                let valid = kernel.presentMemory(system: system)
+            guard let walk = reader.steadyTables(system: system),
+                let valid = reader.presentMemory(system: system)
             else { return nil }
             return try mirror.rebuild(
-                from: walk.leaves, pageByteCount: kernel.layout.pageByteCount, valid: valid, newcomers: newcomers,
+                from: walk.leaves, pageByteCount: reader.kernel.layout.pageByteCount, valid: valid,
+                newcomers: newcomers,
                 microseconds: system.microseconds())
         }
-        guard let snapshot = kernel.listSnapshot(system: system),
-            let valid = kernel.presentMemory(system: system)
+        guard let snapshot = reader.steadyList(system: system),
+            let valid = reader.presentMemory(system: system)
         else { return nil }
         return try mirror.rebuild(
             from: snapshot.nodes, valid: valid, newcomers: newcomers, microseconds: system.microseconds())
@@ -307,8 +309,8 @@ final class MirrorKeeper<System: AgentSystem> {
 
     /// The memory map's arithmetic for a call of this range, nil when no section's memory map is there.
     private func tablesGeometry(_ start: UInt64, _ end: UInt64) -> MemoryMapGeometry? {
-        guard let geometry = kernel.geometry, geometry.vmemmapBase <= start, start < end,
-            end - start <= kernel.layout.memoryMapBytesPerSection,
+        guard let geometry = reader.geometry, geometry.vmemmapBase <= start, start < end,
+            end - start <= reader.kernel.layout.memoryMapBytesPerSection,
             end - geometry.vmemmapBase <= LinearMap.byteCount
         else { return nil }
         return geometry
@@ -358,7 +360,7 @@ final class MirrorKeeper<System: AgentSystem> {
             try mirror.publish(.freeCalled(start: start, end: end), microseconds: time)
             // The snapshot may hold what was populated there since.
             if isSeeding { needsHealing = true }
-            guard let geometry = kernel.geometry, let memory = memory(describedIn: start, end) else {
+            guard let geometry = reader.geometry, let memory = memory(describedIn: start, end) else {
                 needsHealing = true
                 return
             }
@@ -385,7 +387,7 @@ final class MirrorKeeper<System: AgentSystem> {
 
     /// The memory that a call of `vmemmap_populate` or `vmemmap_free` was about; nil when its range is none.
     private func memory(describedIn start: UInt64, _ end: UInt64) -> Range<UInt64>? {
-        kernel.geometry?.memory(
-            describedIn: start, end, mapBytesPerSection: kernel.layout.memoryMapBytesPerSection)
+        reader.geometry?.memory(
+            describedIn: start, end, mapBytesPerSection: reader.kernel.layout.memoryMapBytesPerSection)
     }
 }

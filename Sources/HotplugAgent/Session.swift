@@ -2,27 +2,29 @@
 
 import AgentProtocol
 import GuestMemory
+import KernelState
 import VmemmapPopulate
 
 /// A mirroring agent: the kernel, the mirror with its event sources, and the harness's requests.
 final class Session<System: AgentSystem> {
     private let system: System
-    private let kernel: GuestKernel
+    private let reader: KcoreReader
+    private var kernel: Kernel { reader.kernel }
     private let keeper: MirrorKeeper<System>
 
     /// Opens and enables the source, then takes the snapshot, then drops events that the snapshot already holds.
     init(system: System) throws(SetupTrouble) {
         self.system = system
         guard let words = SharedRegionDevice.map(system: system) else { throw SetupTrouble("ivshmem") }
-        do throws(GuestKernel.Missing) {
-            kernel = try GuestKernel(system: system)
+        do throws(KcoreReader.Missing) {
+            reader = try KcoreReader(system: system)
         } catch {
             throw SetupTrouble(error.what)
         }
         let region: SharedRegion
         do throws(SharedRegionLayout.Problem) {
             let layout = try SharedRegionLayout(
-                regionByteCount: words.byteCount, pageByteCount: kernel.layout.pageByteCount)
+                regionByteCount: words.byteCount, pageByteCount: reader.kernel.layout.pageByteCount)
             region = SharedRegion(words: words, layout: layout, order: .native)
         } catch {
             throw SetupTrouble("ivshmem-size")
@@ -30,7 +32,7 @@ final class Session<System: AgentSystem> {
         guard
             let kibibytes = TraceBuffer.kibibytes(system: system, blockCapacity: region.layout.nodeCapacity)
         else { throw SetupTrouble("size-in-qemu_harness.trace_kib") }
-        keeper = MirrorKeeper(system: system, kernel: kernel, region: region, bufferKibibytes: kibibytes)
+        keeper = MirrorKeeper(system: system, reader: reader, region: region, bufferKibibytes: kibibytes)
         var missing: StaticString?
         do throws(MemoryAccessError) {
             try publishHeader()
@@ -51,9 +53,9 @@ final class Session<System: AgentSystem> {
             .with("protocol", 1)
             .with("page", kernel.layout.pageByteCount)
             .with("mmu", kernel.mmu.rawValue)
-            .with("vmemmap-base", kernel.vmemmapBase)
-            .with("vmemmap-shift", kernel.vmemmapPageShift)
-            .with("vmcoreinfo", kernel.vmcoreinfoAddress.rawValue)
+            .with("vmemmap-base", reader.memoryMap.base ?? 0)
+            .with("vmemmap-shift", reader.memoryMap.pageShift ?? 0)
+            .with("vmcoreinfo", reader.noteAddress.rawValue)
             .with("source", keeper.eventSource.rawValue)
             .with("tried", text: SourceTrial.encode(keeper.trials))
             .with("region", keeper.mirror.region.layout.regionByteCount)
@@ -111,21 +113,21 @@ final class Session<System: AgentSystem> {
         let region = keeper.mirror.region
         try region.initialize(release: kernel.release)
         try region.setHeader(.mmu, kernel.mmu.rawValue)
-        try region.setHeader(.vmemmapBase, kernel.vmemmapBase)
-        try region.setHeader(.vmemmapPageShift, kernel.vmemmapPageShift)
+        try region.setHeader(.vmemmapBase, reader.memoryMap.base ?? 0)
+        try region.setHeader(.vmemmapPageShift, reader.memoryMap.pageShift ?? 0)
         try region.setHeader(.eventSource, keeper.eventSource.rawValue)
     }
 
     /// The kernel's account and the memory blocks as the guest sees them now, and whether the account stands still. While
     /// memory comes and goes the harness asks for the blocks alone.
     private func report() -> (report: GuestReport, isSteady: Bool)? {
-        let steadyWalk = kernel.listSnapshot(system: system)
-        guard let walk = steadyWalk ?? kernel.walkOnce(system: system) else { return nil }
+        let steadyWalk = reader.steadyList(system: system)
+        guard let walk = steadyWalk ?? reader.list(system: system) else { return nil }
         var isSteady = steadyWalk != nil
         var tables: GuestReport.Tables?
         if keeper.rules == .radixTables {
-            let steadyWalk = kernel.memoryMapTables(system: system)
-            guard let walk = steadyWalk ?? kernel.walkTablesOnce(system: system) else { return nil }
+            let steadyWalk = reader.steadyTables(system: system)
+            guard let walk = steadyWalk ?? reader.tables(system: system) else { return nil }
             isSteady = isSteady && steadyWalk != nil
             tables = GuestReport.Tables(leaves: walk.leaves, fault: walk.faults.first)
         }

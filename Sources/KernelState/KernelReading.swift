@@ -38,6 +38,12 @@ public struct KernelReadError: Error, Equatable, Sendable {
     public let part: Part
     /// The address, and why not.
     public let cause: MemoryAccessError
+
+    /// Describes a read that failed.
+    public init(part: Part, cause: MemoryAccessError) {
+        self.part = part
+        self.cause = cause
+    }
 }
 
 /// Where a kernel's memory map is.
@@ -127,7 +133,8 @@ extension Kernel {
 
 /// What follows from a kernel's constants and its memory map.
 extension Kernel {
-    /// How the kernel keeps its list, from what it shows, and from whether the list has or was ever seen to have entries.
+    /// How the kernel keeps account of what backs its memory map, from what it shows, and from whether its
+    /// list has or was ever seen to have entries.
     public func rules(of memoryMap: MemoryMap, hasHadEntries: Bool) -> PopulateRules {
         PopulateRules(isRadix: mmu == .radix, vmemmapPageShift: memoryMap.pageShift, hasHadEntries: hasHadEntries)
     }

@@ -11,56 +11,30 @@ public struct KernelImage {
     /// The byte order that the kernel was built for (`EI_DATA`).
     public let order: ByteOrder
     private let path: FilePath
-    private let symbols: Section
-    private let names: Section
-
-    private struct Section {
-        let offset: UInt64
-        let byteCount: UInt64
-    }
+    private let symbols: ELFSectionHeader
+    private let names: ELFSectionHeader
 
     /// A whole debug build of Linux has less than a tenth of it.
     static let tableByteLimit: UInt64 = 256 << 20
-    // Elf64_Ehdr, Elf64_Shdr, Elf64_Sym, and the section type SHT_SYMTAB (elf.h).
-    private static let headerByteCount = 64
-    private static let sectionByteCount = 64
+    /// `Elf64_Sym` (elf.h).
     private static let symbolByteCount = 24
-    private static let symbolTableType: UInt64 = 2
 
     /// Finds the symbol table of a file; throws ``KernelImageError`` when there is none that can be read.
     public init(_ path: FilePath) throws {
         self.path = path
         (order, symbols, names) = try Self.reading(path) { file in
-            let header = try file.bytes(at: 0, byteCount: UInt64(Self.headerByteCount))
-            // 64 bits in one of the two byte orders.
-            guard header.starts(with: [0x7f, 0x45, 0x4c, 0x46, 2]), let order = ByteOrder(elfData: header[5]) else {
-                throw KernelImageError.noImage(path)
+            let header = try file.header()
+            let sections = header.sectionHeaders(
+                in: try file.bytes(at: header.sectionHeaders.offset, byteCount: UInt64(header.sectionHeaders.byteCount))
+            )
+            guard let symbols = sections.first(where: { $0.type == ELFSectionHeader.symbolTableType }),
+                symbols.link < UInt64(sections.count)
+            else { throw KernelImageError.noSymbolTable(path) }
+            let names = sections[Int(symbols.link)]
+            for section in [symbols, names] where section.fileByteCount > Self.tableByteLimit {
+                throw KernelImageError.tooLarge(path, byteCount: section.fileByteCount)
             }
-            // e_shoff, e_shentsize, e_shnum
-            let count = order.number(in: header, at: 60, byteCount: 2)
-            guard order.number(in: header, at: 58, byteCount: 2) == UInt64(Self.sectionByteCount) else {
-                throw KernelImageError.noSymbolTable(path)
-            }
-            let table = try file.bytes(
-                at: order.number(in: header, at: 40, byteCount: 8), byteCount: count * UInt64(Self.sectionByteCount))
-            func section(_ index: UInt64) throws -> Section {
-                guard index < count else { throw KernelImageError.noSymbolTable(path) }
-                let start = Int(index) * Self.sectionByteCount
-                let section = Section(
-                    offset: order.number(in: table, at: start + 24, byteCount: 8),
-                    byteCount: order.number(in: table, at: start + 32, byteCount: 8))
-                guard section.byteCount <= Self.tableByteLimit else {
-                    throw KernelImageError.tooLarge(path, byteCount: section.byteCount)
-                }
-                return section
-            }
-            for index in 0..<count {
-                let start = Int(index) * Self.sectionByteCount
-                guard order.number(in: table, at: start + 4, byteCount: 4) == Self.symbolTableType else { continue }
-                let link = order.number(in: table, at: start + 40, byteCount: 4)
-                return (order, try section(index), try section(link))
-            }
-            throw KernelImageError.noSymbolTable(path)
+            return (header.order, symbols, names)
         }
     }
 
@@ -68,14 +42,15 @@ public struct KernelImage {
     /// it does not define.
     public func addresses(of wanted: [String]) throws -> [String: UInt64] {
         try Self.reading(path) { file in
-            let texts = try file.bytes(at: names.offset, byteCount: names.byteCount)
+            let texts = try file.bytes(at: names.fileOffset, byteCount: names.fileByteCount)
             let spellings = wanted.map { (name: $0, bytes: Array($0.utf8) + [0]) }
             var found: [String: Set<UInt64>] = [:]
             let step = UInt64(Self.symbolByteCount)
-            let end = symbols.byteCount / step * step
+            let end = symbols.fileByteCount / step * step
             var position: UInt64 = 0
             while position < end {
-                let part = try file.bytes(at: symbols.offset &+ position, byteCount: min(end - position, step << 12))
+                let part = try file.bytes(
+                    at: symbols.fileOffset &+ position, byteCount: min(end - position, step << 12))
                 for start in stride(from: 0, to: part.count, by: Self.symbolByteCount) {
                     // STB_GLOBAL, and not SHN_UNDEF.
                     guard part[start + 4] >> 4 == 1, part[start + 6] | part[start + 7] != 0 else { continue }
@@ -111,6 +86,21 @@ private struct ImageFile {
     let descriptor: FileDescriptor
     let byteCount: UInt64
 
+    /// The ELF header.
+    func header() throws -> ELFHeader {
+        let beginning = try bytes(at: 0, byteCount: UInt64(ELFHeader.byteCount))
+        do throws(ELFProblem) {
+            return try ELFHeader(beginning)
+        } catch {
+            switch error {
+            case .notELF, .byteOrder, .not64Bit: throw KernelImageError.noImage(path)
+            case .programHeaderSize, .tooManyProgramHeaders, .sectionHeaderSize:
+                throw KernelImageError.noSymbolTable(path)
+            case .tableWraps: throw KernelImageError.cutOff(path, byteCount: byteCount)
+            }
+        }
+    }
+
     /// All of the bytes asked for, or an error: a part behind the file's end is none.
     func bytes(at offset: UInt64, byteCount count: UInt64) throws -> [UInt8] {
         guard offset <= byteCount, count <= byteCount - offset else {
@@ -133,17 +123,6 @@ private struct ImageFile {
         // Someone may have cut it since it was measured.
         guard readCount == total else { throw KernelImageError.cutOff(path, byteCount: byteCount) }
         return bytes
-    }
-}
-
-extension ByteOrder {
-    /// The byte order that an ELF file's `EI_DATA` stands for, or nil.
-    fileprivate init?(elfData: UInt8) {
-        switch elfData {
-        case 1: self = .little
-        case 2: self = .big
-        default: return nil
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 import GuestMemory
 package import Guests
 import HarnessBasics
+import KernelState
 import Libvirt
 import MemoryBackends
 import Plans
@@ -85,12 +86,13 @@ package struct BootStep: RunStep {
         try await guest.waitForAgent()
         let booted = try await guest.runningKernel()
         let (hello, kernel) = (booted.hello, booted.kernel)
-        result.note = "Linux \(kernel.release)"
-        context.information.guest.kernelRelease = kernel.release
-        context.information.guest.symbolSources = kernel.symbolSources.mapValues { "\($0)" }
-        let (mmu, mmuSource) = booted.mmu
-        context.information.guest.mmu = mmu.rawValue
-        context.information.guest.mmuSource = mmuSource
+        let release = String(decoding: kernel.release, as: UTF8.self)
+        result.note = "Linux \(release)"
+        context.information.guest.kernelRelease = release
+        context.information.guest.symbolSources = Dictionary(
+            uniqueKeysWithValues: kernel.symbols.map { ("\($0.name)", "\($0.source)") })
+        context.information.guest.mmu = MMU(kernel.mmu).rawValue
+        context.information.guest.mmuSource = "\(kernel.mmuSource)"
         context.information.guest.isBigEndian = kernel.order == .big
         context.information.guest.pageByteCount = kernel.layout.pageByteCount
         context.information.guest.vmemmapPageByteCount = hello.vmemmapPageByteCount

@@ -3,6 +3,7 @@
 import AgentProtocol
 import GuestMemory
 import HarnessBasics
+import KernelState
 import MemoryBackends
 import RunRecord
 import SystemPackage
@@ -63,7 +64,7 @@ import Verification
     }
 
     /// A kernel in 4 MiB of memory, whose note says this of its MMU; nil: nothing.
-    private func kernel(radix: String?) throws -> (RunningKernel, GuestRAM) {
+    private func kernel(radix: String?) throws -> (Kernel, MemoryMap) {
         var vmcoreinfo = SampleVmcoreinfo()
         if let radix { vmcoreinfo = vmcoreinfo.adding("NUMBER(RADIX_MMU)", radix) }
         var content = [UInt8](repeating: 0, count: 4 << 20)
@@ -78,7 +79,8 @@ import Verification
         store(0xc00c_0000_0000_0000 | 7, at: 0x31_0000)
         let file = try MappedFile(FilePath(try folder.write(content, to: "boot")), byteCount: UInt64(content.count))
         let memory = GuestRAM([GuestRAM.Region(name: "boot", base: PhysicalAddress(0), file: file)])
-        return (try RunningKernel(in: memory, image: "/nonexistent/vmlinux"), memory)
+        let kernel = try Kernel(note: KernelNote(foundIn: memory), image: "/nonexistent/vmlinux")
+        return (kernel, try kernel.memoryMap(in: KernelMemory(memory, order: kernel.order)))
     }
 
     private func hello(_ key: StaticString, _ value: UInt64) throws -> Hello {
@@ -97,14 +99,14 @@ import Verification
             (nil, "page", 4096, 65536), (nil, "region", 8 << 20, 4 << 20), (nil, "vmcoreinfo", 0, 0x10_0000),
         ] as [(String?, StaticString, UInt64, UInt64?)])
     func isHeldAgainstTheHostsReading(radix: String?, key: StaticString, value: UInt64, expected: UInt64?) throws {
-        let (kernel, memory) = try kernel(radix: radix)
+        let (kernel, memoryMap) = try kernel(radix: radix)
         let hello = try hello(key, value)
         guard let expected else {
-            return try hello.check(against: kernel, in: memory, regionByteCount: 4 << 20)
+            return try hello.check(against: kernel, memoryMap, regionByteCount: 4 << 20)
         }
         let error = HarnessError.infrastructure(
             "the agent's hello says \(key)=\(value.hexadecimal); it is \(expected.hexadecimal)")
-        #expect(throws: error) { try hello.check(against: kernel, in: memory, regionByteCount: 4 << 20) }
+        #expect(throws: error) { try hello.check(against: kernel, memoryMap, regionByteCount: 4 << 20) }
     }
 
     /// A verdict rests on the host's reading, and on the guest's word only where there is none.
@@ -114,8 +116,10 @@ import Verification
             ("1", 1, .radix, "VMCOREINFO"),
         ] as [(String?, UInt64, MMU, String)])
     func theMMUIsTheHostsReading(radix: String?, said: UInt64, mmu: MMU, source: String) throws {
-        let (kernel, _) = try kernel(radix: radix)
-        #expect(try hello("mmu", said).mmu(of: kernel.layout) == (mmu, source))
+        var (kernel, _) = try kernel(radix: radix)
+        kernel.learn(mmu: try hello("mmu", said).mmu, from: .cpuinfo)
+        #expect(MMU(kernel.mmu) == mmu)
+        #expect("\(kernel.mmuSource)" == source)
     }
 
     @Test(arguments: [4, .max] as [UInt64]) func refusesWhatItDoesNotKnow(value: UInt64) {
@@ -138,11 +142,6 @@ import Verification
     @Test(arguments: [0, 4096, .max] as [UInt64]) func anErrorThatIsNone(errno: UInt64) {
         let trial = SourceTrial(.kprobes, refusals: [.init(Array("x".utf8), errno: errno)])
         #expect(trial.recorded.refusals == ["x: error \(errno)"])
-    }
-
-    @Test(arguments: [(.unknown, .unknown), (.hash, .hash), (.radix, .radix)] as [(MemoryManagementUnit, MMU)])
-    func saysTheMMUInTheVerdictsTerms(unit: MemoryManagementUnit, mmu: MMU) throws {
-        #expect(unit.inVerdict == mmu)
     }
 }
 

@@ -136,6 +136,9 @@ struct AgentStartTests {
         Missing("/proc/kcore") { $0.hasKcore = false },
         Missing("/proc/kcore") { $0.memory.magic = [0x7f, 0x45, 0x4c, 0x47, 2] },
         Missing("/proc/kcore") { $0.memory.magic = [0x7f, 0x45, 0x4c, 0x46, 1] },
+        // The other byte order, and none.
+        Missing("/proc/kcore") { $0.memory.magic[5] ^= 3 },
+        Missing("/proc/kcore") { $0.memory.magic[5] = 0 },
         Missing("/sys/kernel/vmcoreinfo") { $0.files["/sys/kernel/vmcoreinfo"] = nil },
         Missing("/sys/kernel/vmcoreinfo") { $0.files["/sys/kernel/vmcoreinfo"] = Array("100000 400\n".utf8) },
         Missing("/sys/kernel/vmcoreinfo") { $0.files["/sys/kernel/vmcoreinfo"] = Array("0x100000\n".utf8) },
@@ -174,6 +177,14 @@ struct AgentStartTests {
         _ = RunningAgent(guest)
         let trouble = try #require(guest.takeLines().first ?? nil)
         #expect(trouble.text("missing").map { String(decoding: $0, as: UTF8.self) } == "SYMBOL(vmemmap_list)")
+    }
+
+    /// What would be shown to people.
+    @Test func aReleaseThatIsNotPrintable() throws {
+        let guest = FakeGuest(vmcoreinfo: SampleVmcoreinfo().replacing("OSRELEASE", with: "6.1\u{1b}[2J"))
+        _ = RunningAgent(guest)
+        let trouble = try #require(guest.takeLines().first ?? nil)
+        #expect(trouble.text("missing").map { String(decoding: $0, as: UTF8.self) } == "OSRELEASE")
     }
 
     /// As /proc/kallsyms has them: a local symbol and a module's of the same name are others.

@@ -84,7 +84,6 @@ final class FakeGuest: AgentSystem {
     init(regionByteCount: Int = 4 << 20, vmcoreinfo: SampleVmcoreinfo = SampleVmcoreinfo()) {
         region = HeapWords(byteCount: regionByteCount)
         files = [
-            "/proc/sys/kernel/osrelease": Array("6.1.0-37-powerpc64le\n".utf8),
             "/proc/cpuinfo": Array(
                 "processor\t: 0\ncpu\t\t: POWER8\n\nplatform\t: pSeries\nMMU\t\t: Hash\n".utf8),
             "/sys/devices/system/memory/block_size_bytes": Array("10000000\n".utf8),

@@ -22,8 +22,8 @@ struct FakeKernelMemory {
 
     /// RAM in bytes; what is behind it is in no segment.
     var byteCount: UInt64 = 1 << 30
-    /// The file's magic number.
-    var magic: [UInt8] = [0x7f, 0x45, 0x4c, 0x46, 2]
+    /// The file's first bytes: an ELF file of 64 bits, in the machine's own order.
+    var magic: [UInt8] = [0x7f, 0x45, 0x4c, 0x46, 2, ByteOrder.native == .little ? 1 : 2]
     /// Segments beside the linear map's.
     var otherSegments: [(fileOffset: UInt64, address: UInt64, byteCount: UInt64)] = [
         (0x1_0000, 0xc008_0000_0000_0000, 0x1000)

@@ -2,6 +2,7 @@
 
 import AgentProtocol
 import GuestMemory
+import KernelState
 import TestSupport
 import Testing
 
@@ -171,7 +172,7 @@ struct MemoryManagementUnitTests {
     func fromCpuinfo(text: String, expected: MemoryManagementUnit) {
         let guest = FakeGuest()
         guest.files["/proc/cpuinfo"] = Array(text.utf8)
-        #expect(GuestKernel.mmuInCpuinfo(system: guest) == expected)
+        #expect(KcoreReader.mmuInCpuinfo(system: guest) == expected)
         #expect(guest.openCount == 0)
     }
 
@@ -180,6 +181,6 @@ struct MemoryManagementUnitTests {
     func fromVmcoreinfo(value: String, expected: MemoryManagementUnit) throws {
         let guest = FakeGuest(vmcoreinfo: SampleVmcoreinfo().adding("NUMBER(RADIX_MMU)", value))
         guest.files["/proc/cpuinfo"] = Array((expected == .radix ? "MMU\t\t: Hash\n" : "MMU\t\t: Radix\n").utf8)
-        #expect(try GuestKernel(system: guest).mmu == expected)
+        #expect(try KcoreReader(system: guest).kernel.mmu == expected)
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
+import KernelState
 import MemoryBackends
 import SystemPackage
 import VmemmapPopulate
@@ -24,7 +25,7 @@ final class DamagedList {
     private var former: [(address: UInt64, value: UInt64)] = []
 
     /// The kernel's list in guest RAM.
-    init(memory: GuestRAM, kernel: RunningKernel) throws {
+    init(memory: GuestRAM, kernel: Kernel) throws {
         let writable = GuestRAM(
             try memory.regions.map { region in
                 GuestRAM.Region(

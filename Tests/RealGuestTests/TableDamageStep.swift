@@ -2,6 +2,7 @@
 
 import GuestMemory
 import HarnessBasics
+import KernelState
 import Libvirt
 import MemoryBackends
 import RunRecord
@@ -32,7 +33,7 @@ struct DamagedTables {
     private let layout: KernelLayout
     private let base: UInt64
 
-    init(_ memory: GuestRAM, kernel: RunningKernel, vmemmapBase: UInt64) throws {
+    init(_ memory: GuestRAM, kernel: Kernel, vmemmapBase: UInt64) throws {
         self.memory = GuestRAM(
             try memory.regions.map { region in
                 GuestRAM.Region(
@@ -97,8 +98,9 @@ struct TableDamageStep: RunStep {
         try tables.store(damage.change(word), at: place)
         let spoilt: Result<(RadixWalk?, [Translation]), any Error>
         do {
-            let walk = kernel.layout.memoryMapTables(
-                vmemmapBase: base, endAddress: await guest.memory.endAddress, in: memory)
+            let walk = kernel.memoryMapTables(
+                of: MemoryMap(base: base, pageShift: nil), in: memory,
+                within: ReadingBounds(memoryEnd: await guest.memory.endAddress))
             spoilt = .success((walk, try await probe.translations(of: snapshot.translations.map(\.virtAddr))))
         } catch {
             spoilt = .failure(error)
@@ -123,10 +125,8 @@ struct StaleLeafStep: RunStep {
         let guest = try context.runningGuest()
         let kernel = try await guest.runningKernel().kernel
         let layout = kernel.layout
-        let base = try SectionTable.presentSections(
-            layout: layout, in: KernelMemory(await guest.memory.ram, order: kernel.order),
-            endAddress: await guest.memory.endAddress
-        )[0].vmemmapBase
+        let memoryMap = try kernel.memoryMap(in: KernelMemory(await guest.memory.ram, order: kernel.order))
+        guard let base = memoryMap.base else { throw HarnessError.infrastructure("no section is present") }
         let tables = try DamagedTables(await guest.memory.ram, kernel: kernel, vmemmapBase: base)
         let virtAddr = base + described / layout.pageByteCount * layout.structPageByteCount
         let place = try tables.entry(level: 2, for: virtAddr)

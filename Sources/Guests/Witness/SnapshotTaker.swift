@@ -3,6 +3,7 @@
 import AgentProtocol
 import GuestMemory
 import HarnessBasics
+import KernelState
 import Libvirt
 import MemoryBackends
 package import Verification
@@ -22,20 +23,20 @@ package struct SnapshotTaker {
         self.lastEntries = lastEntries
     }
 
-    private var kernel: RunningKernel { booted.kernel }
+    private var kernel: Kernel { booted.kernel }
     private var hello: Hello { booted.hello }
     private var region: SharedRegion { booted.region }
 
-    /// How often the list may turn out to have changed before the guest counts as restless.
+    /// How often the list may turn out to have changed before the guest counts as never at rest.
     private static let attemptLimit = 3
     /// How often the guest is let run for a moment until its CPU can be asked.
     private static let probeAttemptLimit = 20
 
-    /// Syncs, has the guest report, pauses it, and compares: the kernel's books must be the ones from before the sync.
+    /// Syncs, has the guest report, pauses it, and compares: the kernel's state must be the one from before the sync.
     package func snapshot() async throws -> Snapshot {
         for attempt in 1...Self.attemptLimit {
             let memory = await guest.memory.ram
-            let before = try await books(memory)
+            let before = try await state(memory)
             let sync = try await guest.agent.ask("sync")
             try await guest.observer.drain()
             // A list that changed under the agent's walks is none to compare, however often that happens.
@@ -60,74 +61,26 @@ package struct SnapshotTaker {
             "the kernel's account changed under each of \(Self.attemptLimit) attempts to compare it at rest")
     }
 
-    /// What the host reads in guest RAM, and what has to be the same before the sync and in the pause.
-    private struct Books: Equatable {
-        let sections: [MemorySection]
-        let list: ListWalk
-        /// Nil on hash, and where the kernel does not say where its page tables are.
-        let tables: RadixWalk?
-
-        /// What the list says, or where there is none the tables.
-        var windows: [BackedWindow] {
-            list.nodes.isEmpty
-                ? tables?.leaves.map(BackedWindow.init) ?? []
-                : list.nodes.map {
-                    BackedWindow(place: $0.address, virtAddr: $0.backing.virtAddr, phys: $0.backing.phys, byteCount: 0)
-                }
-        }
-
-        /// Where the memory map starts, 0 when there is no section.
-        var vmemmapBase: UInt64 { sections.first?.vmemmapBase ?? 0 }
+    /// What the host reads in guest RAM, which has to be the same before the sync and in the pause.
+    private func state(_ memory: GuestRAM) async throws -> KernelState {
+        try KernelState(
+            of: kernel, in: KernelMemory(memory, order: kernel.order),
+            within: ReadingBounds(memoryEnd: await guest.memory.endAddress))
     }
 
-    private var mmu: MMU { booted.mmu.mmu }
-
-    private func books(_ memory: GuestRAM) async throws -> Books {
-        let kernelMemory = KernelMemory(memory, order: kernel.order)
-        let memoryEnd = await guest.memory.endAddress
-        let sections: [MemorySection]
-        do {
-            sections = try SectionTable.presentSections(
-                layout: kernel.layout, in: kernelMemory, endAddress: memoryEnd)
-        } catch {
-            throw HarnessError.infrastructure(
-                "the kernel's section table leads outside guest memory, to \(error.address.hexadecimal)")
-        }
-        var tables: RadixWalk?
-        if mmu == .radix, let base = sections.first?.vmemmapBase {
-            tables = kernel.layout.memoryMapTables(vmemmapBase: base, endAddress: memoryEnd, in: memory)
-        }
-        return Books(sections: sections, list: try kernel.list(in: memory), tables: tables)
-    }
-
-    /// Nil when the kernel's books are not the ones from before.
+    /// Nil when the kernel's state is not the one from before.
     private func takePaused(
-        _ memory: GuestRAM, unchangedFrom before: Books, sync: ControlLine, obstacle: String?
+        _ memory: GuestRAM, unchangedFrom before: KernelState, sync: ControlLine, obstacle: String?
     ) async throws -> Snapshot? {
-        let books = try await books(memory)
-        guard books == before else { return nil }
-        let shift: UInt64?
-        do {
-            shift = try kernel.layout.vmemmapPageShift(
-                in: KernelMemory(memory, order: kernel.order), order: kernel.order)
-        } catch {
-            throw HarnessError.infrastructure(
-                "the kernel's page sizes at \(error.address.hexadecimal) are not in guest memory")
-        }
-        let facts = KernelFacts(
-            release: kernel.release, isBigEndian: kernel.order == .big, pageByteCount: kernel.layout.pageByteCount,
-            sectionSizeBits: kernel.layout.sectionSizeBits, structPageByteCount: kernel.layout.structPageByteCount,
-            vmemmapPageShift: shift, vmemmapBase: books.vmemmapBase, mmu: mmu)
+        let state = try await state(memory)
+        guard state == before else { return nil }
         let mirror = try MirrorReader(region: region, hello: hello, sync: sync).snapshot()
         let (report, reportProblem) = Self.report(in: region)
         var snapshot = Snapshot(
-            witnesses: booted.witnesses, kernel: facts,
-            memory: await guest.memory.usable(guest.observer.lmbs),
-            sections: books.sections.map {
-                PresentSection(number: $0.number, vmemmapBase: $0.vmemmapBase, isOnline: $0.isOnline)
-            },
-            kernelList: WalkedList(books.list), pageTables: books.tables.map(WalkedTables.init),
-            peakEntryCount: await guest.observer.notePeak(books.list), mirror: mirror, report: report,
+            witnesses: booted.witnesses, kernel: KernelFacts(kernel, state.memoryMap),
+            memory: await guest.memory.usable(guest.observer.lmbs), sections: state.sections.map(PresentSection.init),
+            kernelList: WalkedList(state.list), pageTables: state.tables.map(WalkedTables.init),
+            peakEntryCount: await guest.observer.notePeak(state.list), mirror: mirror, report: report,
             reportProblem: reportProblem, history: await guest.observer.history)
         snapshot.formerWindows = snapshot.windowsGone(from: lastEntries)
         snapshot.translations = try await translations(of: snapshot.accountEntries, obstacle: obstacle)
@@ -145,7 +98,7 @@ package struct SnapshotTaker {
     }
 
     /// Lets the paused guest run on until its CPU is in a state to say how it translates; what keeps it from that, if it
-    /// never is. The books are read after this, so that the guest is asked about what it has.
+    /// never is. The kernel's state is read after this, so that the guest is asked about what it has.
     ///
     /// A hash guest's CPU has to reach the segments of these windows as well. If it never does, it is asked all the same:
     /// what it says then is judged.

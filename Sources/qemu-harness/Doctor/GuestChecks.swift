@@ -92,11 +92,8 @@ struct GuestChecks {
             let initramfs = try GuestImages.initramfs(order, environment: environment, executable: executable)
             let machine = GuestImages.machine(order)
             let program = initramfs.deletingLastPathComponent().appending(path: "agent-\(machine)")
-            // 64 bits, the kernel's byte order, EM_PPC64.
-            let header = [UInt8]((try? RegularFile.beginning(of: program, byteCount: 20)) ?? Data())
-            let type: [UInt8] = order == .little ? [21, 0] : [0, 21]
-            guard header.count == 20, header[4] == 2, header[5] == (order == .little ? 1 : 2),
-                header[18...] == type[...]
+            guard let beginning = try? RegularFile.beginning(of: program, byteCount: ELFIdentity.byteCount),
+                let identity = try? ELFIdentity([UInt8](beginning)), identity.isPPC64, identity.order == order
             else { return .fail(name, "\(program.path) is no \(machine) program", fix: "scripts/build-agent") }
             return .ok(name, initramfs.path)
         } catch {
