@@ -80,6 +80,27 @@ import Testing
         #expect(checks.kernelConfiguration()?.status == .warn)
     }
 
+    /// The agent's program is one for the kernel's machine, by its ELF header.
+    @Test(
+        arguments: [
+            (elfHeader(), .ok), (Array(elfHeader().prefix(20)), .ok), (elfHeader(order: 2), .fail),
+            (elfHeader(bits: 1), .fail), (elfHeader(machine: 62), .fail), (elfHeader(order: 3), .fail),
+            (Array(elfHeader().prefix(19)), .fail), ([0x7e] + elfHeader().dropFirst(), .fail), (nil, .fail),
+        ] as [([UInt8]?, Diagnosis.Status)])
+    func theAgentsProgramIsForTheKernelsMachine(program: [UInt8]?, status: Diagnosis.Status) throws {
+        let folder = try TemporaryFolder()
+        let initramfs = try folder.write([1], to: "initramfs-ppc64le.cpio.gz")
+        if let program { try folder.write(program, to: "agent-ppc64le") }
+        let kernel = try folder.write(elfHeader(), to: "vmlinux")
+        let agent = GuestChecks(
+            environment: [GuestImages.agentVariable: folder.url.path], executable: URL(filePath: "/nonexistent/x"),
+            kernelName: kernel
+        ).diagnoses().last
+        #expect(agent?.status == status)
+        let finding = status == .ok ? initramfs : "\(folder.path("agent-ppc64le")) is no ppc64le program"
+        #expect(agent?.finding == finding)
+    }
+
     @Test func missingKernelAndAgentFailWithWhatMendsThem() throws {
         let environment = ["XDG_CACHE_HOME": "/nonexistent", GuestImages.agentVariable: "/nonexistent"]
         let diagnoses = GuestChecks(
