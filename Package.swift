@@ -39,7 +39,7 @@ let package = Package(
         .target(name: "GuestMemory", swiftSettings: strict),
         .target(name: "VmemmapPopulate", dependencies: ["GuestMemory"], swiftSettings: strict),
         .target(name: "KernelState", dependencies: ["GuestMemory", "VmemmapPopulate"], swiftSettings: strict),
-        .target(name: "AgentProtocol", dependencies: ["GuestMemory"], swiftSettings: strict),
+        .target(name: "AgentProtocol", dependencies: ["GuestMemory", "VmemmapPopulate"], swiftSettings: strict),
         .target(
             name: "HotplugAgent",
             dependencies: ["GuestMemory", "VmemmapPopulate", "KernelState", "AgentProtocol"],
@@ -154,7 +154,8 @@ let package = Package(
             name: "KernelStateTests", dependencies: ["GuestMemory", "KernelState", "TestSupport", "VmemmapPopulate"],
             swiftSettings: everywhere),
         .testTarget(
-            name: "AgentProtocolTests", dependencies: ["AgentProtocol", "GuestMemory", "TestSupport"],
+            name: "AgentProtocolTests",
+            dependencies: ["AgentProtocol", "GuestMemory", "VmemmapPopulate", "TestSupport"],
             swiftSettings: everywhere),
         .testTarget(
             name: "HotplugAgentTests",
@@ -186,7 +187,7 @@ let package = Package(
         .testTarget(
             name: "RunRecordTests",
             dependencies: [
-                "qemu-harness", "AgentProtocol", "HarnessBasics", "RunRecord", "TestSupport", "Verification",
+                "qemu-harness", "AgentProtocol", "GuestMemory", "HarnessBasics", "RunRecord", "TestSupport", "Verification",
                 "VmemmapPopulate",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import GuestMemory
+public import VmemmapPopulate
 
 /// A memory block of the guest (`/sys/devices/system/memory/memoryN`).
 public struct MemoryBlock: Equatable, Sendable {
@@ -41,26 +42,6 @@ public struct MemoryBlock: Equatable, Sendable {
 ///     …     32 bytes an entry: node address, list, phys, virt_addr
 ///           or, with page tables: entry address, size in bytes, phys, virt_addr
 public struct GuestReport: Equatable, Sendable {
-    /// One node of the kernel's list.
-    public struct Entry: Equatable, Sendable {
-        /// The node's effective address.
-        public var node: UInt64
-        /// Its `list` word.
-        public var list: UInt64
-        /// Its `phys` word.
-        public var phys: UInt64
-        /// Its `virt_addr` word.
-        public var virtAddr: UInt64
-
-        /// Makes an entry.
-        public init(node: UInt64, list: UInt64, phys: UInt64, virtAddr: UInt64) {
-            self.node = node
-            self.list = list
-            self.phys = phys
-            self.virtAddr = virtAddr
-        }
-    }
-
     /// The page tables, walked in the guest.
     public struct Tables: Equatable, Sendable {
         /// What they map, ascending.
@@ -81,47 +62,19 @@ public struct GuestReport: Equatable, Sendable {
         case pageTables = 2
     }
 
-    /// How the walk in the guest ended.
-    public enum End: UInt64, Sendable, CaseIterable {
-        /// At NULL.
-        case terminated = 1
-        /// At a node that it had seen.
-        case cycle = 2
-        /// At an address that is no place for a node.
-        case misplaced = 3
-        /// At an address that /proc/kcore does not have.
-        case unreadable = 4
-        /// At the limit.
-        case limitReached = 5
-        /// The report area has no room for more.
-        case truncated = 6
-    }
-
-    /// The word of `vmemmap_list`.
-    public var head: UInt64
-    /// The nodes, newest first.
-    public var entries: [Entry]
-    /// The page tables over the memory map where they are the account, which leaves ``entries`` empty; else nil.
+    /// The kernel's list.
+    public var list: ListWalk
+    /// The page tables over the memory map where they are the account, which leaves the list without entries; else nil.
     public var tables: Tables?
-    /// How the walk ended.
-    public var end: End
-    /// Where it ended, 0 for NULL.
-    public var endAddress: UInt64
     /// `/sys/devices/system/memory/block_size_bytes`.
     public var blockByteCount: UInt64
     /// The memory blocks, in no order.
     public var blocks: [MemoryBlock]
 
     /// Makes a report.
-    public init(
-        head: UInt64, entries: [Entry], tables: Tables? = nil, end: End, endAddress: UInt64, blockByteCount: UInt64,
-        blocks: [MemoryBlock]
-    ) {
-        self.head = head
-        self.entries = entries
+    public init(list: ListWalk, tables: Tables? = nil, blockByteCount: UInt64, blocks: [MemoryBlock]) {
+        self.list = list
         self.tables = tables
-        self.end = end
-        self.endAddress = endAddress
         self.blockByteCount = blockByteCount
         self.blocks = blocks
     }
@@ -153,12 +106,12 @@ public struct GuestReport: Equatable, Sendable {
         let blocks = blocks.prefix(Int(SharedRegionLayout.reportBlockCapacity))
         let isTruncated = kept.count < records.count || blocks.count < self.blocks.count
         try region.beginChange()
-        try region.store(head, at: base)
+        try region.store(list.head, at: base)
         try region.store(UInt64(kept.count), at: base + 8)
-        try region.store((isTruncated ? .truncated : end).rawValue, at: base + 16)
+        try region.store((isTruncated ? .truncated : list.end).rawValue, at: base + 16)
         try region.store(UInt64(blocks.count), at: base + 24)
         try region.store(blockByteCount, at: base + 32)
-        try region.store(endAddress, at: base + 40)
+        try region.store(list.endLink, at: base + 40)
         try region.store((tables == nil ? Account.list : .pageTables).rawValue, at: base + 48)
         try region.store(tables?.fault?.reason.encoded.code ?? 0, at: base + 56)
         try region.store(tables?.fault?.entryAddress.rawValue ?? 0, at: base + 64)
@@ -181,10 +134,10 @@ public struct GuestReport: Equatable, Sendable {
     }
 
     /// What the account's records are in the area: a leaf's size stands in the place of a node's link.
-    private var records: [Entry] {
-        guard let tables else { return entries }
+    private var records: [ListEntry] {
+        guard let tables else { return list.entries }
         return tables.leaves.map {
-            Entry(node: $0.entryAddress.rawValue, list: $0.byteCount, phys: $0.phys, virtAddr: $0.virtAddr)
+            ListEntry(node: $0.entryAddress.rawValue, list: $0.byteCount, phys: $0.phys, virtAddr: $0.virtAddr)
         }
     }
 
@@ -199,20 +152,19 @@ public struct GuestReport: Equatable, Sendable {
         }
         let layout = region.layout
         let base = SharedRegionLayout.reportOffset
-        head = try word(base)
+        let head = try word(base)
         let entryCount = try word(base + 8)
         let endValue = try word(base + 16)
         let blockCount = try word(base + 24)
         blockByteCount = try word(base + 32)
-        endAddress = try word(base + 40)
+        let endLink = try word(base + 40)
         let accountValue = try word(base + 48)
         let faultCode = try word(base + 56)
         let faultEntry = try word(base + 64)
         let faultVirtAddr = try word(base + 72)
         let faultWord = try word(base + 80)
 
-        guard let end = End(rawValue: endValue) else { throw .end(endValue) }
-        self.end = end
+        guard let end = ListWalk.End(rawValue: endValue) else { throw .end(endValue) }
         guard let account = Account(rawValue: accountValue) else { throw .account(accountValue) }
         guard entryCount <= layout.reportEntryCapacity else {
             throw .entryCount(entryCount, limit: layout.reportEntryCapacity)
@@ -226,19 +178,16 @@ public struct GuestReport: Equatable, Sendable {
             guard let state = MemoryBlock.State(rawValue: packed & 0xff) else { throw .blockState(packed & 0xff) }
             blocks.append(MemoryBlock(index: packed >> 8, state: state))
         }
-        var records: [Entry] = []
+        var records: [ListEntry] = []
         for index in 0..<entryCount {
             let offset = layout.reportEntriesOffset + index * SharedRegionLayout.reportEntryByteCount
             records.append(
-                Entry(
+                ListEntry(
                     node: try word(offset), list: try word(offset + 8), phys: try word(offset + 16),
                     virtAddr: try word(offset + 24)))
         }
-        guard account == .pageTables else {
-            entries = records
-            return
-        }
-        entries = []
+        list = ListWalk(head: head, entries: account == .list ? records : [], end: end, endLink: endLink)
+        guard account == .pageTables else { return }
         var fault: RadixWalk.Fault?
         if faultCode != 0 {
             guard let reason = RadixWalk.Reason(code: faultCode, word: faultWord) else { throw .fault(faultCode) }

@@ -32,7 +32,7 @@ public struct KernelLayout: Equatable, Sendable {
     public var pageTableRootAddress: UInt64?
     /// The MMU that the kernel uses (`NUMBER(RADIX_MMU)`, which is `early_radix_enabled()`), unknown where VMCOREINFO does
     /// not say it: kernels do so since 36e826b568e4, together with `cur_cpu_spec`, whose `mmu_features` say the same.
-    public var mmu: MemoryManagementUnit
+    public var mmu: MMU
 
     /// A key that is missing, malformed, or has a value that no kernel of this kind has.
     public struct Problem: Error, Sendable {

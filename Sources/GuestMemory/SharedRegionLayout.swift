@@ -91,7 +91,7 @@ public struct SharedRegionLayout: Equatable, Sendable {
         case nodesOffset
         /// How many node pages there is room for.
         case nodePageCapacity
-        /// ``MemoryManagementUnit``: what the guest says it runs on.
+        /// ``MMU``: what the guest says it runs on.
         case mmu
         /// Address of the vmemmap, 0 while unknown.
         case vmemmapBase
@@ -212,7 +212,7 @@ public enum AgentState: UInt64, Sendable {
 }
 
 /// The MMU mode that the guest's kernel uses.
-public enum MemoryManagementUnit: UInt64, Sendable {
+public enum MMU: UInt64, Sendable, CaseIterable {
     /// Nothing tells.
     case unknown = 0
     /// Hashed page table.

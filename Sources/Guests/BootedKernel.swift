@@ -5,7 +5,7 @@ package import KernelState
 import MemoryBackends
 import SystemPackage
 package import Verification
-package import VmemmapPopulate
+import VmemmapPopulate
 
 /// A kernel of a guest, from its agent's hello until it is gone.
 package struct BootedKernel: Sendable {
@@ -37,8 +37,8 @@ package struct BootedKernel: Sendable {
             order: kernel.order)
         list = try kernel.list(in: ram)
         let rules = kernel.rules(
-            of: memoryMap, hasHadEntries: list.end == .terminated && !list.nodes.isEmpty)
-        witnesses = Witness.given(by: rules == .radixTables ? .pageTables : .list, MMU(kernel.mmu))
+            of: memoryMap, hasHadEntries: list.end == .terminated && !list.entries.isEmpty)
+        witnesses = Witness.given(by: rules == .radixTables ? .pageTables : .list, kernel.mmu)
     }
 }
 

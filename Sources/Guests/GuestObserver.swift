@@ -109,8 +109,8 @@ package actor GuestObserver {
     /// nothing.
     @discardableResult
     package func notePeak(_ list: ListWalk) -> Int {
-        if list.end == .terminated { peak.note(entryCount: list.nodes.count) }
-        return max(peak.entryCount, list.nodes.count)
+        if list.end == .terminated { peak.note(entryCount: list.entries.count) }
+        return max(peak.entryCount, list.entries.count)
     }
 
     // MARK: - The kernel's own faults

@@ -12,7 +12,7 @@ import VmemmapPopulate
 /// The agent's first line: what it is and what it found.
 package struct Hello: Equatable {
     let pageByteCount: UInt64
-    package let mmu: MemoryManagementUnit
+    package let mmu: MMU
     package let vmemmapBase: UInt64
     package let vmemmapPageShift: UInt64
     let vmcoreinfoAddress: UInt64
@@ -41,7 +41,7 @@ package struct Hello: Equatable {
         vmemmapPageShift = try number("vmemmap-shift")
         vmcoreinfoAddress = try number("vmcoreinfo")
         regionByteCount = try number("region")
-        guard let mmu = MemoryManagementUnit(rawValue: try number("mmu")) else {
+        guard let mmu = MMU(rawValue: try number("mmu")) else {
             throw HarnessError.infrastructure("the agent's hello names no known MMU")
         }
         guard let eventSource = EventSource(rawValue: try number("source")) else {

@@ -112,8 +112,8 @@ struct KcoreReader {
 
     /// Finds the line `MMU : Hash` or `MMU : Radix` of pseries (`pSeries_show_cpuinfo`), which comes behind those of every
     /// processor.
-    static func mmuInCpuinfo(system: some AgentSystem) -> MemoryManagementUnit {
-        var mmu = MemoryManagementUnit.unknown
+    static func mmuInCpuinfo(system: some AgentSystem) -> MMU {
+        var mmu = MMU.unknown
         _ = system.readLines(of: "/proc/cpuinfo") { line in
             var rest = line
             guard rest.skip("MMU") else { return true }

@@ -146,10 +146,10 @@ struct Mirror: ~Copyable {
     ///
     /// An entry that is in the list already keeps its origin. Returns how many were new.
     mutating func rebuild(
-        from nodes: [ListWalk.Node], valid: MemoryRanges, newcomers: Provenance, microseconds: UInt64
+        from entries: [ListEntry], valid: MemoryRanges, newcomers: Provenance, microseconds: UInt64
     ) throws(MemoryAccessError) -> UInt64 {
         tables = nil
-        let blocks = nodes.reversed().map { Block(phys: $0.backing.phys, virtAddr: $0.backing.virtAddr, byteShift: 0) }
+        let blocks = entries.reversed().map { Block(phys: $0.phys, virtAddr: $0.virtAddr, byteShift: 0) }
         return try rebuild(from: blocks, valid: valid, newcomers: newcomers, microseconds: microseconds)
     }
 
@@ -172,10 +172,10 @@ struct Mirror: ~Copyable {
         from blocks: [Block], valid: MemoryRanges, newcomers: Provenance, microseconds: UInt64
     ) throws(MemoryAccessError) -> UInt64 {
         var origins: [UInt64: (phys: UInt64, origin: UInt64)] = [:]
-        for node in current() {
-            guard let slot = region.layout.slot(ofNodeAt: node.address) else { continue }
+        for entry in current() {
+            guard let slot = region.layout.slot(ofNodeAt: entry.node) else { continue }
             let origin = try region.word(at: region.layout.originsOffset + slot * 8)
-            origins[node.backing.virtAddr] = (node.backing.phys, origin)
+            origins[entry.virtAddr] = (entry.phys, origin)
         }
         var newCount: UInt64 = 0
         try region.beginChange()
@@ -255,11 +255,11 @@ struct Mirror: ~Copyable {
     }
 
     /// The list as it stands in the region.
-    private func current() -> [ListWalk.Node] {
+    private func current() -> [ListEntry] {
         let layout = region.layout
         return ListWalk(
             head: list.state.head, in: region, pageByteCount: layout.pageByteCount, limit: Int(layout.nodeCapacity)
-        ).nodes
+        ).entries
     }
 
     private mutating func add(phys: UInt64, virtAddr: UInt64, origin: UInt64) throws(MemoryAccessError) -> UInt64? {

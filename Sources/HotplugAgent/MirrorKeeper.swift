@@ -205,7 +205,7 @@ final class MirrorKeeper<System: AgentSystem> {
             let valid = reader.presentMemory(system: system)
         else { return nil }
         return try mirror.rebuild(
-            from: snapshot.nodes, valid: valid, newcomers: newcomers, microseconds: system.microseconds())
+            from: snapshot.entries, valid: valid, newcomers: newcomers, microseconds: system.microseconds())
     }
 
     private func noteLoss(eventCount: UInt64, microseconds: UInt64) throws(MemoryAccessError) {

@@ -48,7 +48,7 @@ struct Probe {
 
     /// The probes that say everything about a kernel that keeps a list: each block is linked and then mapped, unlinked
     /// and then unmapped, and the mapping functions are told which one.
-    static func forList(mmu: MemoryManagementUnit) -> [Probe] {
+    static func forList(mmu: MMU) -> [Probe] {
         let isRadix = mmu == .radix
         return [
             Probe(kind: .populate, function: "vmemmap_populate"),

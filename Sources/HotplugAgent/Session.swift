@@ -93,7 +93,7 @@ final class Session<System: AgentSystem> {
                 guard let (report, isSteady) = report() else { return Self.refusal(request, "kcore") }
                 try report.write(to: keeper.mirror.region)
                 return reply.with("steady", isSteady ? 1 : 0).with(
-                    "entries", UInt64(report.tables?.leaves.count ?? report.entries.count)
+                    "entries", UInt64(report.tables?.leaves.count ?? report.list.entries.count)
                 ).with(
                     "blocks", UInt64(report.blocks.count)
                 )
@@ -131,21 +131,8 @@ final class Session<System: AgentSystem> {
             isSteady = isSteady && steadyWalk != nil
             tables = GuestReport.Tables(leaves: walk.leaves, fault: walk.faults.first)
         }
-        let (end, endAddress): (GuestReport.End, UInt64) =
-            switch walk.end {
-            case .terminated: (.terminated, 0)
-            case .cycle(let address): (.cycle, address)
-            case .misplaced(let address): (.misplaced, address)
-            case .unreadable(let error): (.unreadable, error.address)
-            case .limitReached: (.limitReached, 0)
-            }
         let report = GuestReport(
-            head: walk.head,
-            entries: walk.nodes.map {
-                GuestReport.Entry(
-                    node: $0.address, list: $0.backing.list, phys: $0.backing.phys, virtAddr: $0.backing.virtAddr)
-            },
-            tables: tables, end: end, endAddress: endAddress,
+            list: walk, tables: tables,
             blockByteCount: MemoryBlocks.byteCount(system: system), blocks: MemoryBlocks.all(system: system))
         return (report, isSteady)
     }

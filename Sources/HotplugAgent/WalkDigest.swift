@@ -20,12 +20,12 @@ extension ListWalk {
     var digest: WalkDigest {
         var digest = WalkDigest()
         digest.add(head)
-        digest.add(UInt64(nodes.count))
-        for node in nodes {
-            digest.add(node.address)
-            digest.add(node.backing.list)
-            digest.add(node.backing.phys)
-            digest.add(node.backing.virtAddr)
+        digest.add(UInt64(entries.count))
+        for entry in entries {
+            digest.add(entry.node)
+            digest.add(entry.list)
+            digest.add(entry.phys)
+            digest.add(entry.virtAddr)
         }
         return digest
     }

@@ -67,7 +67,7 @@ public struct Kernel: Sendable {
     /// Where the addresses of ``Vmcoreinfo/symbolNames`` come from, in their order.
     public let symbols: [(name: StaticString, source: SymbolSource)]
     /// The MMU that the kernel uses.
-    public private(set) var mmu: MemoryManagementUnit
+    public private(set) var mmu: MMU
     /// What says so.
     public private(set) var mmuSource: MMUSource
 
@@ -126,7 +126,7 @@ public struct Kernel: Sendable {
     }
 
     /// Takes the MMU from elsewhere where the note does not say it; what the note says counts.
-    public mutating func learn(mmu: MemoryManagementUnit, from source: MMUSource) {
+    public mutating func learn(mmu: MMU, from source: MMUSource) {
         guard mmuSource == .nowhere else { return }
         self.mmu = mmu
         mmuSource = source

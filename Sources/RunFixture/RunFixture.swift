@@ -112,7 +112,7 @@ package final class RunFixture: Sendable {
     /// - Throws: `LibvirtError` with what libvirt refuses.
     package func validate(domain xml: String, devices: [String]) async throws {
         let connection = try connected()
-        // libvirt may want to know its QEMU first.
+        // libvirt may have to ask its QEMU first.
         try await reapingProbes { try await connection.validate(domain: xml, devices: devices) }
     }
 

@@ -91,7 +91,7 @@ package struct BootStep: RunStep {
         context.information.guest.kernelRelease = release
         context.information.guest.symbolSources = Dictionary(
             uniqueKeysWithValues: kernel.symbols.map { ("\($0.name)", "\($0.source)") })
-        context.information.guest.mmu = MMU(kernel.mmu).rawValue
+        context.information.guest.mmu = kernel.mmu.name
         context.information.guest.mmuSource = "\(kernel.mmuSource)"
         context.information.guest.isBigEndian = kernel.order == .big
         context.information.guest.pageByteCount = kernel.layout.pageByteCount

@@ -77,7 +77,7 @@ extension Snapshot {
     }
 
     /// A list's entries, each with the one size that a kernel with a list has.
-    func windows(of list: WalkedList) -> [BackedWindow] {
+    func windows(of list: ListWalk) -> [BackedWindow] {
         let byteCount = kernel.geometry?.vmemmapPageByteCount ?? 0
         return list.entries.map {
             BackedWindow(place: $0.node, virtAddr: $0.virtAddr, phys: $0.phys, byteCount: byteCount)

@@ -7,14 +7,14 @@ import VmemmapPopulate
 /// What is true of any good list, whoever read it: its links, its nodes, its entries one against another.
 struct ListChecks {
     let subject: Finding.Subject
-    let list: WalkedList
+    let list: ListWalk
     let kernel: KernelFacts
 
     /// Whether a node can stand at an address of the memory that the list is in.
     let canHoldNode: (UInt64) -> Bool
 
     /// A list in the kernel's memory.
-    init(subject: Finding.Subject, list: WalkedList, kernel: KernelFacts) {
+    init(subject: Finding.Subject, list: ListWalk, kernel: KernelFacts) {
         self.subject = subject
         self.list = list
         self.kernel = kernel
@@ -57,7 +57,7 @@ struct ListChecks {
         if !isEnd(link, nodes) {
             note(
                 .brokenChain,
-                "\(place) is \(link.hexadecimal), and the list is said to end '\(list.end.rawValue)' at "
+                "\(place) is \(link.hexadecimal), and the list is said to end '\(list.end.name)' at "
                     + list.endLink.hexadecimal)
         }
         return findings
@@ -72,7 +72,7 @@ struct ListChecks {
             link == list.endLink && !ListWalk.canHoldNode(link, pageByteCount: kernel.pageByteCount)
         // Any word of the node.
         case .unreadable: list.endLink &- link < VmemmapBacking.byteCount
-        // The harness tells of the link, the agent of none.
+        // Agents of older records tell of none.
         case .limitReached: link != 0 && [0, link].contains(list.endLink)
         // What stands behind the last entry is not told.
         case .truncated: true

@@ -2,6 +2,7 @@
 
 public import GuestMemory
 import HarnessBasics
+import VmemmapPopulate
 
 extension MirrorSnapshot {
     /// The header's words of which only harness and agent know what they have to be.

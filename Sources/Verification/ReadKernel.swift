@@ -12,19 +12,7 @@ extension KernelFacts {
             release: String(decoding: kernel.release, as: UTF8.self), isBigEndian: kernel.order == .big,
             pageByteCount: kernel.layout.pageByteCount, sectionSizeBits: kernel.layout.sectionSizeBits,
             structPageByteCount: kernel.layout.structPageByteCount, vmemmapPageShift: memoryMap.pageShift,
-            vmemmapBase: memoryMap.base ?? 0, mmu: MMU(kernel.mmu))
-    }
-}
-
-extension MMU {
-    /// Takes over what the kernel's note or the guest says.
-    public init(_ unit: MemoryManagementUnit) {
-        self =
-            switch unit {
-            case .hash: .hash
-            case .radix: .radix
-            case .unknown: .unknown
-            }
+            vmemmapBase: memoryMap.base ?? 0, mmu: kernel.mmu)
     }
 }
 
@@ -38,11 +26,10 @@ extension PresentSection {
 extension KernelState {
     /// What the list says, or where it is empty the page tables.
     public var windows: [BackedWindow] {
-        guard list.nodes.isEmpty else {
+        guard list.entries.isEmpty else {
             let byteCount: UInt64 = memoryMap.pageShift.map { 1 << $0 } ?? 0
-            return list.nodes.map {
-                BackedWindow(
-                    place: $0.address, virtAddr: $0.backing.virtAddr, phys: $0.backing.phys, byteCount: byteCount)
+            return list.entries.map {
+                BackedWindow(place: $0.node, virtAddr: $0.virtAddr, phys: $0.phys, byteCount: byteCount)
             }
         }
         return tables?.leaves.map(BackedWindow.init) ?? []

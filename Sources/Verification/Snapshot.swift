@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import GuestMemory
+public import GuestMemory
 public import HarnessBasics
 public import VmemmapPopulate
 
@@ -23,7 +23,7 @@ public struct Snapshot: Codable, Equatable, Sendable {
     /// The sections that are present, as the host read them in guest RAM.
     public var sections: [PresentSection]
     /// Witness 2: the kernel's list, walked by the host in guest RAM.
-    public var kernelList: WalkedList
+    public var kernelList: ListWalk
     /// Witness 2 on radix: the kernel's page tables over the memory map, walked by the host in guest RAM; nil on hash, and
     /// where the kernel does not say where they are.
     public var pageTables: WalkedTables?
@@ -47,7 +47,7 @@ public struct Snapshot: Codable, Equatable, Sendable {
     /// Puts a snapshot together.
     public init(
         witnesses: [Witness], kernel: KernelFacts, memory: [MemoryRange], sections: [PresentSection],
-        kernelList: WalkedList, pageTables: WalkedTables? = nil, peakEntryCount: Int, mirror: MirrorSnapshot? = nil,
+        kernelList: ListWalk, pageTables: WalkedTables? = nil, peakEntryCount: Int, mirror: MirrorSnapshot? = nil,
         report: ReportSnapshot? = nil, reportProblem: String? = nil, translations: [Translation] = [],
         formerWindows: [BackedWindow] = [], formerTranslations: [Translation] = [], history: HotplugHistory? = nil
     ) {
@@ -67,16 +67,6 @@ public struct Snapshot: Codable, Equatable, Sendable {
         self.formerTranslations = formerTranslations
         self.history = history
     }
-}
-
-/// The MMU mode that a guest's kernel uses.
-public enum MMU: String, Codable, Sendable {
-    /// Hashed page table.
-    case hash
-    /// Radix tree.
-    case radix
-    /// Nothing tells.
-    case unknown
 }
 
 /// What has to be known of a kernel to judge its list.
@@ -160,80 +150,6 @@ public struct PresentSection: Codable, Equatable, Sendable {
     }
 }
 
-/// One node of a list, and where it stands.
-public struct ListEntry: Codable, Equatable, Hashable, Sendable {
-    /// The node's address: effective address in the kernel, region offset in the mirror.
-    @Hex public var node: UInt64
-    /// Its link.
-    @Hex public var list: UInt64
-    /// The block's physical address.
-    @Hex public var phys: UInt64
-    /// The window's effective address.
-    @Hex public var virtAddr: UInt64
-
-    /// Makes an entry.
-    public init(node: UInt64, list: UInt64, phys: UInt64, virtAddr: UInt64) {
-        self.node = node
-        self.list = list
-        self.phys = phys
-        self.virtAddr = virtAddr
-    }
-}
-
-/// A list as it was walked, newest first.
-public struct WalkedList: Codable, Equatable, Sendable {
-    /// How a walk ended.
-    public enum End: String, Codable, Sendable {
-        /// At NULL.
-        case terminated
-        /// At a node that was visited before.
-        case cycle
-        /// At an address where no node can stand.
-        case misplaced
-        /// At an address where no memory is.
-        case unreadable
-        /// With more nodes than memory can need.
-        case limitReached = "limit-reached"
-        /// At the end of the room that the report has.
-        case truncated
-    }
-
-    /// The head's word.
-    @Hex public var head: UInt64
-    /// The nodes.
-    public var entries: [ListEntry]
-    /// How the walk ended.
-    public var end: End
-    /// The link that it ended at, 0 at NULL.
-    @Hex public var endLink: UInt64
-
-    /// Makes a walked list.
-    public init(head: UInt64, entries: [ListEntry], end: End, endLink: UInt64) {
-        self.head = head
-        self.entries = entries
-        self.end = end
-        self.endLink = endLink
-    }
-
-    /// Takes over a walk.
-    public init(_ walk: ListWalk) {
-        let entries = walk.nodes.map {
-            ListEntry(
-                node: $0.address, list: $0.backing.list, phys: $0.backing.phys, virtAddr: $0.backing.virtAddr)
-        }
-        switch walk.end {
-        case .terminated: self.init(head: walk.head, entries: entries, end: .terminated, endLink: 0)
-        case .cycle(let link): self.init(head: walk.head, entries: entries, end: .cycle, endLink: link)
-        case .misplaced(let link): self.init(head: walk.head, entries: entries, end: .misplaced, endLink: link)
-        case .unreadable(let error):
-            self.init(head: walk.head, entries: entries, end: .unreadable, endLink: error.address)
-        case .limitReached:
-            self.init(
-                head: walk.head, entries: entries, end: .limitReached, endLink: walk.nodes.last?.backing.list ?? 0)
-        }
-    }
-}
-
 /// The mirror as the host found it in the shared region.
 public struct MirrorSnapshot: Codable, Equatable, Sendable {
     /// One word of the region's header.
@@ -272,16 +188,16 @@ public struct MirrorSnapshot: Codable, Equatable, Sendable {
     /// What harness and agent say of the header, in the fields' order.
     public var statements: [Statement]
     /// The mirrored list.
-    public var list: WalkedList
+    public var list: ListWalk
     /// How each entry came, in the list's order; nil where the origin word says nothing known.
-    public var provenance: [EntryProvenance?]
+    public var provenance: [Provenance?]
     /// The bytes of each entry, in the list's order, where entries say them: one for each leaf, where the kernel keeps page
     /// tables and no list. 0 where the entry says none.
     public var leafByteCounts: [UInt64]?
 
     /// Makes a snapshot of the mirror.
     public init(
-        header: [HeaderWord], statements: [Statement], list: WalkedList, provenance: [EntryProvenance?],
+        header: [HeaderWord], statements: [Statement], list: ListWalk, provenance: [Provenance?],
         leafByteCounts: [UInt64]? = nil
     ) {
         self.header = header
@@ -290,16 +206,6 @@ public struct MirrorSnapshot: Codable, Equatable, Sendable {
         self.provenance = provenance
         self.leafByteCounts = leafByteCounts
     }
-}
-
-/// How an entry came into the mirror.
-public enum EntryProvenance: String, Codable, CodingKeyRepresentable, Sendable, CaseIterable {
-    /// From the kernel's own list, at the agent's start.
-    case seeded
-    /// From an event.
-    case observed
-    /// From the kernel's own list, after a loss.
-    case healed
 }
 
 /// What the guest reports of itself.
@@ -319,7 +225,7 @@ public struct ReportSnapshot: Codable, Equatable, Sendable {
     }
 
     /// The kernel's list, walked in the guest.
-    public var list: WalkedList
+    public var list: ListWalk
     /// The kernel's page tables, walked in the guest, where it keeps no list: they are the report then.
     public var pageTables: WalkedTables?
     /// The size of a memory block in bytes.
@@ -328,7 +234,7 @@ public struct ReportSnapshot: Codable, Equatable, Sendable {
     public var blocks: [Block]
 
     /// Makes a report.
-    public init(list: WalkedList, pageTables: WalkedTables? = nil, blockByteCount: UInt64, blocks: [Block]) {
+    public init(list: ListWalk, pageTables: WalkedTables? = nil, blockByteCount: UInt64, blocks: [Block]) {
         self.list = list
         self.pageTables = pageTables
         self.blockByteCount = blockByteCount

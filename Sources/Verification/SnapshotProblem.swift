@@ -2,6 +2,7 @@
 
 import GuestMemory
 import HarnessBasics
+import VmemmapPopulate
 
 /// A constant in a snapshot that no kernel and no machine has: somebody edited the file, or it is damaged.
 public struct SnapshotProblem: Error, Equatable, Sendable, CustomStringConvertible {

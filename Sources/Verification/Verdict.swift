@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import GuestMemory
+
 /// What follows from one snapshot.
 public struct Verdict: Codable, Equatable, Sendable {
     /// All that is wrong, nothing left out.
@@ -13,7 +15,7 @@ public struct Verdict: Codable, Equatable, Sendable {
     /// How many entries that account has.
     public var entryCount: Int
     /// The mirror's entries by the way they came.
-    public var provenance: [EntryProvenance: Int]
+    public var provenance: [Provenance: Int]
     /// How many sections are present.
     public var sectionCount: Int
     /// Of those, how many have a block behind every `struct page`.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
 import HarnessBasics
 import VmemmapPopulate
 
@@ -14,7 +15,7 @@ public enum Verifier {
             judgeKernelList(snapshot), judgePageTables(snapshot), judgeMirror(snapshot), judgeReport(snapshot),
             judgeTranslations(snapshot), judgeModel(snapshot),
         ].compactMap { $0 }
-        var provenance: [EntryProvenance: Int] = [:]
+        var provenance: [Provenance: Int] = [:]
         for case let origin? in snapshot.mirror?.provenance ?? [] { provenance[origin, default: 0] += 1 }
         return Verdict(
             findings: SectionChecks(snapshot: snapshot).findings() + judgements.flatMap(\.findings),
@@ -208,7 +209,7 @@ public enum Verifier {
     }
 
     /// Where the report has an entry of the kernel's list in another place: it was read from the same words.
-    private static func otherNodes(_ report: WalkedList, than kernel: WalkedList) -> [Finding] {
+    private static func otherNodes(_ report: ListWalk, than kernel: ListWalk) -> [Finding] {
         var findings: [Finding] = []
         if report.head != kernel.head {
             findings.append(

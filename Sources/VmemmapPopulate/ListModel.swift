@@ -97,10 +97,10 @@ public struct ListModel: Equatable, Sendable {
         let pageByteCount = layout.geometry.pageByteCount
         let walk = ListWalk(
             head: list.state.head, in: list.store, pageByteCount: pageByteCount, limit: Int(list.state.liveCount))
-        entries = walk.nodes.map {
-            let offset = $0.address - LinearMap.base
+        entries = walk.entries.map {
+            let offset = $0.node - LinearMap.base
             return Entry(
-                virtAddr: $0.backing.virtAddr,
+                virtAddr: $0.virtAddr,
                 place: Place(page: offset / pageByteCount, offset: offset % pageByteCount))
         }
     }

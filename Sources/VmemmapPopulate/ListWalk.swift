@@ -4,46 +4,37 @@ public import GuestMemory
 
 /// A bounded walk of a vmemmap list that the guest may damage at will.
 public struct ListWalk: Equatable, Sendable {
-    /// A node and where it stands.
-    public struct Node: Equatable, Sendable {
-        /// The node's own address: what the link to it held.
-        public let address: UInt64
-        /// Its words.
-        public let backing: VmemmapBacking
-
-        /// Pairs a node with its address.
-        public init(address: UInt64, backing: VmemmapBacking) {
-            self.address = address
-            self.backing = backing
-        }
-    }
-
-    /// How the walk ended.
-    public enum End: Equatable, Sendable {
+    /// How a walk ended. The numbers are those of a report in the shared region.
+    public enum End: UInt64, Sendable, CaseIterable {
         /// At a NULL link, as it should.
-        case terminated
-        /// A link leads back to a node that was already visited.
-        case cycle(backTo: UInt64)
-        /// A link leads to where no node can stand: not a multiple of 24 in its page, or across the page's end.
-        case misplaced(UInt64)
-        /// A link leads to where no memory is.
-        case unreadable(MemoryAccessError)
-        /// More nodes than memory can need: the walk gave up.
-        case limitReached
+        case terminated = 1
+        /// At a link that leads back to a node which was visited before.
+        case cycle = 2
+        /// At a link to where no node can stand: not a multiple of 24 in its page, or across the page's end.
+        case misplaced = 3
+        /// At a link to where no memory is.
+        case unreadable = 4
+        /// With more nodes than memory can need: the walk gave up.
+        case limitReached = 5
+        /// At the end of the room that a report has.
+        case truncated = 6
     }
 
     /// The head's value.
     public var head: UInt64
     /// The nodes in list order, newest first; each one once, also when the list has a cycle.
-    public var nodes: [Node]
+    public var entries: [ListEntry]
     /// How the walk ended.
     public var end: End
+    /// The link that it ended at, 0 at NULL; where memory ended in the middle of a node, the word's address.
+    public var endLink: UInt64
 
     /// Puts a walk together from its parts, as a reader of recorded walks does.
-    public init(head: UInt64, nodes: [Node], end: End) {
+    public init(head: UInt64, entries: [ListEntry], end: End, endLink: UInt64) {
         self.head = head
-        self.nodes = nodes
+        self.entries = entries
         self.end = end
+        self.endLink = endLink
     }
 
     /// Walks the list from `head`.
@@ -54,7 +45,7 @@ public struct ListWalk: Equatable, Sendable {
     ///   - pageByteCount: the kernel's page size; nodes come out of whole pages.
     ///   - limit: how many nodes there can be at most. The walk visits no more.
     public init(head: UInt64, in memory: borrowing some WordMemory, pageByteCount: UInt64, limit: Int) {
-        self.init(head: head, nodes: [], end: .terminated)
+        self.init(head: head, entries: [], end: .terminated, endLink: 0)
         var link = head
         // Brent: the tortoise jumps to the hare at powers of two, so a cycle shows within three times its reach.
         var tortoise = head
@@ -62,21 +53,21 @@ public struct ListWalk: Equatable, Sendable {
         var jumpLength = 1
         while link != 0 {
             guard Self.canHoldNode(link, pageByteCount: pageByteCount) else {
-                end = .misplaced(link)
+                (end, endLink) = (.misplaced, link)
                 return
             }
-            guard nodes.count < limit else {
-                end = .limitReached
+            guard entries.count < limit else {
+                (end, endLink) = (.limitReached, link)
                 cutAtRepetition()
                 return
             }
             do throws(MemoryAccessError) {
-                nodes.append(Node(address: link, backing: try VmemmapBacking(at: link, in: memory)))
+                entries.append(ListEntry(node: link, try VmemmapBacking(at: link, in: memory)))
             } catch {
-                end = .unreadable(error)
+                (end, endLink) = (.unreadable, error.address)
                 return
             }
-            link = nodes[nodes.count - 1].backing.list
+            link = entries[entries.count - 1].list
             stepsSinceJump += 1
             if link == tortoise {
                 cutAtRepetition(cycleLength: stepsSinceJump)
@@ -99,17 +90,17 @@ public struct ListWalk: Equatable, Sendable {
     /// The walk went round a cycle of a known length: drop what was visited twice.
     private mutating func cutAtRepetition(cycleLength: Int) {
         var first = 0
-        while first + cycleLength < nodes.count, nodes[first].address != nodes[first + cycleLength].address {
+        while first + cycleLength < entries.count, entries[first].node != entries[first + cycleLength].node {
             first += 1
         }
-        nodes.removeLast(nodes.count - (first + cycleLength))
-        end = .cycle(backTo: nodes[first].address)
+        entries.removeLast(entries.count - (first + cycleLength))
+        (end, endLink) = (.cycle, entries[first].node)
     }
 
     /// The limit came first. If it came in the middle of a cycle, say so: the last node was then visited before.
     private mutating func cutAtRepetition() {
-        guard let last = nodes.last, let earlier = nodes.dropLast().lastIndex(where: { $0.address == last.address })
+        guard let last = entries.last, let earlier = entries.dropLast().lastIndex(where: { $0.node == last.node })
         else { return }
-        cutAtRepetition(cycleLength: nodes.count - 1 - earlier)
+        cutAtRepetition(cycleLength: entries.count - 1 - earlier)
     }
 }

@@ -4,17 +4,20 @@ import AgentProtocol
 import GuestMemory
 import TestSupport
 import Testing
+import VmemmapPopulate
 
 private func sampleReport(entries: Int = 3, blocks: Int = 4) -> GuestReport {
     GuestReport(
-        head: 0xc000_0000_3fff_0030,
-        entries: (0..<entries).map { index in
-            let number = UInt64(index)
-            return GuestReport.Entry(
-                node: 0xc000_0000_3fff_0000 + number * 24, list: number, phys: number << 16,
-                virtAddr: 0xc00c_0000_0000_0000 + number << 16)
-        },
-        end: .terminated, endAddress: 0, blockByteCount: 256 << 20,
+        list: ListWalk(
+            head: 0xc000_0000_3fff_0030,
+            entries: (0..<entries).map { index in
+                let number = UInt64(index)
+                return ListEntry(
+                    node: 0xc000_0000_3fff_0000 + number * 24, list: number, phys: number << 16,
+                    virtAddr: 0xc00c_0000_0000_0000 + number << 16)
+            },
+            end: .terminated, endLink: 0),
+        blockByteCount: 256 << 20,
         blocks: (0..<blocks).map { MemoryBlock(index: UInt64($0), state: $0 % 2 == 0 ? .online : .offline) })
 }
 
@@ -47,7 +50,7 @@ struct GuestReportTests {
     @Test(arguments: faults) func pageTables(fault: RadixWalk.Fault?) throws {
         try withRegion { region, _ in
             var report = sampleReport(entries: 0)
-            report.head = 0
+            report.list.head = 0
             report.tables = GuestReport.Tables(
                 leaves: (0..<5).map {
                     RadixWalk.Leaf(
@@ -70,7 +73,7 @@ struct GuestReportTests {
             report.tables = GuestReport.Tables(leaves: Array(repeating: leaf, count: capacity + 1), fault: nil)
             try report.write(to: region)
             let read = try GuestReport(from: region)
-            #expect(read.end == .truncated)
+            #expect(read.list.end == .truncated)
             #expect(read.tables?.leaves.count == capacity)
         }
     }
@@ -87,12 +90,12 @@ struct GuestReportTests {
         }
     }
 
-    @Test(arguments: GuestReport.End.allCases)
-    func everyEnd(end: GuestReport.End) throws {
+    @Test(arguments: ListWalk.End.allCases)
+    func everyEnd(end: ListWalk.End) throws {
         try withRegion { region, _ in
             var report = sampleReport()
-            report.end = end
-            report.endAddress = 0xc000_0000_0000_0008
+            report.list.end = end
+            report.list.endLink = 0xc000_0000_0000_0008
             try report.write(to: region)
             #expect(try GuestReport(from: region) == report)
         }
@@ -111,7 +114,7 @@ struct GuestReportTests {
     @Test func emptyReport() throws {
         try withRegion { region, _ in
             let report = GuestReport(
-                head: 0, entries: [], end: .terminated, endAddress: 0, blockByteCount: 0, blocks: [])
+                list: ListWalk(head: 0, entries: [], end: .terminated, endLink: 0), blockByteCount: 0, blocks: [])
             try report.write(to: region)
             #expect(try GuestReport(from: region) == report)
         }
@@ -134,10 +137,10 @@ struct GuestReportTests {
             let report = sampleReport(entries: capacity + moreEntries, blocks: 8192 + moreBlocks)
             try report.write(to: region)
             let read = try GuestReport(from: region)
-            #expect(read.end == .truncated)
-            #expect(read.entries == Array(report.entries.prefix(capacity)))
+            #expect(read.list.end == .truncated)
+            #expect(read.list.entries == Array(report.list.entries.prefix(capacity)))
             #expect(read.blocks == Array(report.blocks.prefix(8192)))
-            #expect(read.head == report.head)
+            #expect(read.list.head == report.list.head)
             // Nothing ran over into what follows.
             #expect(try region.word(at: origins) == 77)
         }

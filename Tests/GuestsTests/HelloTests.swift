@@ -49,8 +49,8 @@ import Verification
             (.hash, 12, 4096), (.hash, 16, 65536), (.hash, 24, 16 << 20), (.radix, 21, 2 << 20), (.radix, 16, 65536),
             // What a radix kernel without a list leaves there, and what is no size.
             (.radix, 12, nil), (.hash, 11, nil), (.hash, 35, nil), (.hash, .max, nil), (.radix, .max, nil),
-        ] as [(MemoryManagementUnit, UInt64, UInt64?)])
-    func saysTheVmemmapPagesThatAreUsed(mmu: MemoryManagementUnit, shift: UInt64, byteCount: UInt64?) throws {
+        ] as [(MMU, UInt64, UInt64?)])
+    func saysTheVmemmapPagesThatAreUsed(mmu: MMU, shift: UInt64, byteCount: UInt64?) throws {
         let line = ControlLine.hello.without("mmu").without("vmemmap-shift").with("mmu", mmu.rawValue)
             .with("vmemmap-shift", shift)
         #expect(try Hello(line).vmemmapPageByteCount == byteCount)

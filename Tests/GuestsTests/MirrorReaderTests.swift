@@ -21,7 +21,7 @@ import VmemmapPopulate
     ) throws {
         try withRegion(order: order) { region, _ in
             try region.initialize(release: Array(Self.release.utf8))
-            try region.setHeader(.mmu, MemoryManagementUnit.hash.rawValue)
+            try region.setHeader(.mmu, MMU.hash.rawValue)
             try region.setHeader(.vmemmapBase, Self.base)
             try region.setHeader(.vmemmapPageShift, 16)
             try region.setHeader(.eventSource, EventSource.dynamicDebug.rawValue)
@@ -56,7 +56,7 @@ import VmemmapPopulate
 
     /// What the verifier finds when the kernel has exactly what was mirrored.
     private func findings(_ mirror: MirrorSnapshot) throws -> [Finding] {
-        let list = WalkedList(
+        let list = ListWalk(
             head: 0,
             entries: (0..<Self.entryCount).reversed().map {
                 ListEntry(node: 0, list: 0, phys: 0x2000_0000 + $0 << 16, virtAddr: Self.base + $0 << 16)

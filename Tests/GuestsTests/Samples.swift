@@ -10,7 +10,7 @@ extension ControlLine {
     static let hello = ControlLine(identifier: 0, verb: "hello")
         .with("protocol", 1)
         .with("page", 65536)
-        .with("mmu", MemoryManagementUnit.hash.rawValue)
+        .with("mmu", MMU.hash.rawValue)
         .with("vmemmap-base", 0xc00c_0000_0000_0000)
         .with("vmemmap-shift", 16)
         .with("vmcoreinfo", 0x0345_0000)

@@ -103,31 +103,31 @@ struct WalkDigestTests {
     /// Whatever differs in a walk, its digest does.
     @Test func lists() {
         let nodes = (0..<4).map { index in
-            ListWalk.Node(
-                address: UInt64(index) * 24,
-                backing: VmemmapBacking(list: UInt64(index), phys: UInt64(index) << 16, virtAddr: UInt64(index) << 20))
+            ListEntry(
+                node: UInt64(index) * 24, list: UInt64(index), phys: UInt64(index) << 16,
+                virtAddr: UInt64(index) << 20)
         }
-        let walk = ListWalk(head: 7, nodes: nodes, end: .terminated)
+        let walk = ListWalk(head: 7, entries: nodes, end: .terminated, endLink: 0)
         var others = [
-            ListWalk(head: 8, nodes: nodes, end: .terminated), ListWalk(head: 7, nodes: [], end: .terminated),
-            ListWalk(head: 7, nodes: nodes.dropLast(), end: .terminated),
-            ListWalk(head: 7, nodes: nodes.reversed(), end: .terminated),
+            ListWalk(head: 8, entries: nodes, end: .terminated, endLink: 0),
+            ListWalk(head: 7, entries: [], end: .terminated, endLink: 0),
+            ListWalk(head: 7, entries: nodes.dropLast(), end: .terminated, endLink: 0),
+            ListWalk(head: 7, entries: nodes.reversed(), end: .terminated, endLink: 0),
         ]
         for bit in 0..<64 {
             let flipped: UInt64 = 1 << bit
             for word in 0..<4 {
                 var changed = nodes
                 let node = nodes[2]
-                changed[2] = ListWalk.Node(
-                    address: node.address ^ (word == 0 ? flipped : 0),
-                    backing: VmemmapBacking(
-                        list: node.backing.list ^ (word == 1 ? flipped : 0),
-                        phys: node.backing.phys ^ (word == 2 ? flipped : 0),
-                        virtAddr: node.backing.virtAddr ^ (word == 3 ? flipped : 0)))
-                others.append(ListWalk(head: 7, nodes: changed, end: .terminated))
+                changed[2] = ListEntry(
+                    node: node.node ^ (word == 0 ? flipped : 0),
+                    list: node.list ^ (word == 1 ? flipped : 0),
+                    phys: node.phys ^ (word == 2 ? flipped : 0),
+                    virtAddr: node.virtAddr ^ (word == 3 ? flipped : 0))
+                others.append(ListWalk(head: 7, entries: changed, end: .terminated, endLink: 0))
             }
         }
-        #expect(walk.digest == ListWalk(head: 7, nodes: nodes, end: .terminated).digest)
+        #expect(walk.digest == ListWalk(head: 7, entries: nodes, end: .terminated, endLink: 0).digest)
         for other in others { #expect(other.digest != walk.digest) }
     }
 }

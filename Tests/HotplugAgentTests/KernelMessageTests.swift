@@ -150,7 +150,7 @@ struct KernelRecordTests {
     }
 }
 
-struct MemoryManagementUnitTests {
+struct MMUTests {
     /// More processors than 64 KiB of text tell of.
     private static let processors = (0..<2000).map {
         "processor\t: \($0)\ncpu\t\t: POWER10 (architected), altivec supported\n\n"
@@ -168,8 +168,8 @@ struct MemoryManagementUnitTests {
             ("MMU\t\t:\n", .unknown),
             ("MMU\t\t: Segmented\n", .unknown),
             ("cpu MMU : Radix\n", .unknown),
-        ] as [(String, MemoryManagementUnit)])
-    func fromCpuinfo(text: String, expected: MemoryManagementUnit) {
+        ] as [(String, MMU)])
+    func fromCpuinfo(text: String, expected: MMU) {
         let guest = FakeGuest()
         guest.files["/proc/cpuinfo"] = Array(text.utf8)
         #expect(KcoreReader.mmuInCpuinfo(system: guest) == expected)
@@ -177,8 +177,8 @@ struct MemoryManagementUnitTests {
     }
 
     /// What VMCOREINFO says comes first.
-    @Test(arguments: [("0", .hash), ("1", .radix)] as [(String, MemoryManagementUnit)])
-    func fromVmcoreinfo(value: String, expected: MemoryManagementUnit) throws {
+    @Test(arguments: [("0", .hash), ("1", .radix)] as [(String, MMU)])
+    func fromVmcoreinfo(value: String, expected: MMU) throws {
         let guest = FakeGuest(vmcoreinfo: SampleVmcoreinfo().adding("NUMBER(RADIX_MMU)", value))
         guest.files["/proc/cpuinfo"] = Array((expected == .radix ? "MMU\t\t: Hash\n" : "MMU\t\t: Radix\n").utf8)
         #expect(try KcoreReader(system: guest).kernel.mmu == expected)

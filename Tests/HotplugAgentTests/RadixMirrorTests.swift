@@ -64,11 +64,11 @@ struct RadixMirrorTests {
             head: mirror.state.head, in: region, pageByteCount: region.layout.pageByteCount,
             limit: Int(region.layout.nodeCapacity))
         #expect(walk.end == .terminated)
-        return try walk.nodes.map { node in
-            let slot = try #require(region.layout.slot(ofNodeAt: node.address))
+        return try walk.entries.map { node in
+            let slot = try #require(region.layout.slot(ofNodeAt: node.node))
             let origin = try #require(EntryOrigin(word: try region.word(at: region.layout.originsOffset + slot * 8)))
             return RadixTables.Backing(
-                virtAddr: node.backing.virtAddr, byteCount: origin.byteCount, phys: node.backing.phys)
+                virtAddr: node.virtAddr, byteCount: origin.byteCount, phys: node.phys)
         }.sorted { $0.virtAddr < $1.virtAddr }
     }
 

@@ -4,6 +4,7 @@ import AgentProtocol
 import GuestMemory
 import TestSupport
 import Testing
+import VmemmapPopulate
 
 @testable import HotplugAgent
 
@@ -30,14 +31,14 @@ struct ReportTests {
         #expect(answer.number("entries") == 3)
         #expect(answer.number("blocks") == 7)
         #expect(answer.number("generation") == (try running.header(.generation)))
-        #expect(report.head == guest.entries[0].node)
-        #expect(report.end == .terminated)
-        #expect(report.endAddress == 0)
+        #expect(report.list.head == guest.entries[0].node)
+        #expect(report.list.end == .terminated)
+        #expect(report.list.endLink == 0)
         #expect(report.blockByteCount == 256 << 20)
-        #expect(report.entries.map(\.node) == guest.entries.map(\.node))
-        #expect(report.entries.map(\.virtAddr) == guest.entries.map(\.virtAddr))
-        #expect(report.entries.map(\.phys) == guest.entries.map(\.phys))
-        #expect(report.entries.map(\.list) == guest.entries.dropFirst().map(\.node) + [0])
+        #expect(report.list.entries.map(\.node) == guest.entries.map(\.node))
+        #expect(report.list.entries.map(\.virtAddr) == guest.entries.map(\.virtAddr))
+        #expect(report.list.entries.map(\.phys) == guest.entries.map(\.phys))
+        #expect(report.list.entries.map(\.list) == guest.entries.dropFirst().map(\.node) + [0])
         #expect(
             report.blocks.sorted { $0.index < $1.index } == [
                 MemoryBlock(index: 0, state: .online), MemoryBlock(index: 1, state: .online),
@@ -51,7 +52,7 @@ struct ReportTests {
     @Test func readAfresh() throws {
         let running = try runningAgent()
         running.guest.populate(3..<4, told: false)
-        #expect(try report(running).report.entries.count == 4)
+        #expect(try report(running).report.list.entries.count == 4)
         #expect(try running.mirror().count == 3)
     }
 
@@ -61,14 +62,14 @@ struct ReportTests {
             (0xc000_0000_0040_0008, .misplaced, 0xc000_0000_0040_0008),
             (0xc000_0000_4000_0000, .unreadable, 0xc000_0000_4000_0000),
             (0xffff_ffff_ffff_fff0, .misplaced, 0xffff_ffff_ffff_fff0),
-        ] as [(UInt64, GuestReport.End, UInt64)])
-    func damagedList(link: UInt64, end: GuestReport.End, endAddress: UInt64) throws {
+        ] as [(UInt64, ListWalk.End, UInt64)])
+    func damagedList(link: UInt64, end: ListWalk.End, endAddress: UInt64) throws {
         let running = try runningAgent()
         running.guest.memory.store(link, at: FakeKernelMemory.firstNodePage)
         let report = try report(running).report
-        #expect(report.end == end)
-        #expect(report.endAddress == endAddress)
-        #expect(report.entries.count == 3)
+        #expect(report.list.end == end)
+        #expect(report.list.endLink == endAddress)
+        #expect(report.list.entries.count == 3)
     }
 
     @Test func withoutKcore() throws {

@@ -69,16 +69,16 @@ final class RunningAgent {
                 head: try region.header(.head), in: region, pageByteCount: layout.pageByteCount,
                 limit: Int(layout.nodeCapacity))
             #expect(walk.end == .terminated)
-            #expect(try region.header(.liveCount) == UInt64(walk.nodes.count))
+            #expect(try region.header(.liveCount) == UInt64(walk.entries.count))
             #expect(try region.header(.generation) % 2 == 0)
-            let pages = (UInt64(walk.nodes.count) + layout.nodesPerPage - 1) / layout.nodesPerPage
+            let pages = (UInt64(walk.entries.count) + layout.nodesPerPage - 1) / layout.nodesPerPage
             #expect(try region.header(.nodePagesUsed) >= pages)
-            return try walk.nodes.map { node in
-                let slot = try #require(layout.slot(ofNodeAt: node.address))
+            return try walk.entries.map { node in
+                let slot = try #require(layout.slot(ofNodeAt: node.node))
                 let origin = try #require(
                     EntryOrigin(word: try region.word(at: layout.originsOffset + slot * 8)))
                 return Entry(
-                    virtAddr: node.backing.virtAddr, phys: node.backing.phys,
+                    virtAddr: node.virtAddr, phys: node.phys,
                     provenance: origin.provenance, eventSequence: origin.eventSequence,
                     byteCount: origin.byteCount)
             }

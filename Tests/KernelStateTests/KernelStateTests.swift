@@ -23,8 +23,8 @@ struct KernelStateTests {
         #expect(state.memoryMap == MemoryMap(base: SampleMemory.vmemmapBase, pageShift: 16))
         #expect(state.list.end == .terminated)
         #expect(state.list.head == LinearMap.base + SampleMemory.nodes[2])
-        #expect(state.list.nodes.map { $0.address - LinearMap.base } == SampleMemory.nodes.reversed())
-        #expect(state.list.nodes.map(\.backing.phys) == [0x245_0000, 0x244_0000, 0x243_0000])
+        #expect(state.list.entries.map { $0.address - LinearMap.base } == SampleMemory.nodes.reversed())
+        #expect(state.list.entries.map(\.backing.phys) == [0x245_0000, 0x244_0000, 0x243_0000])
         #expect(state.tables == nil)
         let kernel = try Kernel(radix: "0", order: order)
         #expect(try kernel.memoryMap(in: memory.kernelMemory) == state.memoryMap)
@@ -165,7 +165,7 @@ struct KernelStateTests {
         memory.words[SampleMemory.nodes[0]] = link
         let state = try state(memory)
         #expect(state.list.end == end)
-        #expect(state.list.nodes.count == 3)
+        #expect(state.list.entries.count == 3)
         #expect(try self.state(memory) == state)
     }
 
@@ -187,7 +187,7 @@ struct KernelStateTests {
         let state = try state(memory, within: narrow)
         #expect(state.sections.map(\.number) == [0, 1, 2])
         #expect(state.list.end == .limitReached)
-        #expect(state.list.nodes.count == 2)
+        #expect(state.list.entries.count == 2)
     }
 
     /// As far as addresses go: every section that there can be, of which 64 are present.
@@ -214,7 +214,7 @@ struct KernelStateTests {
             }
             do {
                 let state = try state(memory, radix: "1")
-                #expect(state.sections.count <= 64 && state.list.nodes.count <= Self.bounds.nodeLimit)
+                #expect(state.sections.count <= 64 && state.list.entries.count <= Self.bounds.nodeLimit)
                 readCount += 1
             } catch is KernelReadError {
                 refusedCount += 1

@@ -94,8 +94,8 @@ struct KernelTests {
     /// What the kernel says of its MMU counts, and else what is learnt first.
     @Test(
         arguments: [("0", .hash, .vmcoreinfo), ("1", .radix, .vmcoreinfo), (nil, .radix, .cpuinfo)]
-            as [(String?, MemoryManagementUnit, MMUSource)])
-    func theMMUHasASource(radix: String?, mmu: MemoryManagementUnit, source: MMUSource) throws {
+            as [(String?, MMU, MMUSource)])
+    func theMMUHasASource(radix: String?, mmu: MMU, source: MMUSource) throws {
         var kernel = try Kernel(radix: radix)
         #expect((kernel.mmu == .unknown) == (radix == nil))
         #expect((kernel.mmuSource == .nowhere) == (radix == nil))

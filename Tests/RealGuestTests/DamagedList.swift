@@ -64,7 +64,7 @@ final class DamagedList {
     }
 
     /// The nodes, newest first.
-    var nodes: [ListWalk.Node] { walk.nodes }
+    var nodes: [ListEntry] { walk.entries }
 
     /// Stores a word, and remembers the one that stood there.
     func store(_ value: UInt64, at address: UInt64) throws {
@@ -75,15 +75,15 @@ final class DamagedList {
     func setHead(_ value: UInt64) throws { try store(value, at: headAddress) }
 
     func setLink(_ index: Int, _ value: UInt64) throws {
-        try store(value, at: nodes[index].address + VmemmapBacking.listOffset)
+        try store(value, at: nodes[index].node + VmemmapBacking.listOffset)
     }
 
     func setPhys(_ index: Int, _ value: UInt64) throws {
-        try store(value, at: nodes[index].address + VmemmapBacking.physOffset)
+        try store(value, at: nodes[index].node + VmemmapBacking.physOffset)
     }
 
     func setVirt(_ index: Int, _ value: UInt64) throws {
-        try store(value, at: nodes[index].address + VmemmapBacking.virtAddrOffset)
+        try store(value, at: nodes[index].node + VmemmapBacking.virtAddrOffset)
     }
 
     /// Puts back every word.

@@ -35,8 +35,8 @@ struct ListDamage: Sendable {
             "wrong phys: two blocks change places", kernel: ["mirror-wrong-phys", "mmu-contradiction"],
             mirror: ["mirror-wrong-phys"]
         ) { list in
-            try list.setPhys(0, list.nodes[1].backing.phys)
-            try list.setPhys(1, list.nodes[0].backing.phys)
+            try list.setPhys(0, list.nodes[1].phys)
+            try list.setPhys(1, list.nodes[0].phys)
         },
         ListDamage(
             "wrong phys: outside memory",
@@ -51,7 +51,7 @@ struct ListDamage: Sendable {
         ListDamage(
             "two blocks overlap", kernel: ["list-overlap", "mirror-wrong-phys", "mmu-contradiction"],
             mirror: ["mirror-wrong-phys"]
-        ) { try $0.setPhys(0, $0.nodes[1].backing.phys) },
+        ) { try $0.setPhys(0, $0.nodes[1].phys) },
         ListDamage(
             "wrong virt: misaligned",
             kernel: [
@@ -59,7 +59,7 @@ struct ListDamage: Sendable {
                 "model-missing-entry", "model-extra-entry", "mmu-contradiction", "mmu-unmapped",
             ],
             mirror: ["mirror-missing-entry", "mirror-extra-entry"]
-        ) { try $0.setVirt(0, $0.nodes[0].backing.virtAddr + 4096) },
+        ) { try $0.setVirt(0, $0.nodes[0].virtAddr + 4096) },
         ListDamage(
             "wrong virt: none of the memory map's",
             kernel: [
@@ -75,7 +75,7 @@ struct ListDamage: Sendable {
                 "model-missing-entry", "model-extra-entry", "mmu-stale-entry",
             ],
             mirror: ["mirror-missing-entry", "mirror-extra-entry"]
-        ) { try $0.setVirt(0, $0.nodes[0].backing.virtAddr + 1 << 30) },
+        ) { try $0.setVirt(0, $0.nodes[0].virtAddr + 1 << 30) },
         ListDamage(
             "an entry twice",
             kernel: [
@@ -84,14 +84,14 @@ struct ListDamage: Sendable {
             ],
             mirror: ["mirror-duplicate-virt", "mirror-missing-entry"]
         ) { list in
-            try list.setVirt(1, list.nodes[0].backing.virtAddr)
-            try list.setPhys(1, list.nodes[0].backing.phys)
+            try list.setVirt(1, list.nodes[0].virtAddr)
+            try list.setPhys(1, list.nodes[0].phys)
         },
     ]
 
     private static let links = [
         ListDamage("a dropped node", kernel: kernelCut, mirror: mirrorCut) {
-            try $0.setLink(1, $0.nodes[3].address)
+            try $0.setLink(1, $0.nodes[3].node)
         },
         ListDamage("a list that ends too early", kernel: kernelCut, mirror: mirrorCut) { try $0.setLink(3, 0) },
         ListDamage("an empty list", kernel: kernelCut.union(["list-empty"]), mirror: mirrorCut) { try $0.setHead(0) },
@@ -100,20 +100,20 @@ struct ListDamage: Sendable {
             mirror: ["mirror-order", "mirror-header"]
         ) {
             list in
-            try list.setHead(list.nodes[1].address)
-            try list.setLink(1, list.nodes[0].address)
-            try list.setLink(0, list.nodes[2].address)
+            try list.setHead(list.nodes[1].node)
+            try list.setLink(1, list.nodes[0].node)
+            try list.setLink(0, list.nodes[2].node)
         },
         ListDamage("a cycle through the head", kernel: ["list-cycle", "report-cycle"], mirror: ["mirror-cycle"]) {
-            try $0.setLink($0.nodes.count - 1, $0.nodes[0].address)
+            try $0.setLink($0.nodes.count - 1, $0.nodes[0].node)
         },
         ListDamage("a cycle not through the head", kernel: ["list-cycle", "report-cycle"], mirror: ["mirror-cycle"]) {
-            try $0.setLink($0.nodes.count - 1, $0.nodes[2].address)
+            try $0.setLink($0.nodes.count - 1, $0.nodes[2].node)
         },
         ListDamage(
             "a node that links to itself", kernel: kernelCut.union(["list-cycle", "report-cycle"]),
             mirror: mirrorCut.union(["mirror-cycle"])
-        ) { try $0.setLink(2, $0.nodes[2].address) },
+        ) { try $0.setLink(2, $0.nodes[2].node) },
         ListDamage(
             "a link outside memory",
             kernel: kernelCut.union(["list-link-outside-memory", "report-link-outside-memory"]),
@@ -122,12 +122,12 @@ struct ListDamage: Sendable {
         ListDamage(
             "a misaligned node", kernel: kernelCut.union(["list-misplaced-node", "report-misplaced-node"]),
             mirror: mirrorCut.union(["mirror-misplaced-node"])
-        ) { try $0.setLink(2, $0.nodes[3].address + 8) },
+        ) { try $0.setLink(2, $0.nodes[3].node + 8) },
         ListDamage(
             "a node across its page's end", kernel: kernelCut.union(["list-misplaced-node", "report-misplaced-node"]),
             mirror: mirrorCut.union(["mirror-misplaced-node"])
         ) { list in
-            let page = list.nodes[2].address.alignedDown(to: list.pageByteCount)
+            let page = list.nodes[2].node.alignedDown(to: list.pageByteCount)
             try list.setLink(2, page + list.pageByteCount / VmemmapBacking.byteCount * VmemmapBacking.byteCount)
         },
         ListDamage(
@@ -160,9 +160,9 @@ struct ListDamage: Sendable {
     static let length = ListDamage(
         "a list without end", kernel: ["list-too-long"], mirror: []
     ) { list in
-        let page = list.nodes[0].address.alignedDown(to: list.pageByteCount)
-        let taken = Set(list.nodes.map(\.address))
-        var link = list.nodes[0].address
+        let page = list.nodes[0].node.alignedDown(to: list.pageByteCount)
+        let taken = Set(list.nodes.map(\.node))
+        var link = list.nodes[0].node
         for index in 0..<list.pageByteCount / VmemmapBacking.byteCount {
             let address = page + index * VmemmapBacking.byteCount
             guard !taken.contains(address) else { continue }

@@ -5,6 +5,7 @@ import RunRecord
 import Subprocess
 import Testing
 import Verification
+import VmemmapPopulate
 
 @testable import Guests
 @testable import Runs

@@ -5,6 +5,7 @@ import RunRecord
 import Subprocess
 import Testing
 import Verification
+import VmemmapPopulate
 
 /// A record's result is never better than the ending that it tells, and the parts of what it tells fit together.
 @Suite struct RecordEndingTests {

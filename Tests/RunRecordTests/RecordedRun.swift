@@ -7,6 +7,7 @@ import SystemPackage
 import TestSupport
 import Testing
 import Verification
+import VmemmapPopulate
 
 /// A copy of a recorded run, which a test may damage.
 struct RecordedRun {

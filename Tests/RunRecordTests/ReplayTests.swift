@@ -73,8 +73,8 @@ import VmemmapPopulate
         let walk = ListWalk(
             head: list.state.head, in: list.store, pageByteCount: pageByteCount, limit: Int(list.state.liveCount))
         let entries = last.kernelList.entries
-        #expect(walk.nodes.map(\.backing.virtAddr) == entries.map(\.virtAddr))
-        #expect(walk.nodes.map(\.backing.phys) == entries.map(\.phys))
-        #expect(walk.nodes.map { $0.address % pageByteCount } == entries.map { $0.node % pageByteCount })
+        #expect(walk.entries.map(\.virtAddr) == entries.map(\.virtAddr))
+        #expect(walk.entries.map(\.phys) == entries.map(\.phys))
+        #expect(walk.entries.map { $0.node % pageByteCount } == entries.map { $0.node % pageByteCount })
     }
 }

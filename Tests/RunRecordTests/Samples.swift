@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import GuestMemory
 import RunRecord
+import VmemmapPopulate
 
 @testable import Verification
 
@@ -48,7 +50,7 @@ enum Samples {
                 release: "6.1.0", isBigEndian: false, pageByteCount: 65536, sectionSizeBits: 24,
                 structPageByteCount: 64, vmemmapPageShift: 16, vmemmapBase: 0xc00c_0000_0000_0000, mmu: .hash),
             memory: [], sections: [],
-            kernelList: WalkedList(head: entry.node, entries: [entry], end: .terminated, endLink: 0),
+            kernelList: ListWalk(head: entry.node, entries: [entry], end: .terminated, endLink: 0),
             peakEntryCount: 1)
     }
 

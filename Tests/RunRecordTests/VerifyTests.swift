@@ -5,6 +5,7 @@ import RunRecord
 import Subprocess
 import TestSupport
 import Testing
+import VmemmapPopulate
 
 @testable import Verification
 
@@ -77,7 +78,7 @@ import Testing
         let folder = try TemporaryFolder()
         let run = try RecordedRun("run-6.1-power9")
         var snapshot = try JSONDecoder().decode(Snapshot.self, from: Data(contentsOf: run.file("snapshot-2.json")))
-        snapshot.kernelList = WalkedList(head: 0, entries: [], end: .terminated, endLink: 0)
+        snapshot.kernelList = ListWalk(head: 0, entries: [], end: .terminated, endLink: 0)
         snapshot.kernel.vmemmapPageShift = 12
         snapshot.witnesses = [.pageTables]
         snapshot.peakEntryCount = 0

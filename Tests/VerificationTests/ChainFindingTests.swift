@@ -4,6 +4,7 @@ import GuestMemory
 import HarnessBasics
 import Testing
 import Verification
+import VmemmapPopulate
 
 /// Walks that contradict themselves, and a header that does not fit its region: in a snapshot nobody reads memory again.
 @Suite struct ChainFindingTests {
@@ -11,9 +12,9 @@ import Verification
     struct Damage: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let faults: [String]
-        let make: @Sendable (inout WalkedList) -> Void
+        let make: @Sendable (inout ListWalk) -> Void
 
-        init(_ title: String, _ faults: [String], _ make: @escaping @Sendable (inout WalkedList) -> Void) {
+        init(_ title: String, _ faults: [String], _ make: @escaping @Sendable (inout ListWalk) -> Void) {
             testDescription = title
             self.faults = faults
             self.make = make

@@ -82,13 +82,13 @@ enum GoodSnapshot {
         let windowByteCount: UInt64 = 1 << vmemmapPageShift
         let mapByteCount = end / 65536 * 64
         let entryCount = (mapByteCount + windowByteCount - 1) / windowByteCount
-        func list(nodePage: UInt64) -> WalkedList {
+        func list(nodePage: UInt64) -> ListWalk {
             let oldestFirst = (0..<entryCount).map { index in
                 ListEntry(
                     node: nodePage + index * 24, list: index == 0 ? 0 : nodePage + (index - 1) * 24,
                     phys: firstBlock + index * windowByteCount, virtAddr: kernel.vmemmapBase + index * windowByteCount)
             }
-            return WalkedList(
+            return ListWalk(
                 head: oldestFirst.last?.node ?? 0, entries: oldestFirst.reversed(), end: .terminated, endLink: 0)
         }
         var snapshot = Snapshot(
@@ -166,7 +166,7 @@ extension GoodSnapshot {
     }
 }
 
-extension WalkedList {
+extension ListWalk {
     /// Gives the head and each link what leads to the next node.
     mutating func relink() {
         guard end == .terminated else { return }
@@ -208,7 +208,7 @@ extension MirrorSnapshot {
 extension Snapshot {
     /// Changes the list itself: in the kernel, and so in all accounts of it and in the MMU. Only the model would see it,
     /// so it is not asked.
-    mutating func changeList(_ change: (inout WalkedList) -> Void) {
+    mutating func changeList(_ change: (inout ListWalk) -> Void) {
         history = nil
         if account == .list { pageTables = nil }
         change(&kernelList)
@@ -229,7 +229,7 @@ extension Snapshot {
 
     /// Empties the list in all accounts of it.
     mutating func clearLists() {
-        changeList { $0 = WalkedList(head: 0, entries: [], end: .terminated, endLink: 0) }
+        changeList { $0 = ListWalk(head: 0, entries: [], end: .terminated, endLink: 0) }
     }
 
     /// Has the MMU translate as the kernel's account says.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
 import Testing
 import Verification
+import VmemmapPopulate
 
 @Suite struct GoodSnapshotTests {
     @Test(arguments: [(GoodSnapshot.hash(), 32, 128), (GoodSnapshot.radix(), 3, 320)])

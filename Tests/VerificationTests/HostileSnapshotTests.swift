@@ -4,6 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 import Verification
+import VmemmapPopulate
 
 /// A snapshot can come from a file that somebody edited, and most of its words from a guest: nothing in it may end the
 /// program or hide a fault.

@@ -15,7 +15,7 @@ import VmemmapPopulate
         /// The node whose link is damaged, counted from the head; nil is the head itself.
         let index: Int?
         let link: UInt64
-        let end: WalkedList.End
+        let end: ListWalk.End
         let name: String
         /// How many nodes are still reached.
         let reached: Int
@@ -46,7 +46,7 @@ import VmemmapPopulate
             name: "list-misplaced-node", reached: 0),
     ]
 
-    private func walk(_ list: WalkedList, limit: Int, _ change: (inout SparseWords) -> Void = { _ in }) -> WalkedList {
+    private func walk(_ list: ListWalk, limit: Int, _ change: (inout SparseWords) -> Void = { _ in }) -> ListWalk {
         var words = SparseWords()
         for entry in list.entries {
             words.content[entry.node] = entry.list
@@ -54,7 +54,7 @@ import VmemmapPopulate
             words.content[entry.node + 16] = entry.virtAddr
         }
         change(&words)
-        return WalkedList(ListWalk(head: list.head, in: words, pageByteCount: 65536, limit: limit))
+        return ListWalk(head: list.head, in: words, pageByteCount: 65536, limit: limit)
     }
 
     @Test func takesAWalkOver() {
@@ -100,11 +100,11 @@ import VmemmapPopulate
         arguments: [
             (.cycle, "cycle"), (.misplaced, "misplaced-node"), (.unreadable, "link-outside-memory"),
             (.limitReached, "too-long"), (.truncated, "truncated"),
-        ] as [(WalkedList.End, String)])
-    func everyAccountHasItsOwnFinding(end: WalkedList.End, fault: String) throws {
+        ] as [(ListWalk.End, String)])
+    func everyAccountHasItsOwnFinding(end: ListWalk.End, fault: String) throws {
         var snapshot = GoodSnapshot.hash()
         // Where the last link leads to in such a list: back, into a node, to where no memory is.
-        func damage(_ list: inout WalkedList) {
+        func damage(_ list: inout ListWalk) {
             let link: UInt64 =
                 end == .misplaced ? 8 : list.entries[end == .cycle ? 3 : 0].node + (end == .cycle ? 0 : 48)
             (list.end, list.endLink, list.entries[31].list) = (end, link, link)

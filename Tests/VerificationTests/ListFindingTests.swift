@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
 import Testing
 import Verification
+import VmemmapPopulate
 
 /// Faults of the list itself: its links, its nodes, and the memory that its entries name.
 @Suite struct ListFindingTests {
@@ -72,7 +74,7 @@ import Verification
                 + Array(repeating: "model-extra-entry", count: 3),
             of: GoodSnapshot.radix
         ) {
-            $0.kernelList = WalkedList(head: 0, entries: [], end: .terminated, endLink: 0)
+            $0.kernelList = ListWalk(head: 0, entries: [], end: .terminated, endLink: 0)
         },
     ]
 

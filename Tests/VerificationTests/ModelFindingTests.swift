@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import GuestMemory
 import Testing
 import Verification
 import VmemmapPopulate
@@ -39,7 +40,7 @@ private let gibibyte: UInt64 = 1 << 30
             "a radix kernel that keeps a list has none", .init(repeating: "model-extra-entry", count: 3),
             of: GoodSnapshot.radix
         ) {
-            $0.kernelList = WalkedList(head: 0, entries: [], end: .terminated, endLink: 0)
+            $0.kernelList = ListWalk(head: 0, entries: [], end: .terminated, endLink: 0)
         },
         Change("memory that was never plugged", .init(repeating: "model-missing-entry", count: 16)) {
             $0.history = HotplugHistory(bootMemory: [MemoryRange(name: "boot", base: 0, byteCount: gibibyte)])

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
 import Testing
 import Verification
+import VmemmapPopulate
 
 /// What a radix kernel's page tables are found to be: beside a list, and as its only account.
 @Suite struct PageTableFindingTests {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import GuestMemory
 import HarnessBasics
 import Testing
 import Verification
+import VmemmapPopulate
 
 @Suite struct SnapshotJSONTests {
     private func roundTrip<Value: Codable>(_ value: Value) throws -> Value {
@@ -33,6 +35,27 @@ import Verification
         for change in ListFindingTests.changes {
             let verdict = try Verifier.verdict(on: change.snapshot())
             #expect(try roundTrip(verdict) == verdict)
+        }
+    }
+
+    /// What is a number to the guest has its name in JSON, as a value and as a key.
+    @Test func whatTheGuestNumbersIsNamed() throws {
+        func names(_ values: [some NamedInJSON]) throws -> [String] {
+            #expect(try roundTrip(values).map(\.rawValue) == values.map(\.rawValue))
+            return try JSONDecoder().decode([String].self, from: JSONEncoder().encode(values))
+        }
+        #expect(try names(MMU.allCases) == ["unknown", "hash", "radix"])
+        #expect(try names(Provenance.allCases) == ["seeded", "observed", "healed"])
+        #expect(
+            try names(ListWalk.End.allCases)
+                == ["terminated", "cycle", "misplaced", "unreadable", "limit-reached", "truncated"])
+        let counts: [Provenance: Int] = [.seeded: 1, .healed: 2]
+        #expect(try roundTrip(counts) == counts)
+        #expect(
+            try JSONDecoder().decode([String: Int].self, from: JSONEncoder().encode(counts))
+                == ["seeded": 1, "healed": 2])
+        for text in ["\"\"", "\"Hash\"", "1", "null"] {
+            #expect(throws: DecodingError.self) { try JSONDecoder().decode(MMU.self, from: Data(text.utf8)) }
         }
     }
 

@@ -3,6 +3,7 @@
 import GuestMemory
 import Testing
 import Verification
+import VmemmapPopulate
 
 /// What the mirror, the report and the MMU say against the kernel's list.
 @Suite struct WitnessFindingTests {

@@ -51,7 +51,7 @@ struct EmulatorPropertyTests {
             let walk = ListWalk(
                 head: emulator.list.state.head, in: emulator.list.store, pageByteCount: layout.geometry.pageByteCount,
                 limit: 1 << 16)
-            let list = walk.nodes.map(\.backing.virtAddr)
+            let list = walk.entries.map(\.virtAddr)
             guard walk.end == .terminated, list.count == expected.count, Set(list) == expected else {
                 return "step \(number + 1): \(list.count) entries for \(expected.count) windows"
             }

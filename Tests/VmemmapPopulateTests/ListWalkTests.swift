@@ -25,7 +25,7 @@ private func walk(_ memory: SparseWords, head: UInt64 = page, limit: Int = 1000)
 
 struct ListWalkTests {
     @Test func emptyList() {
-        #expect(walk(SparseWords(), head: 0) == ListWalk(head: 0, nodes: [], end: .terminated))
+        #expect(walk(SparseWords(), head: 0) == ListWalk(head: 0, entries: [], end: .terminated, endLink: 0))
     }
 
     @Test(arguments: [1, 2, 3, 100, 1000])
@@ -33,9 +33,9 @@ struct ListWalkTests {
         let result = walk(chain(count))
         #expect(result.end == .terminated)
         #expect(result.head == page)
-        #expect(result.nodes.map(\.address) == (0..<count).map { page + UInt64($0) * 24 })
-        #expect(result.nodes.last?.backing.phys == UInt64(count - 1) << 16)
-        #expect(result.nodes.last?.backing.virtAddr == 0xc00c_0000_0000_0000 + UInt64(count - 1) << 16)
+        #expect(result.entries.map(\.node) == (0..<count).map { page + UInt64($0) * 24 })
+        #expect(result.entries.last?.phys == UInt64(count - 1) << 16)
+        #expect(result.entries.last?.virtAddr == 0xc00c_0000_0000_0000 + UInt64(count - 1) << 16)
     }
 
     /// Cycles of every length, behind tails of every length: each node once, and the first one that comes again.
@@ -43,14 +43,16 @@ struct ListWalkTests {
     func cycles(cycleLength: Int, tailLength: Int) {
         let back = page + UInt64(tailLength) * 24
         let result = walk(chain(tailLength + cycleLength, last: back))
-        #expect(result.end == .cycle(backTo: back))
-        #expect(result.nodes.map(\.address) == (0..<(tailLength + cycleLength)).map { page + UInt64($0) * 24 })
+        #expect(result.end == .cycle)
+        #expect(result.endLink == back)
+        #expect(result.entries.map(\.node) == (0..<(tailLength + cycleLength)).map { page + UInt64($0) * 24 })
     }
 
     @Test func selfLoopAtTheHead() {
         let result = walk(chain(1, last: page))
-        #expect(result.end == .cycle(backTo: page))
-        #expect(result.nodes.count == 1)
+        #expect(result.end == .cycle)
+        #expect(result.endLink == page)
+        #expect(result.entries.count == 1)
     }
 
     /// A cycle that is longer than the limit looks like a list that is too long.
@@ -58,7 +60,7 @@ struct ListWalkTests {
     func limitInsideALongCycle(limit: Int) {
         let result = walk(chain(100, last: page), limit: limit)
         #expect(result.end == .limitReached)
-        #expect(result.nodes.count == limit)
+        #expect(result.entries.count == limit)
     }
 
     /// The limit comes after the cycle has been closed and before the walk has noticed: it still says cycle.
@@ -66,30 +68,33 @@ struct ListWalkTests {
     func limitBehindACycle(limit: Int) {
         let back = page + 17 * 24
         let result = walk(chain(20, last: back), limit: limit)
-        #expect(result.end == .cycle(backTo: back))
-        #expect(result.nodes.count == 20)
+        #expect(result.end == .cycle)
+        #expect(result.endLink == back)
+        #expect(result.entries.count == 20)
     }
 
     @Test func limit() {
         #expect(walk(chain(10), limit: 10).end == .terminated)
         let result = walk(chain(10), limit: 9)
         #expect(result.end == .limitReached)
-        #expect(result.nodes.count == 9)
+        #expect(result.entries.count == 9)
     }
 
     @Test func linkOutsideMemory() {
         let target = page + 0x100_0000
         let result = walk(chain(3, last: target))
-        #expect(result.end == .unreadable(.unmapped(target)))
-        #expect(result.nodes.count == 3)
+        #expect(result.end == .unreadable)
+        #expect(result.endLink == target)
+        #expect(result.entries.count == 3)
     }
 
     @Test func nodeThatIsHalfThere() {
         var memory = chain(3)
         memory.content[page + 2 * 24 + 16] = nil
         let result = walk(memory)
-        #expect(result.end == .unreadable(.unmapped(page + 2 * 24 + 16)))
-        #expect(result.nodes.count == 2)
+        #expect(result.end == .unreadable)
+        #expect(result.endLink == page + 2 * 24 + 16)
+        #expect(result.entries.count == 2)
     }
 
     /// Off by a word, by a byte, in the 16 bytes behind a page's last node, at the end of the address space.
@@ -99,9 +104,11 @@ struct ListWalkTests {
     ])
     func misplacedNode(link: UInt64) {
         let result = walk(chain(2, last: link))
-        #expect(result.end == .misplaced(link))
-        #expect(result.nodes.count == 2)
-        #expect(walk(SparseWords(), head: link).end == .misplaced(link))
+        #expect(result.end == .misplaced)
+        #expect(result.endLink == link)
+        #expect(result.entries.count == 2)
+        #expect(
+            walk(SparseWords(), head: link) == ListWalk(head: link, entries: [], end: .misplaced, endLink: link))
     }
 
     @Test(arguments: [(65536, 2730), (4096, 170)] as [(UInt64, Int)])
@@ -113,23 +120,25 @@ struct ListWalkTests {
 
 struct DamagedListTests {
     /// What a walk with a memory of its own, of unlimited size, finds.
-    private func expectedWalk(head: UInt64, memory: SparseWords, limit: Int) -> (nodes: [UInt64], end: ListWalk.End) {
+    private func expectedWalk(
+        head: UInt64, memory: SparseWords, limit: Int
+    ) -> (nodes: [UInt64], end: ListWalk.End, endLink: UInt64) {
         var nodes: [UInt64] = []
         var visited: Set<UInt64> = []
         var link = head
         while link != 0 {
             let inPage = link % 65536
-            if inPage % 24 != 0 || inPage > 65536 - 24 { return (nodes, .misplaced(link)) }
-            if visited.contains(link) { return (nodes, .cycle(backTo: link)) }
-            if nodes.count == limit { return (nodes, .limitReached) }
+            if inPage % 24 != 0 || inPage > 65536 - 24 { return (nodes, .misplaced, link) }
+            if visited.contains(link) { return (nodes, .cycle, link) }
+            if nodes.count == limit { return (nodes, .limitReached, link) }
             for offset: UInt64 in [0, 8, 16] where memory.content[link + offset] == nil {
-                return (nodes, .unreadable(.unmapped(link + offset)))
+                return (nodes, .unreadable, link + offset)
             }
             nodes.append(link)
             visited.insert(link)
             link = memory.content[link] ?? 0
         }
-        return (nodes, .terminated)
+        return (nodes, .terminated, 0)
     }
 
     /// Random lists, randomly damaged: the walk ends, within its limit, where the other walk ends.
@@ -160,11 +169,12 @@ struct DamagedListTests {
             let limit = Int.random(in: 0...250, using: &random)
             let result = walk(memory, head: places[0], limit: limit)
             let expected = expectedWalk(head: places[0], memory: memory, limit: limit)
-            try #require(result.nodes.count <= limit, "seed \(seed)")
-            try #require(result.nodes.map(\.address) == expected.nodes, "seed \(seed)")
+            try #require(result.entries.count <= limit, "seed \(seed)")
+            try #require(result.entries.map(\.node) == expected.nodes, "seed \(seed)")
             // A cycle of exactly as many nodes as the limit allows may be told either way.
-            if case .cycle = expected.end, expected.nodes.count == limit, result.end == .limitReached { continue }
+            if expected.end == .cycle, expected.nodes.count == limit, result.end == .limitReached { continue }
             try #require(result.end == expected.end, "seed \(seed)")
+            try #require(result.endLink == expected.endLink, "seed \(seed)")
         }
     }
 }

@@ -88,11 +88,11 @@ struct PopulateTests {
         let walk = guest.walk()
         #expect(walk.end == .terminated)
         #expect(
-            walk.nodes.map(\.backing.virtAddr) == [
+            walk.entries.map(\.virtAddr) == [
                 0xc00c_0000_0013_0000, 0xc00c_0000_0012_0000, 0xc00c_0000_0011_0000, 0xc00c_0000_0010_0000,
             ])
-        for node in walk.nodes {
-            #expect(guest.kernel.mapped[node.backing.virtAddr] == PhysicalAddress(node.backing.phys))
+        for node in walk.entries {
+            #expect(guest.kernel.mapped[node.virtAddr] == PhysicalAddress(node.phys))
         }
     }
 
@@ -130,7 +130,7 @@ struct PopulateTests {
         }
         #expect(error == .outOfMemory)
         // What was added before stays: undoing it is the caller's affair.
-        #expect(guest.walk().nodes.map(\.backing.virtAddr) == [vmemmap + 0x11_0000, vmemmap + 0x10_0000])
+        #expect(guest.walk().entries.map(\.virtAddr) == [vmemmap + 0x11_0000, vmemmap + 0x10_0000])
         #expect(guest.kernel.freed.isEmpty)
     }
 
@@ -157,8 +157,8 @@ struct PopulateTests {
         }
         #expect(error == .mappingFailed(virtAddr: vmemmap + 0x11_0000))
         let walk = guest.walk()
-        #expect(walk.nodes.map(\.backing.virtAddr) == [vmemmap + 0x11_0000, vmemmap + 0x10_0000])
-        #expect(walk.nodes.map(\.backing.phys) == guest.kernel.allocated.reversed().map(\.address.rawValue))
+        #expect(walk.entries.map(\.virtAddr) == [vmemmap + 0x11_0000, vmemmap + 0x10_0000])
+        #expect(walk.entries.map(\.phys) == guest.kernel.allocated.reversed().map(\.address.rawValue))
         #expect(guest.kernel.freed.isEmpty)
         #expect(Set(guest.kernel.mapped.keys) == [vmemmap + 0x10_0000])
     }

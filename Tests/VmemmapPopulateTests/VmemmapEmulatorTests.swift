@@ -30,7 +30,7 @@ private func walk(_ emulator: borrowing VmemmapEmulator) -> ListWalk {
 /// Windows on the list, newest first, counted from the start of the vmemmap.
 private func windows(_ emulator: borrowing VmemmapEmulator) -> [UInt64] {
     let geometry = emulator.layout.geometry
-    return walk(emulator).nodes.map { ($0.backing.virtAddr - geometry.vmemmapBase) / geometry.vmemmapPageByteCount }
+    return walk(emulator).entries.map { ($0.virtAddr - geometry.vmemmapBase) / geometry.vmemmapPageByteCount }
 }
 
 struct VmemmapEmulatorTests {
@@ -41,7 +41,7 @@ struct VmemmapEmulatorTests {
         let list = emulator.exit()
         let walk = ListWalk(head: list.state.head, in: list.store, pageByteCount: 65536, limit: 100)
         #expect(walk.end == .terminated)
-        #expect(walk.nodes.count == 32)
+        #expect(walk.entries.count == 32)
     }
 
     /// Since 2010 nothing was removed: the replug's entries come on top of stale ones for the same windows.
@@ -124,7 +124,7 @@ struct VmemmapEmulatorTests {
         let bootMemory = [0..<gibibyte]
         let bootRequestCount = try VmemmapEmulator(layout: layout, bootMemory: bootMemory).list.store.requestCount
         func places(_ emulator: borrowing VmemmapEmulator) -> [[UInt64]] {
-            walk(emulator).nodes.map { [$0.address, $0.backing.virtAddr] }
+            walk(emulator).entries.map { [$0.node, $0.virtAddr] }
         }
         var linkedCounts: Set<UInt64> = []
         for request in 1... as PartialRangeFrom<UInt64> {

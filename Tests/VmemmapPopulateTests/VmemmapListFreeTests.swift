@@ -31,8 +31,8 @@ struct VmemmapListFreeTests {
     }
 
     private func windows(_ list: borrowing VmemmapList<PlainNodeStore>) -> [UInt64] {
-        ListWalk(head: list.state.head, in: list.store, pageByteCount: 4096, limit: 1000).nodes
-            .map { $0.backing.virtAddr - 0x1000 }
+        ListWalk(head: list.state.head, in: list.store, pageByteCount: 4096, limit: 1000).entries
+            .map { $0.virtAddr - 0x1000 }
     }
 
     @Test func theIndexTellsTheNewestEntry() throws {

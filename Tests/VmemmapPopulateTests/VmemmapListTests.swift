@@ -51,9 +51,9 @@ struct VmemmapListTests {
         }
         let walk = ListWalk(head: list.state.head, in: list.store, pageByteCount: 4096, limit: 1000)
         #expect(walk.end == .terminated)
-        #expect(walk.nodes.map(\.address) == nodes.reversed())
-        #expect(walk.nodes.map(\.backing.list) == nodes.reversed().dropFirst() + [0])
-        #expect(walk.nodes.map(\.backing.phys) == (0..<400).reversed().map { $0 << 16 })
+        #expect(walk.entries.map(\.node) == nodes.reversed())
+        #expect(walk.entries.map(\.list) == nodes.reversed().dropFirst() + [0])
+        #expect(walk.entries.map(\.phys) == (0..<400).reversed().map { $0 << 16 })
     }
 
     /// Each state is published once, after its node is whole (the store checks that).
@@ -80,7 +80,7 @@ struct VmemmapListTests {
         }
         #expect(list.store.published.count == 170 * pageLimit)
         let walk = ListWalk(head: list.state.head, in: list.store, pageByteCount: 4096, limit: 1000)
-        #expect(walk.nodes.count == 170 * pageLimit)
+        #expect(walk.entries.count == 170 * pageLimit)
         #expect(walk.end == .terminated)
         // Once there is a page again the list goes on.
         list.store.pageLimit += 1

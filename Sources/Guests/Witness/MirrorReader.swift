@@ -18,11 +18,11 @@ struct MirrorReader {
         let head = try region.header(.head)
         let walk = ListWalk(
             head: head, in: region, pageByteCount: layout.pageByteCount, limit: Int(layout.nodeCapacity))
-        let origins = try walk.nodes.map { try origin(ofNodeAt: $0.address) }
+        let origins = try walk.entries.map { try origin(ofNodeAt: $0.node) }
         let hasSizes = origins.contains { $0.map { $0.byteShift != 0 } ?? false }
         return MirrorSnapshot(
-            header: try header(), statements: statements, list: WalkedList(walk),
-            provenance: origins.map { $0?.provenance.entryProvenance },
+            header: try header(), statements: statements, list: walk,
+            provenance: origins.map { $0?.provenance },
             leafByteCounts: hasSizes ? origins.map { $0?.byteCount ?? 0 } : nil)
     }
 
@@ -69,17 +69,6 @@ struct MirrorReader {
         try syncKeys.allSatisfy { field, key in
             guard let value = sync.number(key) else { return true }
             return try region.header(field) == value
-        }
-    }
-}
-
-extension Provenance {
-    /// The same in a snapshot.
-    fileprivate var entryProvenance: EntryProvenance {
-        switch self {
-        case .seeded: .seeded
-        case .observed: .observed
-        case .healed: .healed
         }
     }
 }

@@ -79,7 +79,7 @@ package struct SnapshotTaker {
         var snapshot = Snapshot(
             witnesses: booted.witnesses, kernel: KernelFacts(kernel, state.memoryMap),
             memory: await guest.memory.usable(guest.observer.lmbs), sections: state.sections.map(PresentSection.init),
-            kernelList: WalkedList(state.list), pageTables: state.tables.map(WalkedTables.init),
+            kernelList: state.list, pageTables: state.tables.map(WalkedTables.init),
             peakEntryCount: await guest.observer.notePeak(state.list), mirror: mirror, report: report,
             reportProblem: reportProblem, history: await guest.observer.history)
         snapshot.formerWindows = snapshot.windowsGone(from: lastEntries)
@@ -129,22 +129,8 @@ package struct SnapshotTaker {
 extension ReportSnapshot {
     /// Takes over a report of the agent's.
     init(_ report: GuestReport) {
-        let end: WalkedList.End =
-            switch report.end {
-            case .terminated: .terminated
-            case .cycle: .cycle
-            case .misplaced: .misplaced
-            case .unreadable: .unreadable
-            case .limitReached: .limitReached
-            case .truncated: .truncated
-            }
         self.init(
-            list: WalkedList(
-                head: report.head,
-                entries: report.entries.map {
-                    ListEntry(node: $0.node, list: $0.list, phys: $0.phys, virtAddr: $0.virtAddr)
-                },
-                end: end, endLink: report.endAddress),
+            list: report.list,
             pageTables: report.tables.map { WalkedTables(leaves: $0.leaves, faults: [$0.fault].compactMap { $0 }) },
             blockByteCount: report.blockByteCount,
             blocks: report.blocks.sorted { $0.index < $1.index }.map { Block(index: $0.index, state: $0.state.text) })

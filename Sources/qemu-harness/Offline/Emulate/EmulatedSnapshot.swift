@@ -47,7 +47,7 @@ struct EmulatedSnapshot {
                 vmemmapPageShift: layout.rules == .radixTables ? 12 : geometry.vmemmapPageShift,
                 vmemmapBase: geometry.vmemmapBase, mmu: isRadix ? .radix : .hash),
             memory: memory, sections: sections(of: kernel.valid, base: geometry.vmemmapBase),
-            kernelList: WalkedList(walk),
+            kernelList: walk,
             // Freed nodes are used before new ones: all that there are were in use at once.
             peakEntryCount: Int(state.liveCount + state.freedCount), history: history)
     }

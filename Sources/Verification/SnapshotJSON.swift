@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import GuestMemory
+import HarnessBasics
+public import VmemmapPopulate
+
+// The JSON of what guest and host share, which knows none itself: the guest's code has no Foundation and no strings.
+
+/// A value that is a number in the shared region and has a name in JSON.
+public protocol NamedInJSON: RawRepresentable, CaseIterable, Codable where RawValue == UInt64 {
+    /// The name, another one for each value.
+    var name: String { get }
+}
+
+extension NamedInJSON {
+    /// The value of that name, nil if there is none.
+    public init?(name: String) {
+        guard let value = Self.allCases.first(where: { $0.name == name }) else { return nil }
+        self = value
+    }
+
+    /// Reads a name.
+    public init(from decoder: any Decoder) throws {
+        let name = try decoder.singleValueContainer().decode(String.self)
+        guard let value = Self(name: name) else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: decoder.codingPath, debugDescription: "'\(name.prefix(40))' is no \(Self.self)"))
+        }
+        self = value
+    }
+
+    /// Writes the name.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(name)
+    }
+}
+
+extension MMU: NamedInJSON {
+    /// In a snapshot, and to a person.
+    public var name: String {
+        switch self {
+        case .hash: "hash"
+        case .radix: "radix"
+        case .unknown: "unknown"
+        }
+    }
+}
+
+extension ListWalk.End: NamedInJSON {
+    /// In a snapshot, and to a person.
+    public var name: String {
+        switch self {
+        case .terminated: "terminated"
+        case .cycle: "cycle"
+        case .misplaced: "misplaced"
+        case .unreadable: "unreadable"
+        case .limitReached: "limit-reached"
+        case .truncated: "truncated"
+        }
+    }
+}
+
+extension Provenance: NamedInJSON, CodingKeyRepresentable {
+    private struct Key: CodingKey {
+        let stringValue: String
+        var intValue: Int? { nil }
+
+        init(stringValue: String) { self.stringValue = stringValue }
+        init?(intValue: Int) { nil }
+    }
+
+    /// In a snapshot, and to a person.
+    public var name: String {
+        switch self {
+        case .seeded: "seeded"
+        case .observed: "observed"
+        case .healed: "healed"
+        }
+    }
+
+    /// The name, where it is a key.
+    public var codingKey: any CodingKey { Key(stringValue: name) }
+
+    /// Reads a name.
+    public init?(codingKey: some CodingKey) {
+        self.init(name: codingKey.stringValue)
+    }
+}
+
+extension ListEntry: Codable {
+    private enum CodingKeys: String, CodingKey {
+        case node, list, phys, virtAddr
+    }
+
+    /// Reads an entry.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        func word(_ key: CodingKeys) throws -> UInt64 { try container.decode(Hex.self, forKey: key).wrappedValue }
+        self.init(
+            node: try word(.node), list: try word(.list), phys: try word(.phys), virtAddr: try word(.virtAddr))
+    }
+
+    /// Writes its words as hexadecimal digits.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        for (key, word) in [(CodingKeys.node, node), (.list, list), (.phys, phys), (.virtAddr, virtAddr)] {
+            try container.encode(Hex(wrappedValue: word), forKey: key)
+        }
+    }
+}
+
+extension ListWalk: Codable {
+    private enum CodingKeys: String, CodingKey {
+        case head, entries, end, endLink
+    }
+
+    /// Reads a walk.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            head: try container.decode(Hex.self, forKey: .head).wrappedValue,
+            entries: try container.decode([ListEntry].self, forKey: .entries),
+            end: try container.decode(End.self, forKey: .end),
+            endLink: try container.decode(Hex.self, forKey: .endLink).wrappedValue)
+    }
+
+    /// Writes head and end as hexadecimal digits.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(Hex(wrappedValue: head), forKey: .head)
+        try container.encode(entries, forKey: .entries)
+        try container.encode(end, forKey: .end)
+        try container.encode(Hex(wrappedValue: endLink), forKey: .endLink)
+    }
+}
