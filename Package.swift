@@ -187,7 +187,8 @@ let package = Package(
         .testTarget(
             name: "RunRecordTests",
             dependencies: [
-                "qemu-harness", "AgentProtocol", "GuestMemory", "HarnessBasics", "RunRecord", "TestSupport", "Verification",
+                "qemu-harness", "AgentProtocol", "GuestMemory", "HarnessBasics", "RunRecord", "TestSupport",
+                "Verification",
                 "VmemmapPopulate",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),

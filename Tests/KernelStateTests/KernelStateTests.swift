@@ -23,8 +23,8 @@ struct KernelStateTests {
         #expect(state.memoryMap == MemoryMap(base: SampleMemory.vmemmapBase, pageShift: 16))
         #expect(state.list.end == .terminated)
         #expect(state.list.head == LinearMap.base + SampleMemory.nodes[2])
-        #expect(state.list.entries.map { $0.address - LinearMap.base } == SampleMemory.nodes.reversed())
-        #expect(state.list.entries.map(\.backing.phys) == [0x245_0000, 0x244_0000, 0x243_0000])
+        #expect(state.list.entries.map { $0.node - LinearMap.base } == SampleMemory.nodes.reversed())
+        #expect(state.list.entries.map(\.phys) == [0x245_0000, 0x244_0000, 0x243_0000])
         #expect(state.tables == nil)
         let kernel = try Kernel(radix: "0", order: order)
         #expect(try kernel.memoryMap(in: memory.kernelMemory) == state.memoryMap)
@@ -156,15 +156,16 @@ struct KernelStateTests {
     /// A damaged list is a state like any other.
     @Test(
         arguments: [
-            (LinearMap.base + SampleMemory.nodes[2], .cycle(backTo: LinearMap.base + SampleMemory.nodes[2])),
-            (0xc000_0000_0040_0001, .misplaced(0xc000_0000_0040_0001)),
-            (0xc000_0000_4000_0000, .unreadable(.unmapped(0xc000_0000_4000_0000))),
+            (LinearMap.base + SampleMemory.nodes[2], .cycle),
+            (0xc000_0000_0040_0001, .misplaced),
+            (0xc000_0000_4000_0000, .unreadable),
         ] as [(UInt64, ListWalk.End)])
     func howTheListEndsIsPartOfTheState(link: UInt64, end: ListWalk.End) throws {
         var memory = SampleMemory()
         memory.words[SampleMemory.nodes[0]] = link
         let state = try state(memory)
         #expect(state.list.end == end)
+        #expect(state.list.endLink == link)
         #expect(state.list.entries.count == 3)
         #expect(try self.state(memory) == state)
     }

@@ -36,13 +36,12 @@ struct ReadKernelTests {
                 == PresentSection(number: 7, vmemmapBase: Self.base, isOnline: false))
     }
 
-    private static let node = ListWalk.Node(
-        address: 0xc000_0000_0040_0018, backing: VmemmapBacking(list: 0, phys: 0x243_0000, virtAddr: base))
+    private static let node = ListEntry(node: 0xc000_0000_0040_0018, list: 0, phys: 0x243_0000, virtAddr: base)
 
-    private func state(_ nodes: [ListWalk.Node], pageShift: UInt64?, tables: RadixWalk?) -> KernelState {
+    private func state(_ nodes: [ListEntry], pageShift: UInt64?, tables: RadixWalk?) -> KernelState {
         KernelState(
             sections: [], memoryMap: MemoryMap(base: Self.base, pageShift: pageShift),
-            list: ListWalk(head: nodes.first?.address ?? 0, nodes: nodes, end: .terminated), tables: tables)
+            list: ListWalk(head: nodes.first?.node ?? 0, entries: nodes, end: .terminated, endLink: 0), tables: tables)
     }
 
     /// Where there is a list it is the account, and else the page tables are.
@@ -53,7 +52,7 @@ struct ReadKernelTests {
             root: sample.root, range: Self.base..<Self.base + 2 << 20, pageByteCount: 65536, in: sample)
         let leaf = BackedWindow(place: place, virtAddr: Self.base, phys: 0x600_0000, byteCount: 2 << 20)
         func entry(_ byteCount: UInt64) -> BackedWindow {
-            BackedWindow(place: Self.node.address, virtAddr: Self.base, phys: 0x243_0000, byteCount: byteCount)
+            BackedWindow(place: Self.node.node, virtAddr: Self.base, phys: 0x243_0000, byteCount: byteCount)
         }
         #expect(state([], pageShift: 12, tables: tables).windows == [leaf])
         #expect(state([], pageShift: 16, tables: nil).windows == [])
