@@ -2,6 +2,7 @@
 
 import AgentProtocol
 import GuestMemory
+import KernelState
 import MemoryBackends
 import RunRecord
 package import Verification

@@ -6,7 +6,7 @@ import HarnessBasics
 import KernelState
 package import RunRecord
 import SystemPackage
-package import Verification
+import Verification
 import VmemmapPopulate
 
 /// The agent's first line: what it is and what it found.
