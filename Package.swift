@@ -142,6 +142,10 @@ let package = Package(
             path: "Tests/TestSupport",
             swiftSettings: everywhere
         ),
+        // A made-up guest under the agent, for tests of the agent and of runs.
+        .target(
+            name: "TestGuests", dependencies: ["AgentProtocol", "GuestMemory", "HotplugAgent", "TestSupport"],
+            path: "Tests/TestGuests", swiftSettings: everywhere),
         // For VmemmapPopulateTests.
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         .testTarget(
@@ -160,7 +164,8 @@ let package = Package(
         .testTarget(
             name: "HotplugAgentTests",
             dependencies: [
-                "HotplugAgent", "AgentProtocol", "GuestMemory", "KernelState", "VmemmapPopulate", "TestSupport",
+                "HotplugAgent", "AgentProtocol", "GuestMemory", "KernelState", "VmemmapPopulate", "TestGuests",
+                "TestSupport",
             ],
             swiftSettings: everywhere),
         .testTarget(
@@ -215,6 +220,14 @@ let package = Package(
                 "Guests", "AgentProtocol", "GuestMemory", "HarnessBasics", "Libvirt", "MemoryBackends", "Plans",
                 "RunRecord",
                 "TestSupport", "Verification", "VmemmapPopulate",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: everywhere),
+        .testTarget(
+            name: "RunsTests",
+            dependencies: [
+                "Runs", "Guests", "HotplugAgent", "GuestMemory", "VmemmapPopulate", "MemoryBackends", "Libvirt",
+                "RunFixture", "RunRecord", "Plans", "Verification", "TestGuests", "TestSupport",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: everywhere),

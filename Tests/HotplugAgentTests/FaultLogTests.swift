@@ -2,6 +2,7 @@
 
 import AgentProtocol
 import GuestMemory
+import TestGuests
 import Testing
 
 @testable import HotplugAgent

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import AgentProtocol
+import TestGuests
 import Testing
 
 @testable import HotplugAgent

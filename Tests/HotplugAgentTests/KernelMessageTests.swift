@@ -3,6 +3,7 @@
 import AgentProtocol
 import GuestMemory
 import KernelState
+import TestGuests
 import TestSupport
 import Testing
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import AgentProtocol
-import GuestMemory
-import HotplugAgent
-import TestSupport
+package import AgentProtocol
+package import GuestMemory
+package import HotplugAgent
+package import TestSupport
 
 /// A made-up ppc64 guest under the agent: files, the kernel's log, its list behind /proc/kcore, and an ivshmem device.
-final class FakeGuest: AgentSystem {
+package final class FakeGuest: AgentSystem {
     private enum File {
         case content([UInt8], position: Int)
         case sink(String)
@@ -20,69 +20,87 @@ final class FakeGuest: AgentSystem {
     }
 
     /// Whole files, by path. Without an entry a file cannot be opened.
-    var files: [String: [UInt8]] = [:]
-    var folders: [String: [String]] = [:]
+    package var files: [String: [UInt8]] = [:]
+    package var folders: [String: [String]] = [:]
     /// Files that can be written, and what was written to them.
-    var written: [String: [UInt8]] = [:]
-    var memory = FakeKernelMemory()
+    package var written: [String: [UInt8]] = [:]
+    package var memory: FakeKernelMemory
     /// Its tracefs. Like a kernel that says everything in its log, it lets nobody probe `vmemmap_populate`.
-    var trace = FakeTrace(refused: ["vmemmap_populate": 22])
+    package var trace = FakeTrace(refused: ["vmemmap_populate": 22])
     /// Kernel entries, newest first.
-    private(set) var entries: [(node: UInt64, virtAddr: UInt64, phys: UInt64)] = []
+    package private(set) var entries: [(node: UInt64, virtAddr: UInt64, phys: UInt64)] = []
     private var nextNode = FakeKernelMemory.firstNodePage
 
     /// Records of the log by sequence number; a missing number was never readable.
     private var records: [UInt64: [UInt8]] = [:]
-    private(set) var nextSequence: UInt64 = 0
+    package private(set) var nextSequence: UInt64 = 0
     private var oldestSequence: UInt64 = 0
     /// Whether what is written to the log comes back out of it.
-    var logEchoes = true
-    var hasLog = true
-    var hasChannel = true
-    var hasKcore = true
+    package var logEchoes = true
+    package var hasLog = true
+    package var hasChannel = true
+    package var hasKcore = true
 
-    var input: [UInt8] = []
-    private(set) var output: [UInt8] = []
-    private(set) var console: [UInt8] = []
-    private(set) var mounted: [String] = []
-    private(set) var isRaw = false
-    private(set) var isPoweredOff = false
-    private(set) var isRestarted = false
+    package var input: [UInt8] = []
+    package private(set) var output: [UInt8] = []
+    package private(set) var console: [UInt8] = []
+    package private(set) var mounted: [String] = []
+    package private(set) var isRaw = false
+    package private(set) var isPoweredOff = false
+    package private(set) var isRestarted = false
     /// Files that refuse to be written, with their error number.
-    var refusals: [String: UInt64] = [:]
+    package var refusals: [String: UInt64] = [:]
     /// Where the kernel puts its next buffers; each starts at its frame, pages one after another.
-    var bufferFrames: [UInt64] = []
+    package var bufferFrames: [UInt64] = []
     /// What it says when there is no next one: `ENOMEM`.
-    var bufferErrno: UInt64 = 12
+    package var bufferErrno: UInt64 = 12
     /// Whether the log and the trace always have something more to read.
-    var isTalkative = false
+    package var isTalkative = false
     /// The files whose messages dynamic debug knows.
-    var debugFiles = ["arch/powerpc/mm/init_64.c", "init/main.c"]
+    package var debugFiles = ["arch/powerpc/mm/init_64.c", "init/main.c"]
     /// The buffers that are allocated now, by the address where they are mapped.
-    private(set) var buffers: [UInt64: (buffer: KernelBuffer, frame: UInt64)] = [:]
+    package private(set) var buffers: [UInt64: (buffer: KernelBuffer, frame: UInt64)] = [:]
     private var nextBufferAddress: UInt64 = 1 << 40
-    private(set) var clock: UInt64 = 1_000_000
+    package private(set) var clock: UInt64 = 1_000_000
 
     /// Called before the so-many-th opening of /proc/kcore, counting from 1.
-    var beforeKcore: [Int: (FakeGuest) -> Void] = [:]
+    package var beforeKcore: [Int: (FakeGuest) -> Void] = [:]
     private var kcoreCount = 0
     /// Files that give nothing any more and are ready all the same.
-    var brokenFiles: Set<BreakableFile> = []
-    enum BreakableFile: CaseIterable { case log, trace, channel }
+    package var brokenFiles: Set<BreakableFile> = []
+    package enum BreakableFile: CaseIterable { case log, trace, channel }
     /// How many bytes the channel takes before it takes none (`EAGAIN`); it takes all again after that.
-    var channelRoom: Int?
+    package var channelRoom: Int?
     /// Called before a marker goes into the log.
-    var beforeMarker: ((FakeGuest) -> Void)?
+    package var beforeMarker: ((FakeGuest) -> Void)?
 
-    private let region: HeapWords
+    /// Called when nothing is left to read, with the milliseconds that the agent waits at most: whoever has the agent
+    /// served by another thread waits there, and does what happens meanwhile. Nil where the clock just goes on.
+    package var whileIdle: ((FakeGuest, _ milliseconds: Int) -> Void)?
+
+    private let region: MappedWords
+    /// What keeps the region mapped.
+    private let regionOwner: AnyObject
     private var descriptors: [Int: File] = [:]
     private var nextDescriptor = 3
 
-    static let device = "/sys/bus/pci/devices/0000:00:03.0"
-    static let debugControl = "/sys/kernel/debug/dynamic_debug/control"
+    package static let device = "/sys/bus/pci/devices/0000:00:03.0"
+    package static let debugControl = "/sys/kernel/debug/dynamic_debug/control"
 
-    init(regionByteCount: Int = 4 << 20, vmcoreinfo: SampleVmcoreinfo = SampleVmcoreinfo()) {
-        region = HeapWords(byteCount: regionByteCount)
+    package convenience init(regionByteCount: Int = 4 << 20, vmcoreinfo: SampleVmcoreinfo = SampleVmcoreinfo()) {
+        let region = HeapWords(byteCount: regionByteCount)
+        self.init(
+            memory: FakeKernelMemory(), region: region.words, owner: region, vmcoreinfo: vmcoreinfo)
+    }
+
+    /// A guest of 1 GiB with this memory, into which a kernel's variables are written, and this shared region.
+    package init(
+        memory: FakeKernelMemory, region: MappedWords, owner: AnyObject,
+        vmcoreinfo: SampleVmcoreinfo = SampleVmcoreinfo()
+    ) {
+        self.memory = memory
+        self.region = region
+        regionOwner = owner
         files = [
             "/proc/cpuinfo": Array(
                 "processor\t: 0\ncpu\t\t: POWER8\n\nplatform\t: pSeries\nMMU\t\t: Hash\n".utf8),
@@ -101,19 +119,19 @@ final class FakeGuest: AgentSystem {
         for index in 0..<4 { setBlock(index, "online") }
 
         let note = vmcoreinfo.note(order: .native)
-        memory.store(note, at: FakeKernelMemory.note)
+        self.memory.store(note, at: FakeKernelMemory.note)
         let noteByteCount = String(note.count + 40, radix: 16)
         files["/sys/kernel/vmcoreinfo"] = Array("0x0000000000100000 \(noteByteCount)\n".utf8)
-        memory.store(FakeKernelMemory.bytes(of: 2, count: 4), at: FakeKernelMemory.vmemmapPageSizeIndex)
-        memory.store(FakeKernelMemory.bytes(of: 16, count: 4), at: FakeKernelMemory.pageSizeDefinitions + 2 * 96)
-        memory.store(FakeKernelMemory.sectionRoot, at: FakeKernelMemory.sectionRoots)
+        self.memory.store(FakeKernelMemory.bytes(of: 2, count: 4), at: FakeKernelMemory.vmemmapPageSizeIndex)
+        self.memory.store(FakeKernelMemory.bytes(of: 16, count: 4), at: FakeKernelMemory.pageSizeDefinitions + 2 * 96)
+        self.memory.store(FakeKernelMemory.sectionRoot, at: FakeKernelMemory.sectionRoots)
         for section in 0..<64 {
-            memory.store(FakeKernelMemory.vmemmapBase | 7, at: FakeKernelMemory.sectionRoot + UInt64(section) * 32)
+            self.memory.store(FakeKernelMemory.vmemmapBase | 7, at: FakeKernelMemory.sectionRoot + UInt64(section) * 32)
         }
         for _ in 0..<7 { log("something older") }
     }
 
-    func setBlock(_ index: Int, _ state: String) {
+    package func setBlock(_ index: Int, _ state: String) {
         let name = "memory\(index)"
         if folders["/sys/devices/system/memory"]?.contains(name) == false {
             folders["/sys/devices/system/memory"]?.append(name)
@@ -121,28 +139,34 @@ final class FakeGuest: AgentSystem {
         files["/sys/devices/system/memory/\(name)/state"] = Array((state + "\n").utf8)
     }
 
+    /// Takes a memory block away.
+    package func removeBlock(_ index: Int) {
+        folders["/sys/devices/system/memory"]?.removeAll { $0 == "memory\(index)" }
+        files["/sys/devices/system/memory/memory\(index)/state"] = nil
+    }
+
     // MARK: The kernel
 
     /// Puts a record into the log; it may claim another number than it has.
     ///
     /// The kernel's own records have facility 0; 15 is the priority of a program's (`LOG_USER`, `LOG_DEBUG`).
-    func log(_ text: String, sequence: UInt64? = nil, priority: Int = 7) {
+    package func log(_ text: String, sequence: UInt64? = nil, priority: Int = 7) {
         records[nextSequence] = Array("\(priority),\(sequence ?? nextSequence),\(clock),-;\(text)\n".utf8)
         nextSequence += 1
     }
 
     /// Skips sequence numbers, as a reader sees them whose records are gone.
-    func loseRecords(_ count: UInt64) {
+    package func loseRecords(_ count: UInt64) {
         nextSequence += count
     }
 
     /// Overwrites everything that is in the log.
-    func overwriteLog() {
+    package func overwriteLog() {
         oldestSequence = nextSequence
     }
 
     /// A block that the kernel populates: on its list, and told by dynamic debug when that is on.
-    func populate(virtAddr: UInt64, phys: UInt64, told: Bool = true) {
+    package func populate(virtAddr: UInt64, phys: UInt64, told: Bool = true) {
         let node = nextNode
         nextNode += 24
         if nextNode % 65536 + 24 > 65536 { nextNode += 16 }
@@ -163,7 +187,7 @@ final class FakeGuest: AgentSystem {
 
     /// Takes a block off the kernel's list, as the last of the window's sections goes: a call for each of them, whose
     /// start the kernel aligns down to the window before it prints it.
-    func free(virtAddr: UInt64, told: Bool = true) {
+    package func free(virtAddr: UInt64, told: Bool = true) {
         guard let index = entries.firstIndex(where: { $0.virtAddr == virtAddr }) else { return }
         let next = index + 1 < entries.count ? entries[index + 1].node : 0
         memory.store(next, at: index == 0 ? FakeKernelMemory.listHead : entries[index - 1].node)
@@ -177,14 +201,15 @@ final class FakeGuest: AgentSystem {
     }
 
     /// Populates so many blocks one after the other, from a window on.
-    func populate(_ windows: Range<UInt64>, told: Bool = true) {
+    package func populate(_ windows: Range<UInt64>, told: Bool = true) {
         for window in windows {
             populate(
                 virtAddr: FakeKernelMemory.vmemmapBase + window << 16, phys: 0x200_0000 + window << 16, told: told)
         }
     }
 
-    private var isDebugging: Bool { written[Self.debugControl]?.isEmpty == false }
+    /// Whether dynamic debug is on.
+    package var isDebugging: Bool { written[Self.debugControl]?.isEmpty == false }
 
     /// Dynamic debug's control file (lib/dynamic_debug.c: `ddebug_proc_show`).
     private var debugListing: [UInt8] {
@@ -198,32 +223,37 @@ final class FakeGuest: AgentSystem {
         return Array(("# filename:lineno [module]function flags format\n" + lines.joined()).utf8)
     }
 
-    func hex(_ number: UInt64) -> String { String(number, radix: 16) }
+    package func hex(_ number: UInt64) -> String { String(number, radix: 16) }
 
     // MARK: What the agent did
 
     /// Lends the region as the host reads it.
-    func withRegion<Result>(_ body: (SharedRegion) throws -> Result) throws -> Result {
-        let layout = try SharedRegionLayout(regionByteCount: region.words.byteCount, pageByteCount: 65536)
+    package func withRegion<Result>(_ body: (SharedRegion) throws -> Result) throws -> Result {
+        let layout = try SharedRegionLayout(regionByteCount: region.byteCount, pageByteCount: 65536)
         return try withExtendedLifetime(self) {
-            try body(SharedRegion(words: region.words, layout: layout, order: .native))
+            try body(SharedRegion(words: region, layout: layout, order: .native))
         }
     }
 
     /// Takes the lines that the agent wrote since the last time.
-    func takeLines() -> [ControlLine?] {
-        defer { output = [] }
-        return output.split(separator: 0x0a).map { ControlLine(parsing: $0) }
+    package func takeLines() -> [ControlLine?] {
+        takeOutput().split(separator: 0x0a).map { ControlLine(parsing: $0) }
     }
 
-    var consoleText: String { String(decoding: console, as: UTF8.self) }
+    /// Takes what the agent wrote to the control channel since the last time.
+    package func takeOutput() -> [UInt8] {
+        defer { output = [] }
+        return output
+    }
+
+    package var consoleText: String { String(decoding: console, as: UTF8.self) }
 
     /// How many files are open.
-    var openCount: Int { descriptors.count }
+    package var openCount: Int { descriptors.count }
 
     // MARK: AgentSystem
 
-    func open(_ path: [UInt8], _ mode: OpenMode) -> Int? {
+    package func open(_ path: [UInt8], _ mode: OpenMode) -> Int? {
         let path = String(decoding: path, as: UTF8.self)
         let file: File
         switch (path, mode) {
@@ -252,11 +282,11 @@ final class FakeGuest: AgentSystem {
         return nextDescriptor
     }
 
-    func close(_ descriptor: Int) {
+    package func close(_ descriptor: Int) {
         precondition(descriptors.removeValue(forKey: descriptor) != nil, "closed twice")
     }
 
-    func read(_ descriptor: Int, byteCount: Int) -> ReadResult {
+    package func read(_ descriptor: Int, byteCount: Int) -> ReadResult {
         switch descriptors[descriptor] {
         case .content(let content, let position):
             // Short reads, as sysfs and procfs may give.
@@ -299,14 +329,14 @@ final class FakeGuest: AgentSystem {
         return .bytes(record)
     }
 
-    func read(_ descriptor: Int, at offset: UInt64, byteCount: Int) -> ReadResult {
+    package func read(_ descriptor: Int, at offset: UInt64, byteCount: Int) -> ReadResult {
         if case .pagemap = descriptors[descriptor] { return readPagemap(at: offset) }
         guard case .kcore = descriptors[descriptor] else { return .failed(errno: 9) }
         let bytes = memory.read(at: offset, byteCount: byteCount)
         return bytes.isEmpty ? .end : .bytes(bytes)
     }
 
-    func put(_ descriptor: Int, _ bytes: [UInt8]) -> UInt64 {
+    package func put(_ descriptor: Int, _ bytes: [UInt8]) -> UInt64 {
         switch descriptors[descriptor] {
         case .trace(let file): return trace.put(String(decoding: bytes, as: UTF8.self), into: file, at: clock)
         case .sink(let path): written[path, default: []] += bytes
@@ -325,13 +355,21 @@ final class FakeGuest: AgentSystem {
         return 0
     }
 
-    func makeRaw(_ descriptor: Int) {
+    package func makeRaw(_ descriptor: Int) {
         guard case .channel = descriptors[descriptor] else { return }
         isRaw = true
     }
 
-    func wait(for descriptors: [Int], milliseconds: Int) -> Bool {
-        let isReady = descriptors.contains { descriptor in
+    package func wait(for descriptors: [Int], milliseconds: Int) -> Bool {
+        if isReady(descriptors) { return true }
+        clock += UInt64(milliseconds) * 1000
+        guard let whileIdle else { return false }
+        whileIdle(self, milliseconds)
+        return isReady(descriptors)
+    }
+
+    private func isReady(_ descriptors: [Int]) -> Bool {
+        descriptors.contains { descriptor in
             switch self.descriptors[descriptor] {
             case .log where brokenFiles.contains(.log): true
             case .trace(.pipe) where brokenFiles.contains(.trace): true
@@ -342,49 +380,47 @@ final class FakeGuest: AgentSystem {
             default: false
             }
         }
-        if !isReady { clock += UInt64(milliseconds) * 1000 }
-        return isReady
     }
 
-    func makeFolder(_ path: StaticString) -> Bool {
+    package func makeFolder(_ path: StaticString) -> Bool {
         trace.makeInstance("\(path)")
     }
 
-    func removeFolder(_ path: StaticString) {
+    package func removeFolder(_ path: StaticString) {
         let isInUse = descriptors.values.contains { if case .trace = $0 { true } else { false } }
         if !isInUse { trace.removeInstance("\(path)") }
     }
 
-    func names(in folder: StaticString) -> [[UInt8]] {
+    package func names(in folder: StaticString) -> [[UInt8]] {
         (folders["\(folder)"] ?? trace.names(in: "\(folder)")).map { Array($0.utf8) }
     }
 
-    func map(_ descriptor: Int) -> MappedWords? {
+    package func map(_ descriptor: Int) -> MappedWords? {
         // Without `enable` the device's memory does not answer.
         guard case .region = descriptors[descriptor], written[Self.device + "/enable"] == [0x31] else { return nil }
-        return region.words
+        return region
     }
 
-    func mount(_ type: StaticString, at target: StaticString) {
+    package func mount(_ type: StaticString, at target: StaticString) {
         mounted.append("\(type) \(target)")
     }
 
-    func microseconds() -> UInt64 {
+    package func microseconds() -> UInt64 {
         clock += 1
         return clock
     }
 
-    func powerOff() {
+    package func powerOff() {
         isPoweredOff = true
     }
 
-    func restart() {
+    package func restart() {
         isRestarted = true
     }
 
-    var pageByteCount: UInt64 { 65536 }
+    package var pageByteCount: UInt64 { 65536 }
 
-    func put(_ content: [UInt8], into path: [UInt8]) -> UInt64 {
+    package func put(_ content: [UInt8], into path: [UInt8]) -> UInt64 {
         let path = String(decoding: path, as: UTF8.self)
         if let errno = refusals[path] { return errno }
         guard written[path] != nil else { return 2 }
@@ -392,13 +428,13 @@ final class FakeGuest: AgentSystem {
         return 0
     }
 
-    func take(from path: [UInt8], at offset: UInt64, byteCount: Int) -> ReadResult {
+    package func take(from path: [UInt8], at offset: UInt64, byteCount: Int) -> ReadResult {
         guard let content = files[String(decoding: path, as: UTF8.self)] else { return .failed(errno: 2) }
         let piece = content.dropFirst(Int(offset)).prefix(byteCount)
         return piece.isEmpty ? .end : .bytes(Array(piece))
     }
 
-    func allocateKernelBuffer(byteCount: UInt64) throws(ActionRefusal) -> KernelBuffer {
+    package func allocateKernelBuffer(byteCount: UInt64) throws(ActionRefusal) -> KernelBuffer {
         guard !bufferFrames.isEmpty else { throw ActionRefusal(errno: bufferErrno) }
         let buffer = KernelBuffer(descriptor: nextDescriptor, address: nextBufferAddress, byteCount: byteCount)
         nextDescriptor += 1
@@ -407,7 +443,7 @@ final class FakeGuest: AgentSystem {
         return buffer
     }
 
-    func free(_ buffer: KernelBuffer) {
+    package func free(_ buffer: KernelBuffer) {
         precondition(buffers.removeValue(forKey: buffer.address) != nil, "freed twice")
     }
 

@@ -1,52 +1,52 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import HotplugAgent
+package import HotplugAgent
 
 /// The tracefs of a made-up guest.
-struct FakeTrace {
-    enum File: Hashable {
+package struct FakeTrace {
+    package enum File: Hashable {
         case events, pipe, marker, size, enable
     }
 
     /// Functions that may not be probed, and with which error.
-    var refused: [String: UInt64] = [:]
+    package var refused: [String: UInt64] = [:]
     /// Files that cannot be opened.
-    var missing: Set<File> = []
-    var hasInstances = true
+    package var missing: Set<File> = []
+    package var hasInstances = true
     /// Whether what is written into the trace comes back out of it.
-    var echoes = true
+    package var echoes = true
     /// The probes by name, and the functions that they are in.
-    private(set) var probes: [String: String] = [:]
-    private(set) var definitions: [String] = []
-    private(set) var isEnabled = false
-    private(set) var bufferKibibytes: String?
-    private(set) var instance: String?
-    private(set) var instanceCount = 0
+    package private(set) var probes: [String: String] = [:]
+    package private(set) var definitions: [String] = []
+    package private(set) var isEnabled = false
+    package private(set) var bufferKibibytes: String?
+    package private(set) var instance: String?
+    package private(set) var instanceCount = 0
     /// What the kernel counts: `overrun`, `dropped events`, and hits that a probe missed.
-    var overrunCount = 0
-    var droppedCount = 0
-    var missCount = 0
+    package var overrunCount = 0
+    package var droppedCount = 0
+    package var missCount = 0
 
     private var text: [UInt8] = []
     private static let top = "/sys/kernel/tracing/"
 
-    init(refused: [String: UInt64] = [:]) {
+    package init(refused: [String: UInt64] = [:]) {
         self.refused = refused
     }
 
     private var folder: String { instance.map { $0 + "/" } ?? Self.top }
 
-    var hasText: Bool { !text.isEmpty }
+    package var hasText: Bool { !text.isEmpty }
 
     // MARK: What the kernel does
 
     /// Puts a line into the trace.
-    mutating func line(_ line: String) {
+    package mutating func line(_ line: String) {
         text += Array((line + "\n").utf8)
     }
 
     /// A hit of a probe.
-    mutating func hit(_ event: String, task: Int = 77, processor: Int = 0, at microseconds: UInt64) {
+    package mutating func hit(_ event: String, task: Int = 77, processor: Int = 0, at microseconds: UInt64) {
         let name = "kworker/\(processor):1-p".padding(to: 16)
         let fraction = String(microseconds % 1_000_000)
         let time = "\(microseconds / 1_000_000)." + String(repeating: "0", count: 6 - fraction.count) + fraction
@@ -54,7 +54,7 @@ struct FakeTrace {
     }
 
     /// A call of `vmemmap_populate` that gets these blocks.
-    mutating func populate(
+    package mutating func populate(
         start: UInt64, end: UInt64, blocks: [(virtAddr: UInt64, byteCount: UInt64, pointer: UInt64)], task: Int = 77,
         at time: UInt64
     ) {
@@ -66,33 +66,34 @@ struct FakeTrace {
         hit(Self.populated(0), task: task, at: time)
     }
 
-    /// A call of `vmemmap_free` that takes one block off the list.
-    mutating func free(start: UInt64, end: UInt64, virtAddr: UInt64, at time: UInt64) {
+    /// A call of `vmemmap_free`, which takes one block off the list, or none.
+    package mutating func free(start: UInt64, end: UInt64, virtAddr: UInt64?, at time: UInt64) {
         hit("qh_free: (vmemmap_free+0x8/0x40) start=0x\(hex(start)) end=0x\(hex(end))", at: time)
+        guard let virtAddr else { return }
         hit("qh_unmap: (hash__vmemmap_remove_mapping+0x8/0x90) virt=0x\(hex(virtAddr)) bytes=0x10000", at: time)
     }
 
-    static func populate(_ start: UInt64, _ end: UInt64) -> String {
+    package static func populate(_ start: UInt64, _ end: UInt64) -> String {
         "qh_populate: (vmemmap_populate+0x8/0x40) start=0x\(hex(start)) end=0x\(hex(end)) node=0x0 altmap=0x0"
     }
 
-    static func allocated(_ pointer: UInt64) -> String {
+    package static func allocated(_ pointer: UInt64) -> String {
         "qh_allocated: (__vmemmap_populate+0x100/0x300 <- vmemmap_alloc_block_buf) pointer=0x\(hex(pointer))"
     }
 
-    static func map(_ virtAddr: UInt64, _ byteCount: UInt64, _ phys: UInt64) -> String {
+    package static func map(_ virtAddr: UInt64, _ byteCount: UInt64, _ phys: UInt64) -> String {
         "qh_map: (hash__vmemmap_create_mapping+0x8/0xf0) virt=0x\(hex(virtAddr)) bytes=0x\(hex(byteCount)) "
             + "phys=0x\(hex(phys))"
     }
 
-    static func populated(_ result: Int64) -> String {
+    package static func populated(_ result: Int64) -> String {
         "qh_populated: (__populate_section_memmap+0x9c/0x100 <- vmemmap_populate) "
             + "result=0x\(hex(UInt64(bitPattern: result)))"
     }
 
     // MARK: What the agent does
 
-    mutating func makeInstance(_ path: String) -> Bool {
+    package mutating func makeInstance(_ path: String) -> Bool {
         guard hasInstances, path.hasPrefix(Self.top + "instances/") else { return false }
         instance = path
         instanceCount += 1
@@ -100,11 +101,11 @@ struct FakeTrace {
     }
 
     /// As the kernel does it: an instance whose events are on is not empty.
-    mutating func removeInstance(_ path: String) {
+    package mutating func removeInstance(_ path: String) {
         if instance == path, !isEnabled { instance = nil }
     }
 
-    func file(_ path: String, _ mode: OpenMode) -> File? {
+    package func file(_ path: String, _ mode: OpenMode) -> File? {
         let file: File
         switch (path, mode) {
         case (Self.top + "kprobe_events", .write): file = .events
@@ -117,7 +118,7 @@ struct FakeTrace {
         return missing.contains(file) ? nil : file
     }
 
-    mutating func put(_ content: String, into file: File, at time: UInt64) -> UInt64 {
+    package mutating func put(_ content: String, into file: File, at time: UInt64) -> UInt64 {
         switch file {
         case .events:
             return define(content)
@@ -141,7 +142,7 @@ struct FakeTrace {
         return 0
     }
 
-    mutating func read(byteCount: Int) -> ReadResult {
+    package mutating func read(byteCount: Int) -> ReadResult {
         guard !text.isEmpty else { return .nothingYet }
         // Lines come in pieces when the reader's buffer ends in the middle of one.
         let piece = Array(text.prefix(min(byteCount, 100)))
@@ -149,11 +150,11 @@ struct FakeTrace {
         return .bytes(piece)
     }
 
-    func names(in path: String) -> [String] {
+    package func names(in path: String) -> [String] {
         path == folder + "per_cpu" ? ["cpu0", "cpu1"] : []
     }
 
-    func content(_ path: String) -> [UInt8]? {
+    package func content(_ path: String) -> [UInt8]? {
         switch path {
         case folder + "per_cpu/cpu0/stats":
             Array("entries: 0\noverrun: \(overrunCount)\ncommit overrun: 0\nbytes: 88\ndropped events: 0\n".utf8)

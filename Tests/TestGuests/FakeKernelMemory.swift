@@ -1,18 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
-import TestSupport
 
-/// Kernel memory of a made-up guest and its face as /proc/kcore: sparse 64 KiB pages under the linear map.
-struct FakeKernelMemory {
-    static let listHead: UInt64 = 0xc000_0000_0020_0000
-    static let vmemmapPageSizeIndex: UInt64 = 0xc000_0000_0020_000c
-    static let pageSizeDefinitions: UInt64 = 0xc000_0000_0020_1000
-    static let sectionRoots: UInt64 = 0xc000_0000_0030_0000
-    static let sectionRoot: UInt64 = 0xc000_0000_0031_0000
-    static let note: UInt64 = 0xc000_0000_0010_0000
-    static let firstNodePage: UInt64 = 0xc000_0000_0040_0000
-    static let vmemmapBase: UInt64 = 0xc00c_0000_0000_0000
+/// RAM of a made-up guest, by physical address from 0 on.
+package protocol FakeRAM {
+    /// The bytes from an address on: as many as asked for, none of them behind the end of the page of 64 KiB.
+    func bytes(at address: UInt64, byteCount: Int) -> [UInt8]
+
+    /// Stores bytes anywhere.
+    mutating func store(_ bytes: [UInt8], at address: UInt64)
+}
+
+/// RAM in sparse pages of 64 KiB; what was never stored is 0.
+package struct SparsePages: FakeRAM {
+    private static let pageByteCount: UInt64 = 65536
+    private var pages: [UInt64: [UInt8]] = [:]
+
+    package init() {}
+
+    package func bytes(at address: UInt64, byteCount: Int) -> [UInt8] {
+        guard let page = pages[address / Self.pageByteCount] else { return [UInt8](repeating: 0, count: byteCount) }
+        let inPage = Int(address % Self.pageByteCount)
+        return Array(page[inPage..<(inPage + byteCount)])
+    }
+
+    package mutating func store(_ bytes: [UInt8], at address: UInt64) {
+        for (index, byte) in bytes.enumerated() {
+            let place = address + UInt64(index)
+            pages[place / Self.pageByteCount, default: [UInt8](repeating: 0, count: Int(Self.pageByteCount))][
+                Int(place % Self.pageByteCount)] = byte
+        }
+    }
+}
+
+/// Kernel memory of a made-up guest under the linear map, and its face as /proc/kcore.
+package struct FakeKernelMemory {
+    package static let listHead: UInt64 = 0xc000_0000_0020_0000
+    package static let vmemmapPageSizeIndex: UInt64 = 0xc000_0000_0020_000c
+    package static let pageSizeDefinitions: UInt64 = 0xc000_0000_0020_1000
+    package static let sectionRoots: UInt64 = 0xc000_0000_0030_0000
+    package static let sectionRoot: UInt64 = 0xc000_0000_0031_0000
+    package static let note: UInt64 = 0xc000_0000_0010_0000
+    package static let firstNodePage: UInt64 = 0xc000_0000_0040_0000
+    package static let vmemmapBase: UInt64 = 0xc00c_0000_0000_0000
 
     private static let pageByteCount: UInt64 = 65536
     /// Where the file holds physical address 0.
@@ -21,32 +51,31 @@ struct FakeKernelMemory {
     private static let otherOffset: UInt64 = 0x1_0000
 
     /// RAM in bytes; what is behind it is in no segment.
-    var byteCount: UInt64 = 1 << 30
+    package var byteCount: UInt64 = 1 << 30
     /// The file's first bytes: an ELF file of 64 bits, in the machine's own order.
-    var magic: [UInt8] = [0x7f, 0x45, 0x4c, 0x46, 2, ByteOrder.native == .little ? 1 : 2]
+    package var magic: [UInt8] = [0x7f, 0x45, 0x4c, 0x46, 2, ByteOrder.native == .little ? 1 : 2]
     /// Segments beside the linear map's.
-    var otherSegments: [(fileOffset: UInt64, address: UInt64, byteCount: UInt64)] = [
+    package var otherSegments: [(fileOffset: UInt64, address: UInt64, byteCount: UInt64)] = [
         (0x1_0000, 0xc008_0000_0000_0000, 0x1000)
     ]
-    private var pages: [UInt64: [UInt8]] = [:]
+    private var ram: any FakeRAM
+
+    package init(ram: any FakeRAM = SparsePages()) {
+        self.ram = ram
+    }
 
     /// A word in the machine's own order.
-    static func bytes(of word: UInt64, count: Int = 8) -> [UInt8] {
+    package static func bytes(of word: UInt64, count: Int = 8) -> [UInt8] {
         let little = (0..<count).map { UInt8(truncatingIfNeeded: word >> UInt64(8 * $0)) }
         return ByteOrder.native == .little ? little : little.reversed()
     }
 
-    mutating func store(_ word: UInt64, at address: UInt64) {
+    package mutating func store(_ word: UInt64, at address: UInt64) {
         store(Self.bytes(of: word), at: address)
     }
 
-    mutating func store(_ bytes: [UInt8], at address: UInt64) {
-        for (index, byte) in bytes.enumerated() {
-            let place = address - LinearMap.base + UInt64(index)
-            let page = place / Self.pageByteCount
-            pages[page, default: [UInt8](repeating: 0, count: Int(Self.pageByteCount))][
-                Int(place % Self.pageByteCount)] = byte
-        }
+    package mutating func store(_ bytes: [UInt8], at address: UInt64) {
+        ram.store(bytes, at: address - LinearMap.base)
     }
 
     /// The file's header: an ELF header, a note, other segments, the linear map's.
@@ -75,7 +104,7 @@ struct FakeKernelMemory {
     }
 
     /// A read of the file, which gives no more than to a page's end at once.
-    func read(at offset: UInt64, byteCount: Int) -> [UInt8] {
+    package func read(at offset: UInt64, byteCount: Int) -> [UInt8] {
         guard offset >= Self.dataOffset else {
             let header = header
             guard offset >= Self.otherOffset else {
@@ -87,7 +116,6 @@ struct FakeKernelMemory {
         guard place < self.byteCount else { return [] }
         let inPage = Int(place % Self.pageByteCount)
         let count = min(byteCount, Int(Self.pageByteCount) - inPage, Int(self.byteCount - place))
-        guard let page = pages[place / Self.pageByteCount] else { return [UInt8](repeating: 0, count: count) }
-        return Array(page[inPage..<(inPage + count)])
+        return ram.bytes(at: place, byteCount: count)
     }
 }

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Guests
+import HarnessBasics
+import RunFixture
+import SystemPackage
+
+@testable import Libvirt
+
+/// A domain as libvirt has it, with a stand-in machine behind it.
+struct StandInDomain: GuestDomain {
+    let machine: StandInMachine
+    let name: String
+
+    func events() async throws -> AsyncStream<DomainEvent> { machine.events }
+
+    func exit() async throws -> QemuProcess.ExitStatus {
+        while true {
+            if let end = machine.end { return end }
+            try await Task.sleep(for: .milliseconds(2))
+        }
+    }
+
+    func kill() throws { machine.requestEnd(.destroyed) }
+
+    /// Returns when the machine has ended, as `virDomainDestroy` does.
+    func destroy() async throws {
+        machine.requestEnd(.destroyed)
+        _ = try await exit()
+    }
+
+    func isKnown() async -> Bool { machine.end == nil }
+
+    func live() async throws -> LiveDomain {
+        try checkRunning()
+        return try LiveDomain(xml: liveXML)
+    }
+
+    /// What libvirt writes of a domain's memory (`virDomainGetXMLDesc`): sizes in KiB, DIMMs counted in `<memory>`.
+    private var liveXML: String {
+        let (boot, dimms) = (machine.memory.bootByteCount >> 10, machine.memory.dimms)
+        let devices = dimms.map { dimm in
+            """
+            <memory model='dimm'>
+              <target><size unit='KiB'>\(dimm.device.byteCount >> 10)</size><node>\(dimm.device.node)</node></target>
+              <alias name='\(dimm.device.alias)'/>
+              <address type='dimm' slot='\(dimm.slot)' base='\(dimm.range.lowerBound.hexadecimal)'/>
+            </memory>
+            """
+        }
+        return """
+            <domain id='1'>
+              <name>\(name)</name>
+              <memory unit='KiB'>\(boot + dimms.reduce(0) { $0 + ($1.device.byteCount >> 10) })</memory>
+              <cpu><numa><cell id='0' memory='\(boot)' unit='KiB'/></numa></cpu>
+              <devices><emulator>/stand-in</emulator>\(devices.joined())</devices>
+            </domain>
+            """
+    }
+
+    func memoryFiles(of live: LiveDomain) async throws -> MemoryFiles {
+        MemoryFiles(
+            boot: [machine.memory.file(of: "boot")],
+            dimms: Dictionary(uniqueKeysWithValues: live.dimms.map { ($0.alias, machine.memory.file(of: $0.alias)) }))
+    }
+
+    /// The DIMM is there when this returns; that the guest takes it, it tells itself.
+    func attach(_ dimm: MemoryDevice) async throws {
+        try checkRunning()
+        let range = try machine.memory.plug(dimm)
+        machine.tell(.deviceAdded(alias: dimm.alias))
+        machine.interrupt { [machine] kernel in
+            if !kernel.add(range) { machine.requestEnd(.crashed) }
+        }
+    }
+
+    /// The guest is asked when this returns; the DIMM goes when it has given all of it up.
+    func detach(alias: String) async throws {
+        try checkRunning()
+        guard let dimm = machine.memory.dimms.first(where: { $0.device.alias == alias }) else {
+            throw HarnessError.infrastructure("there is no device \(alias)")
+        }
+        machine.interrupt { [machine] kernel in
+            guard kernel.remove(dimm.range) else { return machine.tell(.deviceRemovalFailed(alias: alias)) }
+            try? machine.memory.unplug(alias)
+            machine.tell(.deviceRemoved(alias: alias))
+        }
+    }
+
+    func suspend() async throws {
+        try checkRunning()
+        machine.setPaused(true)
+    }
+
+    func resume() async throws {
+        try checkRunning()
+        machine.setPaused(false)
+    }
+
+    func setRebootAction(_ action: RebootAction) async throws {}
+
+    /// The commands with which QEMU's MMU is asked: a CPU in the kernel, with translation on.
+    func monitor(hmp: String) async throws -> String {
+        try checkRunning()
+        if hmp == "info registers" { return "NIP c000000000010000\r\nMSR 8000000000009033 HID0 0000000000000000\r\n" }
+        guard hmp.hasPrefix("gva2gpa "), let address = UInt64(hexadecimal: hmp.dropFirst("gva2gpa ".count)) else {
+            return "unknown command: '\(hmp)'\r\n"
+        }
+        return machine.mmu.translation(of: address).map { "gpa: \($0.hexadecimal)\r\n" } ?? "Unmapped\r\n"
+    }
+
+    func qemuVersion() async throws -> String { "no QEMU" }
+
+    /// libvirt's calls fail on a domain that has ended, before anybody is told of the end.
+    private func checkRunning() throws {
+        guard machine.end == nil else { throw LibvirtError(code: 55, domain: 10, message: "no domain", call: name) }
+    }
+}

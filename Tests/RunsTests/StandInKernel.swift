@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import TestGuests
+import VmemmapPopulate
+
+/// The kernel of a stand-in machine: hot-plug as pseries does it, with the memory map of each section populated and freed
+/// by the emulator's own `vmemmap_populate` and `vmemmap_free`, in the machine's memory.
+///
+/// What the agent reads of it besides, files and the kernel's log, is a ``FakeGuest``.
+final class StandInKernel {
+    /// What it does wrong.
+    enum Flaw: Sendable {
+        /// The block of the window that describes this memory is mapped and not linked.
+        case leavesOut(describing: UInt64)
+        /// A block of this memory comes off the list and stays mapped.
+        case leavesMapped(describing: UInt64)
+        /// A block of this memory stays on the list and comes off the MMU.
+        case leavesListed(describing: UInt64)
+        /// It refuses to give memory up.
+        case refusesToRemove
+        /// QEMU dies of a signal when the first LMB is there.
+        case diesInPlug
+        /// Its agent does not start.
+        case hasNoAgent
+    }
+
+    private let guest: FakeGuest
+    private let memory: StandInMemory
+    private let flaw: Flaw?
+    private var list: VmemmapList<StandInKernelServices>
+
+    static let geometry = MemoryMapGeometry(
+        vmemmapBase: FakeKernelMemory.vmemmapBase, vmemmapPageShift: 16, pageByteCount: 65536, structPageByteCount: 64)
+    private static let sectionByteCount = EmulatedLayout.sectionByteCount
+
+    /// Boots: all of the machine's memory is online, and its memory map populated.
+    init(_ guest: FakeGuest, memory: StandInMemory, mmu: StandInMMU, flaw: Flaw?) {
+        self.guest = guest
+        self.memory = memory
+        self.flaw = flaw
+        list = VmemmapList(store: StandInKernelServices(memory: memory, mmu: mmu))
+        for section in Self.sections(of: 0..<memory.bootByteCount) { populate(section) }
+    }
+
+    // MARK: - Hot-plug
+
+    /// Adds LMBs: `dlpar_memory_add_by_ic`. Returns false when QEMU died over it.
+    func add(_ range: Range<UInt64>) -> Bool {
+        guest.memory.byteCount = memory.endAddress
+        for base in LMB.addresses(in: range) {
+            for section in Self.sections(of: base..<base + LMB.byteCount) { populate(section) }
+            guest.setBlock(Int(base / LMB.byteCount), "online")
+            let drcIndex = hexadecimal(LMB.drcIndex(of: base))
+            guest.log("pseries-hotplug-mem: Memory at \(hexadecimal(base)) (drc index \(drcIndex)) was hot-added")
+            if case .diesInPlug = flaw { return false }
+        }
+        return true
+    }
+
+    /// Removes LMBs: `dlpar_memory_remove_by_ic`. Returns false when it gives none of them up.
+    func remove(_ range: Range<UInt64>) -> Bool {
+        if case .refusesToRemove = flaw {
+            guest.log("pseries-hotplug-mem: Memory indexed-count-remove failed, adding any removed LMBs")
+            return false
+        }
+        for base in LMB.addresses(in: range) {
+            guest.removeBlock(Int(base / LMB.byteCount))
+            for section in Self.sections(of: base..<base + LMB.byteCount) { depopulate(section) }
+            let drcIndex = hexadecimal(LMB.drcIndex(of: base))
+            guest.log("pseries-hotplug-mem: Memory at \(hexadecimal(base)) (drc index \(drcIndex)) was hot-removed")
+        }
+        return true
+    }
+
+    // MARK: - The memory map
+
+    /// `section_activate`: populates a section's memory map, tells of it, and makes the section valid.
+    private func populate(_ section: Range<UInt64>) {
+        let (start, end) = Self.memoryMap(of: section)
+        perform { try list.vmemmapPopulate(start: start, end: end, node: 0, geometry: Self.geometry) }
+        tellPopulate(start, end, list.store.takeMapped())
+        if case .leavesOut(let address) = flaw, section.contains(address) {
+            perform { try list.free(virtAddr: Self.window(describing: address)) }
+        }
+        list.store.setValid(section, true)
+    }
+
+    /// `section_deactivate`: the section is invalid before its memory map goes.
+    private func depopulate(_ section: Range<UInt64>) {
+        let (start, end) = Self.memoryMap(of: section)
+        list.store.setValid(section, false)
+        perform { try list.vmemmapFree(start: start, end: end, geometry: Self.geometry) }
+        let unmapped = list.store.takeUnmapped()
+        tellFree(start, end, unmapped.first?.virtAddr)
+        guard let (window, phys) = unmapped.first else { return }
+        switch flaw {
+        case .leavesMapped(let address) where Self.window(describing: address) == window:
+            _ = list.store.createMapping(virtAddr: window, byteCount: StandInMMU.pageByteCount, phys: phys)
+            _ = list.store.takeMapped()
+        case .leavesListed(let address) where Self.window(describing: address) == window:
+            perform { try list.populate(phys: phys.rawValue, virtAddr: window) }
+        default: break
+        }
+    }
+
+    /// What the kernel has memory for cannot fail here: a test that sees it has made a machine that is too small.
+    private func perform<Value>(_ body: () throws -> Value) {
+        do {
+            _ = try body()
+        } catch {
+            preconditionFailure("the stand-in kernel's memory: \(error)")
+        }
+    }
+
+    // MARK: - What it tells
+
+    private func tellPopulate(_ start: UInt64, _ end: UInt64, _ blocks: [StandInKernelServices.Mapping]) {
+        if guest.trace.isEnabled {
+            guest.trace.populate(
+                start: start, end: end,
+                blocks: blocks.map { ($0.virtAddr, StandInMMU.pageByteCount, LinearMap.base + $0.phys.rawValue) },
+                at: guest.clock)
+        }
+        guard guest.isDebugging else { return }
+        // The kernel aligns the start down before it prints it.
+        let window = start.alignedDown(to: StandInMMU.pageByteCount)
+        guest.log("vmemmap_populate \(hexadecimal(window))..\(hexadecimal(end)), node 0")
+        for block in blocks {
+            let range = "\(hexadecimal(block.virtAddr))..\(hexadecimal(block.virtAddr + StandInMMU.pageByteCount))"
+            guest.log("      * \(range) allocated at \(hexadecimal(LinearMap.base + block.phys.rawValue))")
+        }
+    }
+
+    private func tellFree(_ start: UInt64, _ end: UInt64, _ window: UInt64?) {
+        if guest.trace.isEnabled { guest.trace.free(start: start, end: end, virtAddr: window, at: guest.clock) }
+        guard guest.isDebugging else { return }
+        guest.log("vmemmap_free \(hexadecimal(start.alignedDown(to: StandInMMU.pageByteCount)))...\(hexadecimal(end))")
+    }
+
+    private func hexadecimal(_ number: UInt64) -> String { String(number, radix: 16) }
+
+    /// The page of the memory map that describes an address.
+    private static func window(describing address: UInt64) -> UInt64 {
+        geometry.virtAddr(describing: PhysicalAddress(address)).alignedDown(to: StandInMMU.pageByteCount)
+    }
+
+    private static func memoryMap(of section: Range<UInt64>) -> (start: UInt64, end: UInt64) {
+        (
+            geometry.virtAddr(describing: PhysicalAddress(section.lowerBound)),
+            geometry.virtAddr(describing: PhysicalAddress(section.upperBound))
+        )
+    }
+
+    private static func sections(of range: Range<UInt64>) -> [Range<UInt64>] {
+        stride(from: range.lowerBound, to: range.upperBound, by: Int(sectionByteCount)).map {
+            $0..<$0 + sectionByteCount
+        }
+    }
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import GuestMemory
+import HarnessBasics
+import Libvirt
+import MemoryBackends
+import Plans
+import Synchronization
+import SystemPackage
+import TestGuests
+
+/// The memory of a stand-in machine: boot RAM and DIMMs, each a sparse file in a folder, which the kernel in it and the
+/// host map both, as they map QEMU's.
+final class StandInMemory: FakeRAM, PhysicalMemory, Sendable {
+    /// A DIMM that is plugged in.
+    struct DIMM: Equatable {
+        let device: MemoryDevice
+        let slot: Int
+        let range: Range<UInt64>
+    }
+
+    private struct State {
+        var ram: GuestRAM
+        var dimms: [DIMM] = []
+    }
+
+    let bootByteCount: UInt64
+    private let maximumByteCount: UInt64
+    private let folder: FilePath
+    private let state: Mutex<State>
+
+    /// A machine with nothing but boot RAM, which it can grow beyond up to a maximum.
+    init(in folder: FilePath, bootByteCount: UInt64, maximumByteCount: UInt64) throws {
+        self.bootByteCount = bootByteCount
+        self.maximumByteCount = maximumByteCount
+        self.folder = folder
+        state = Mutex(State(ram: GuestRAM([try Self.region("boot", in: folder, base: 0, byteCount: bootByteCount)])))
+    }
+
+    /// Where a piece of memory lies: `boot`, or a DIMM's alias.
+    func file(of name: String) -> FilePath { folder.appending("\(name).ram") }
+
+    /// What is plugged in.
+    var dimms: [DIMM] { state.withLock { $0.dimms } }
+
+    /// The end of the highest memory.
+    var endAddress: UInt64 { state.withLock { $0.ram.endAddress.rawValue } }
+
+    // MARK: - DIMMs
+
+    /// Puts a DIMM where it is to go, or into the first place that is large enough.
+    func plug(_ device: MemoryDevice) throws -> Range<UInt64> {
+        try state.withLock { state in
+            var space = DeviceMemory(bootMemory: bootByteCount, maximumMemory: maximumByteCount)
+            for dimm in state.dimms { space.take(dimm.range) }
+            guard
+                let range = device.address?.base.map({ $0..<$0 + device.byteCount })
+                    ?? space.place(for: device.byteCount)
+            else { throw HarnessError.infrastructure("the stand-in machine has no room for \(device.alias)") }
+            let region = try Self.region(
+                device.alias, in: folder, base: range.lowerBound, byteCount: device.byteCount)
+            state.ram = GuestRAM(state.ram.regions + [region])
+            let taken = Set(state.dimms.map(\.slot))
+            state.dimms.append(DIMM(device: device, slot: (0...).first { !taken.contains($0) } ?? 0, range: range))
+            return range
+        }
+    }
+
+    /// Takes a DIMM away, with its file: whoever has mapped it still may read on.
+    func unplug(_ alias: String) throws {
+        state.withLock { state in
+            state.ram = GuestRAM(state.ram.regions.filter { $0.name != alias })
+            state.dimms.removeAll { $0.device.alias == alias }
+        }
+        try FileManager.default.removeItem(atPath: file(of: alias).string)
+    }
+
+    private static func region(
+        _ name: String, in folder: FilePath, base: UInt64, byteCount: UInt64
+    ) throws -> GuestRAM.Region {
+        let path = folder.appending("\(name).ram")
+        let descriptor = try FileDescriptor.open(
+            path, .readWrite, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
+        try descriptor.closeAfter { try descriptor.resize(to: Int64(byteCount)) }
+        return GuestRAM.Region(
+            name: name, base: PhysicalAddress(base),
+            file: try MappedFile(path, byteCount: byteCount, isWritable: true))
+    }
+
+    // MARK: - What the kernel in it does
+
+    func storedWord(at address: PhysicalAddress) throws(MemoryAccessError) -> UInt64 {
+        let ram = state.withLock { $0.ram }
+        return try ram.storedWord(at: address)
+    }
+
+    /// Stores a word in the machine's own byte order.
+    func store(_ word: UInt64, at address: UInt64) throws(MemoryAccessError) {
+        guard let region = region(at: address) else { throw .unmapped(address) }
+        try region.file.words.store(word, at: address - region.base.rawValue)
+    }
+
+    func bytes(at address: UInt64, byteCount: Int) -> [UInt8] {
+        guard let region = region(at: address) else { return [] }
+        let offset = Int(address - region.base.rawValue)
+        let count = min(byteCount, Int(region.file.words.byteCount) - offset)
+        var bytes: [UInt8] = []
+        // The whole read lies in the mapping, which lives as long as the region.
+        withExtendedLifetime(region) {
+            region.file.words.withUnsafeBase {
+                bytes = Array(UnsafeRawBufferPointer(start: $0 + offset, count: count))
+            }
+        }
+        return bytes
+    }
+
+    func store(_ bytes: [UInt8], at address: UInt64) {
+        guard let region = region(at: address) else { return }
+        let offset = Int(address - region.base.rawValue)
+        precondition(offset + bytes.count <= Int(region.file.words.byteCount))
+        withExtendedLifetime(region) {
+            region.file.words.withUnsafeBase {
+                ($0 + offset).copyMemory(from: bytes, byteCount: bytes.count)
+            }
+        }
+    }
+
+    private func region(at address: UInt64) -> GuestRAM.Region? {
+        state.withLock { $0.ram.regions.first { $0.range.contains(address) } }
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Plans
+import RunFixture
+import RunRecord
+import Synchronization
+import TestSupport
+import Verification
+
+@testable import Guests
+@testable import Runs
+
+/// A run of a whole plan on a stand-in machine, and what is left of it.
+struct StandInRun {
+    let report: Runner.Report
+    let host: StandInHost
+    /// What an observer was told, in order.
+    let events: [RunEvent]
+    /// Holds the record and the machine's files, until nobody needs them any more.
+    let folder: TemporaryFolder
+
+    /// Takes the steps of a plan, `steps` being its YAML, on a machine of 1 GiB.
+    static func take(
+        _ steps: String, flaw: StandInKernel.Flaw? = nil, hasKprobes: Bool = false
+    ) async throws -> StandInRun {
+        let plan = try Plan(
+            yaml: "description: d\nguest: {cpu: POWER8, kernel: /vmlinux, memory: 1GiB}\nsteps: \(steps)\n")
+        let configuration = try GuestConfiguration(
+            plan, kernel: URL(filePath: "/vmlinux"), initramfs: URL(filePath: "/initramfs"))
+        let folder = try TemporaryFolder()
+        let machineFolder = folder.url.appending(path: "machine")
+        try FileManager.default.createDirectory(at: machineFolder, withIntermediateDirectories: false)
+        let host = StandInHost(in: machineFolder, flaw: flaw, hasKprobes: hasKprobes)
+        // Nothing of a machine that works takes as long as any of these: only what never comes is waited for so long.
+        var timeouts = Timeouts(factor: 1)
+        if case .hasNoAgent = flaw { timeouts.boot = .milliseconds(50) }
+        let observer = Listener()
+        let runner = Runner(
+            plan: plan, steps: plan.runSteps(configuration, keepsGuest: false), configuration: configuration,
+            timeouts: timeouts, observers: [observer], keepsGuest: false, harnessVersion: "0")
+        let record = try RunDirectory(
+            parent: folder.url.appending(path: "runs"), identifier: host.id.description, startedAt: Date())
+        let report = await runner.run(in: host, record: record, interrupts: Interrupts(), commandLine: ["test"])
+        return StandInRun(report: report, host: host, events: observer.events, folder: folder)
+    }
+
+    /// The verdicts, in order.
+    var verdicts: [StepResult] { report.results.steps.filter { $0.verdict != nil } }
+
+    /// The findings of a step, by name.
+    func findings(ofStep number: Int) -> Set<String> {
+        Set(report.results.steps.first { $0.number == number }?.allFindings.map(\.name) ?? [])
+    }
+}
+
+/// Keeps what it is told.
+private final class Listener: RunObserver {
+    private let heard = Mutex<[RunEvent]>([])
+
+    var events: [RunEvent] { heard.withLock { $0 } }
+
+    func observe(_ event: RunEvent) { heard.withLock { $0.append(event) } }
+}
