@@ -6,7 +6,6 @@ import HarnessBasics
 import KernelState
 package import RunRecord
 import SystemPackage
-import Verification
 import VmemmapPopulate
 
 /// The agent's first line: what it is and what it found.

@@ -115,7 +115,9 @@ final class StandInMachine: Sendable {
 
     private func idle(_ guest: FakeGuest, _ kernel: StandInKernel, milliseconds: Int) {
         socket.send(guest.takeOutput())
-        repeat { socket.wait(milliseconds: milliseconds) } while state.withLock { $0.isPaused && $0.requestedEnding == nil }
+        repeat {
+            socket.wait(milliseconds: milliseconds)
+        } while state.withLock { $0.isPaused && $0.requestedEnding == nil }
         let interrupts = state.withLock { state in
             defer { state.interrupts = [] }
             return state.interrupts

@@ -38,7 +38,7 @@ struct StandInRun {
         let observer = Listener()
         let runner = Runner(
             plan: plan, steps: plan.runSteps(configuration, keepsGuest: false), configuration: configuration,
-            timeouts: timeouts, observers: [observer], keepsGuest: false, harnessVersion: "0")
+            timeouts: timeouts, observers: [observer], keepsGuest: false)
         let record = try RunDirectory(
             parent: folder.url.appending(path: "runs"), identifier: host.id.description, startedAt: Date())
         let report = await runner.run(in: host, record: record, interrupts: Interrupts(), commandLine: ["test"])

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
-import Guests
 import HarnessBasics
 import Verification
 import VmemmapPopulate

@@ -2,7 +2,6 @@
 
 package import ArgumentParser
 import Foundation
-import Guests
 import HarnessBasics
 import Plans
 import RunRecord

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import Guests
 
 /// What the program writes to a person: what a standard stream takes beside plain text, and how text is made fit for it.
 package enum Terminal {
