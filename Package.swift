@@ -129,7 +129,7 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             exclude: ["Offline"],
-            swiftSettings: everywhere
+            swiftSettings: strict
         ),
 
         .target(

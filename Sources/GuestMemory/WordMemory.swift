@@ -14,12 +14,12 @@ public enum MemoryAccessError: Error, Equatable, Sendable {
 ///
 /// What an address means is the conformer's affair: a kernel effective address, or an offset into the shared region.
 /// A guest may write the memory at any moment, so a word is the largest thing that is ever read at once.
-public protocol WordMemory {
+public protocol WordMemory: ~Copyable {
     /// The word at `address`. Throws when the address is misaligned or not mapped.
     func word(at address: UInt64) throws(MemoryAccessError) -> UInt64
 }
 
-extension WordMemory {
+extension WordMemory where Self: ~Copyable {
     /// The 32-bit value at `address` (a multiple of 4), cut out of the aligned word that holds it. The byte order of the
     /// memory decides where in the word the value stands.
     public func halfWord(at address: UInt64, order: ByteOrder) throws(MemoryAccessError) -> UInt32 {

@@ -11,7 +11,7 @@ import Glibc
 public final class MappedFile: Sendable {
     /// Where it was found. libvirt may put another file there later, so identity is the mapping and not the path.
     public let path: FilePath
-    /// Its content.
+    /// Its content, which stays mapped as long as somebody holds it.
     public let words: MappedWords
 
     /// Maps the whole of a file.
@@ -32,21 +32,16 @@ public final class MappedFile: Sendable {
             guard UInt64(length) >= byteCount, byteCount > 0, byteCount <= UInt64(Int.max) else {
                 throw MappedFileError.tooShort(path, byteCount: UInt64(length), expected: byteCount)
             }
-            // SAFETY: a fresh mapping of a file that is at least as long; unmapped in deinit and nowhere else.
+            // SAFETY: a fresh mapping of a file that is at least as long, which nobody else knows.
             let base = unsafe mmap(
                 nil, Int(byteCount), isWritable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED,
                 descriptor.rawValue, 0)
             guard let base = unsafe base, unsafe base != MAP_FAILED else {
                 throw MappedFileError.cannotMap(path, Errno(rawValue: errno))
             }
-            return unsafe MappedWords(unsafeBase: base, byteCount: byteCount)
-        }
-    }
-
-    deinit {
-        // SAFETY: nobody keeps `words` longer than this object: whoever hands words on hands this on with them.
-        unsafe words.withUnsafeBase { base in
-            _ = unsafe munmap(base, Int(words.byteCount))
+            // SAFETY: what is unmapped is what was mapped, once, when nobody holds the words any more.
+            return MappedWords(
+                unsafe Mapping(unsafeBase: base, byteCount: byteCount) { unsafe _ = munmap($0, Int(byteCount)) })
         }
     }
 

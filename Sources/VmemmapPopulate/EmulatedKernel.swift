@@ -6,7 +6,7 @@ public import GuestMemory
 ///
 /// Blocks come from present memory at ascending addresses, and freed ones are used again first. A kernel's page
 /// allocator chooses otherwise: no physical address here predicts one in a guest.
-public struct EmulatedKernel: PopulateEnvironment {
+public struct EmulatedKernel: PopulateEnvironment, ~Copyable {
     /// Memory that there is (memblock, onlined blocks), whether or not its memory map is populated.
     private(set) var present = MemoryRanges() {
         didSet { freshMemory = blockPool ?? 0..<0 }
@@ -143,7 +143,7 @@ public struct EmulatedKernel: PopulateEnvironment {
     }
 
     /// Stores a word in the node pages.
-    public func store(_ value: UInt64, at address: UInt64) throws(MemoryAccessError) {
+    public mutating func store(_ value: UInt64, at address: UInt64) throws(MemoryAccessError) {
         try arena.store(value, at: address)
     }
 

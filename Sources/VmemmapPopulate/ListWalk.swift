@@ -44,7 +44,7 @@ public struct ListWalk: Equatable, Sendable {
     ///   - memory: what links are addresses in.
     ///   - pageByteCount: the kernel's page size; nodes come out of whole pages.
     ///   - limit: how many nodes there can be at most. The walk visits no more.
-    public init(head: UInt64, in memory: borrowing some WordMemory, pageByteCount: UInt64, limit: Int) {
+    public init(head: UInt64, in memory: borrowing some WordMemory & ~Copyable, pageByteCount: UInt64, limit: Int) {
         self.init(head: head, entries: [], end: .terminated, endLink: 0)
         var link = head
         // Brent: the tortoise jumps to the hare at powers of two, so a cycle shows within three times its reach.

@@ -9,8 +9,8 @@ import Glibc
 /// The node pages of an emulated list: one growing stretch of memory with nothing between the nodes.
 ///
 /// Pages stand at ascending addresses from ``LinearMap/base``, so a page's ordinal follows from its address. A kernel's
-/// node pages lie anywhere in memory; only their order is the same. Copies share the memory.
-@safe struct NodeArena {
+/// node pages lie anywhere in memory; only their order is the same.
+@safe struct NodeArena: ~Copyable {
     /// Memory is taken in chunks, which the operating system backs as they are touched.
     private static let chunkByteCount: UInt64 = 32 << 20
 
@@ -20,12 +20,16 @@ import Glibc
 
     var pageCount: UInt64 { byteCount / pageByteCount }
 
-    // SAFETY: each points to chunkByteCount bytes that `owner` keeps until the last copy of the arena is gone.
+    // SAFETY: each points to chunkByteCount bytes that are this arena's until it is gone.
     private var chunks: [UnsafeMutablePointer<UInt64>] = unsafe []
-    private let owner = ChunkOwner()
 
     init(pageByteCount: UInt64) {
         self.pageByteCount = pageByteCount
+    }
+
+    deinit {
+        // SAFETY: nobody but this arena knows the pointers, each of which stands for an allocation of its own.
+        for index in unsafe chunks.indices { unsafe UnsafeMutableRawPointer(chunks[index]).deallocate() }
     }
 
     mutating func allocatePage() -> UInt64 {
@@ -37,9 +41,8 @@ import Glibc
             // SAFETY: advice on memory that is ours; without effect where there are no huge pages.
             if offset > 0 { _ = unsafe madvise(chunk, Int(Self.chunkByteCount), MADV_HUGEPAGE) }
             #endif
-            // SAFETY: both keep the pointer; the owner frees it once. Any bits are a word.
+            // SAFETY: any bits are a word.
             unsafe chunks.append(chunk.assumingMemoryBound(to: UInt64.self))
-            unsafe owner.chunks.append(chunk)
         }
         byteCount += pageByteCount
         return LinearMap.base + offset
@@ -51,9 +54,9 @@ import Glibc
         return unsafe cell.pointee
     }
 
-    func store(_ value: UInt64, at address: UInt64) throws(MemoryAccessError) {
+    mutating func store(_ value: UInt64, at address: UInt64) throws(MemoryAccessError) {
         let cell = try unsafe cell(at: address)
-        // SAFETY: cell(at:) has checked the address; one party alone uses the arena.
+        // SAFETY: cell(at:) has checked the address.
         unsafe cell.pointee = value
     }
 
@@ -63,16 +66,5 @@ import Glibc
         guard offset < byteCount else { throw .unmapped(address) }
         // SAFETY: a page inside byteCount lies inside a chunk, since a chunk's size is a multiple of a page's.
         return unsafe chunks[Int(offset / Self.chunkByteCount)] + Int(offset % Self.chunkByteCount / 8)
-    }
-}
-
-/// Frees an arena's chunks with its last copy.
-@safe private final class ChunkOwner {
-    // SAFETY: only NodeArena appends, each chunk once.
-    var chunks: [UnsafeMutableRawPointer] = unsafe []
-
-    deinit {
-        // SAFETY: nobody but the arena that owned this object knew the pointers.
-        while let chunk = unsafe chunks.popLast() { unsafe chunk.deallocate() }
     }
 }

@@ -3,7 +3,7 @@
 public import GuestMemory
 
 /// Where a list's nodes live: the shared region in the guest, plain memory in an emulator.
-public protocol NodeStore: WordMemory {
+public protocol NodeStore: WordMemory, ~Copyable {
     /// The size in bytes of the pages that ``allocatePage()`` gives.
     var pageByteCount: UInt64 { get }
 

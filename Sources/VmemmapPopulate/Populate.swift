@@ -3,13 +3,13 @@
 public import GuestMemory
 
 /// What is known of which memory has valid `struct page`s.
-public protocol ValidMemory {
+public protocol ValidMemory: ~Copyable {
     /// Whether any sub-section that these physical addresses touch is valid: `pfn_valid`.
     func holdsValidMemory(_ addresses: ClosedRange<UInt64>) -> Bool
 }
 
 /// The rest of the kernel, as `vmemmap_populate` and `vmemmap_free` see it. The pages for nodes come from it too.
-public protocol PopulateEnvironment: NodeStore, ValidMemory {
+public protocol PopulateEnvironment: NodeStore, ValidMemory, ~Copyable {
     /// A block of `byteCount` bytes to back a window, or nil: `vmemmap_alloc_block_buf`.
     mutating func allocateBlock(byteCount: UInt64, node: UInt64) -> PhysicalAddress?
 
@@ -23,16 +23,17 @@ public protocol PopulateEnvironment: NodeStore, ValidMemory {
     mutating func removeMapping(virtAddr: UInt64, byteCount: UInt64)
 }
 
-extension ValidMemory {
+extension ValidMemory where Self: ~Copyable {
     /// Whether any sub-section that a window describes is valid: `vmemmap_populated`.
     ///
-    /// Asked of memory and not of the books: on hash there is nothing else to ask.
+    /// Asked of memory and not of the list: on hash there is nothing else to ask.
     func isPopulated(window: UInt64, byteCount: UInt64, geometry: MemoryMapGeometry) -> Bool {
-        geometry.addresses(describedBy: window, byteCount: byteCount).map(holdsValidMemory) ?? false
+        guard let described = geometry.addresses(describedBy: window, byteCount: byteCount) else { return false }
+        return holdsValidMemory(described)
     }
 }
 
-extension VmemmapList where Store: PopulateEnvironment {
+extension VmemmapList where Store: PopulateEnvironment & ~Copyable {
     /// Backs the memory map in `[start, end)`: `__vmemmap_populate` (arch/powerpc/mm/init_64.c, hash and radix < 6.6),
     /// and under ``PopulateRules/original`` the `vmemmap_populate` of 91eea67c6d87.
     ///
@@ -59,7 +60,7 @@ extension VmemmapList where Store: PopulateEnvironment {
         // Asked once for all windows: mostly none is populated, and nothing becomes valid before the call is over.
         let described = geometry.addresses(
             describedBy: window, byteCount: (end - window + (byteCount - 1)).alignedDown(to: byteCount))
-        let isAnyPopulated = described.map(store.holdsValidMemory) ?? true
+        let isAnyPopulated = if let described { store.holdsValidMemory(described) } else { true }
         while window < end {
             defer { window += byteCount }
             if isAnyPopulated, store.isPopulated(window: window, byteCount: byteCount, geometry: geometry) { continue }

@@ -3,7 +3,7 @@
 import GuestMemory
 
 /// The rest of the kernel, as `radix__vmemmap_populate` and `radix__vmemmap_free` see it.
-public protocol RadixEnvironment: ValidMemory {
+public protocol RadixEnvironment: ValidMemory, ~Copyable {
     /// The physical address of 2 MiB for an empty PMD entry, or nil when base pages have to do. `pmd` is the address that
     /// the entry maps, `address` the one in it that the populate has come to.
     mutating func allocateBlock(pmd: UInt64, from address: UInt64, geometry: MemoryMapGeometry) -> UInt64?
@@ -81,7 +81,7 @@ public struct RadixTables: Sendable {
     ///
     /// - Throws: `outOfMemory` with everything before it left in place (`section_deactivate` undoes it), or `badRange`.
     public mutating func populate(
-        start: UInt64, end: UInt64, geometry: MemoryMapGeometry, kernel: inout some RadixEnvironment
+        start: UInt64, end: UInt64, geometry: MemoryMapGeometry, kernel: inout some RadixEnvironment & ~Copyable
     ) throws(PopulateError) {
         try geometry.check(start: start, end: end)
         let pageByteCount = geometry.pageByteCount
@@ -119,7 +119,7 @@ public struct RadixTables: Sendable {
     ///
     /// - Throws: `badRange`.
     public mutating func free(
-        start: UInt64, end: UInt64, geometry: MemoryMapGeometry, kernel: inout some RadixEnvironment
+        start: UInt64, end: UInt64, geometry: MemoryMapGeometry, kernel: inout some RadixEnvironment & ~Copyable
     ) throws(PopulateError) {
         try geometry.check(start: start, end: end)
         var address = start
@@ -150,7 +150,7 @@ public struct RadixTables: Sendable {
     /// Takes out what backs the window at `address` if all of it goes or nothing valid is left in it.
     private static func remove(
         _ entries: inout [UInt64: UInt64], at address: UInt64, byteCount: UInt64, part: Range<UInt64>,
-        geometry: MemoryMapGeometry, kernel: inout some RadixEnvironment
+        geometry: MemoryMapGeometry, kernel: inout some RadixEnvironment & ~Copyable
     ) -> Bool {
         guard let phys = entries[address] else { return false }
         let isWhole = part.lowerBound <= address && address + byteCount <= part.upperBound

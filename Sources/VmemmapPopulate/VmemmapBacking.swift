@@ -30,7 +30,7 @@ public struct VmemmapBacking: Equatable, Hashable, Sendable {
     }
 
     /// Reads a node, word by word.
-    public init(at address: UInt64, in memory: borrowing some WordMemory) throws(MemoryAccessError) {
+    public init(at address: UInt64, in memory: borrowing some WordMemory & ~Copyable) throws(MemoryAccessError) {
         list = try memory.word(at: address &+ Self.listOffset)
         phys = try memory.word(at: address &+ Self.physOffset)
         virtAddr = try memory.word(at: address &+ Self.virtAddrOffset)

@@ -18,7 +18,7 @@ public enum PopulateError: Error, Equatable, Sendable {
 ///
 /// Owned by exactly one caller at a time: the kernel serializes populates by the hot-plug lock, and boot is
 /// single-threaded, so there is no lock on the list itself.
-public struct VmemmapList<Store: NodeStore>: ~Copyable {
+public struct VmemmapList<Store: NodeStore & ~Copyable>: ~Copyable {
     /// The memory of the nodes.
     public var store: Store
     /// The head and the allocator's variables.

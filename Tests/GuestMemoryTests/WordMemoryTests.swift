@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
+import Synchronization
 import TestSupport
 import Testing
 
@@ -31,6 +32,24 @@ struct WordMemoryTests {
                 #expect(try words.load(at: offset) == offset + 1)
             }
         }
+    }
+
+    /// A mapping is undone once, when the last who holds its words lets them go.
+    @Test func aMappingLastsAsLongAsItsWords() throws {
+        let base = UnsafeMutableRawPointer.allocate(byteCount: 16, alignment: 8)
+        base.initializeMemory(as: UInt64.self, repeating: 7, count: 2)
+        let unmapped = Mutex(0)
+        var words: MappedWords? = MappedWords(
+            Mapping(unsafeBase: base, byteCount: 16) {
+                $0.deallocate()
+                unmapped.withLock { $0 += 1 }
+            })
+        var others = [words]
+        words = nil
+        #expect(unmapped.withLock { $0 } == 0)
+        #expect(try others[0]?.load(at: 8) == 7)
+        others = []
+        #expect(unmapped.withLock { $0 } == 1)
     }
 
     @Test(arguments: [1, 4, 7, 60, 63, .max] as [UInt64])

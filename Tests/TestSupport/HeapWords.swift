@@ -2,22 +2,20 @@
 
 package import GuestMemory
 
-/// Zeroed heap memory that stands in for a mapping, and lives as long as this object.
+/// Zeroed heap memory that stands in for a mapping.
 package final class HeapWords {
     private let base: UnsafeMutableRawPointer
     private let byteCount: Int
 
-    /// The memory as the code under test sees it, not to be used once the object is gone.
+    /// The memory as the code under test sees it; it lives as long as this object or these words.
     package let words: MappedWords
 
     package init(byteCount: Int) {
         self.byteCount = byteCount
         base = .allocate(byteCount: max(byteCount, 8), alignment: 16)
         base.initializeMemory(as: UInt8.self, repeating: 0, count: max(byteCount, 8))
-        words = MappedWords(unsafeBase: base, byteCount: UInt64(byteCount))
+        words = MappedWords(Mapping(unsafeBase: base, byteCount: UInt64(byteCount)) { $0.deallocate() })
     }
-
-    deinit { base.deallocate() }
 
     /// The bytes as they stand in memory.
     package func bytes(_ range: Range<Int>) -> [UInt8] {

@@ -107,9 +107,9 @@ final class LinuxSystem: AgentSystem {
 
     func map(_ descriptor: Int) -> MappedWords? {
         var byteCount: UInt64 = 0
-        // SAFETY: the mapping is never undone, and its size is what the C side measured.
+        // SAFETY: the mapping lasts as long as the process, and its size is what the C side measured.
         guard let base = unsafe qhMap(descriptor, &byteCount) else { return nil }
-        return unsafe MappedWords(unsafeBase: base, byteCount: byteCount)
+        return MappedWords(unsafe Mapping(unsafeBase: base, byteCount: byteCount) { _ in })
     }
 
     func mount(_ type: StaticString, at target: StaticString) {

@@ -125,7 +125,9 @@ struct RunCommand: AsyncParsableCommand {
     static func emulator(_ path: String) throws -> FilePath {
         let file = URL(filePath: path).absoluteURL.standardizedFileURL
         var isDirectory: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: file.path, isDirectory: &isDirectory), !isDirectory.boolValue,
+        // SAFETY: the flag lives for the length of the call, which fills it in.
+        guard unsafe FileManager.default.fileExists(atPath: file.path, isDirectory: &isDirectory),
+            !isDirectory.boolValue,
             FileManager.default.isExecutableFile(atPath: file.path)
         else { throw ValidationError("--qemu \(path) is no program") }
         return FilePath(file.path)

@@ -23,10 +23,9 @@ struct EmulatedSnapshot {
     /// The bookkeeping as it stands. Throws a usage error when there is too much of it to write.
     func snapshot(of emulator: borrowing VmemmapEmulator) throws -> Snapshot {
         let layout = emulator.layout
-        let kernel = emulator.list.store
         let state = emulator.list.state
         let sectionByteCount = EmulatedLayout.sectionByteCount
-        let sectionCount = kernel.validByteCount / sectionByteCount
+        let sectionCount = emulator.list.store.validByteCount / sectionByteCount
         guard state.liveCount + sectionCount <= Self.elementLimit else {
             throw HarnessError.usage(
                 "--write: a snapshot holds at most \(Self.elementLimit) entries and sections; here are "
@@ -35,7 +34,8 @@ struct EmulatedSnapshot {
         let isRadix = layout.rules == .radixList || layout.rules == .radixTables
         let geometry = layout.geometry
         let walk = ListWalk(
-            head: state.head, in: kernel, pageByteCount: geometry.pageByteCount, limit: Int(state.liveCount))
+            head: state.head, in: emulator.list.store, pageByteCount: geometry.pageByteCount,
+            limit: Int(state.liveCount))
         return Snapshot(
             witnesses: [layout.rules == .radixTables ? .pageTables : .kernelList, .model],
             kernel: KernelFacts(
@@ -45,7 +45,7 @@ struct EmulatedSnapshot {
                 // A kernel without a list leaves the variable as it was: 4 KiB.
                 vmemmapPageShift: layout.rules == .radixTables ? 12 : geometry.vmemmapPageShift,
                 vmemmapBase: geometry.vmemmapBase, mmu: isRadix ? .radix : .hash),
-            memory: memory, sections: sections(of: kernel.valid, base: geometry.vmemmapBase),
+            memory: memory, sections: sections(of: emulator.list.store.valid, base: geometry.vmemmapBase),
             kernelList: walk,
             // Freed nodes are used before new ones: all that there are were in use at once.
             peakEntryCount: Int(state.liveCount + state.freedCount), history: history)

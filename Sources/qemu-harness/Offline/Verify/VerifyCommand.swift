@@ -35,7 +35,8 @@ package struct VerifyCommand: ParsableCommand {
     package func run() throws {
         let url = URL(filePath: path)
         var isDirectory: ObjCBool = false
-        guard FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory) else {
+        // SAFETY: the flag lives for the length of the call, which fills it in.
+        guard unsafe FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory) else {
             throw HarnessError.usage("no run at \(path): there is no such directory or file")
         }
         let verification =
