@@ -50,7 +50,7 @@ func names(in folder: FilePath) -> [String] {
     (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? []
 }
 
-/// What the operating system said: Foundation wraps it into more than a person wants to read.
+/// What the operating system said: Foundation wraps it into more than a person reads.
 func reason(for error: any Error) -> String {
     switch (error as? CocoaError)?.underlying {
     case let error as POSIXError: "\(Errno(rawValue: error.code.rawValue))"

@@ -46,7 +46,7 @@ struct Populate {
     private static func compareLists(_ layout: EmulatedLayout) throws {
         let list = try VmemmapEmulator(layout: layout, bootMemory: [0..<1 << 30]).exit()
         let walk = ListWalk(head: list.state.head, in: list.store, pageByteCount: 4096, limit: 1 << 20)
-        let sum = walk.nodes.reduce(0) { $0 &+ $1.backing.phys &+ $1.backing.virtAddr }
+        let sum = walk.entries.reduce(0) { $0 &+ $1.phys &+ $1.virtAddr }
         guard let other = listInC(layout, entryCount: list.state.liveCount) else { throw Failure() }
         defer { list_free(other) }
         guard walk.end == .terminated, sum == list_sum(other) else { throw Failure() }
