@@ -103,25 +103,27 @@ final class StandInMemory: FakeRAM, PhysicalMemory, Sendable {
 
     func bytes(at address: UInt64, byteCount: Int) -> [UInt8] {
         guard let region = region(at: address) else { return [] }
-        let offset = Int(address - region.base.rawValue)
-        let count = min(byteCount, Int(region.file.words.byteCount) - offset)
+        let end = min(address + UInt64(byteCount), region.range.upperBound)
         var bytes: [UInt8] = []
-        // The whole read lies in the mapping, which lives as long as the region.
-        withExtendedLifetime(region) {
-            region.file.words.withUnsafeBase {
-                bytes = Array(UnsafeRawBufferPointer(start: $0 + offset, count: count))
-            }
+        bytes.reserveCapacity(byteCount)
+        var position = address
+        while position < end, let word = try? region.file.words.load(at: (position - region.base.rawValue) / 8 * 8) {
+            let inWord = withUnsafeBytes(of: word) { Array($0.dropFirst(Int(position % 8))) }
+            bytes += inWord.prefix(Int(end - position))
+            position += UInt64(inWord.count)
         }
         return bytes
     }
 
+    /// Stores whole words' bytes; `address` is a multiple of 8, and what lacks to a word is zero.
     func store(_ bytes: [UInt8], at address: UInt64) {
-        guard let region = region(at: address) else { return }
-        let offset = Int(address - region.base.rawValue)
-        precondition(offset + bytes.count <= Int(region.file.words.byteCount))
-        withExtendedLifetime(region) {
-            region.file.words.withUnsafeBase {
-                ($0 + offset).copyMemory(from: bytes, byteCount: bytes.count)
+        for start in stride(from: 0, to: bytes.count, by: 8) {
+            var word: UInt64 = 0
+            withUnsafeMutableBytes(of: &word) { $0.copyBytes(from: bytes[start..<min(start + 8, bytes.count)]) }
+            do throws(MemoryAccessError) {
+                try store(word, at: address + UInt64(start))
+            } catch {
+                preconditionFailure("the stand-in's kernel stores outside memory: \(error)")
             }
         }
     }

@@ -27,16 +27,15 @@ struct Emulation: Encodable {
     let failures: [String]
 
     init(_ emulator: borrowing VmemmapEmulator, failures: [String]) {
-        let kernel = emulator.list.store
-        memoryBytes = kernel.validByteCount
+        memoryBytes = emulator.list.store.validByteCount
         entries = emulator.list.state.liveCount
         freedNodes = emulator.list.state.freedCount
-        listPages = kernel.nodePageCount
-        listBytes = listPages * kernel.pageByteCount
+        listPages = emulator.list.store.nodePageCount
+        listBytes = listPages * emulator.list.store.pageByteCount
         wasteBytes = listBytes - entries * VmemmapBacking.byteCount
         let (high, low) = listBytes.multipliedFullWidth(by: 1 << 40)
         metadataBytesPerTiB = memoryBytes == 0 ? 0 : memoryBytes.dividingFullWidth((high, low)).quotient
-        backingBytes = kernel.backingByteCount
+        backingBytes = emulator.list.store.backingByteCount
         (mappedBlocks, mappedPages) = emulator.tableCounts
         self.failures = failures
     }

@@ -3,7 +3,7 @@
 import Testing
 import Verification
 
-@testable import qemu_harness
+@testable import Runs
 
 /// What a guest's file has to contain.
 @Suite struct GuestStepTests {
