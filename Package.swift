@@ -98,7 +98,8 @@ let package = Package(
         .target(
             name: "Runs",
             dependencies: [
-                "GuestMemory", "HarnessBasics", "Libvirt", "RunFixture", "Verification", "RunRecord", "Plans", "Guests",
+                "GuestMemory", "KernelState", "HarnessBasics", "Libvirt", "RunFixture", "Verification", "RunRecord",
+                "Plans", "Guests",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],

@@ -34,7 +34,7 @@ package actor DIMMs {
     package static func alias(_ number: Int) -> String { aliasPrefix + "\(number)" }
 
     /// What the names of all DIMMs begin with.
-    package static let aliasPrefix = "ua-dimm"
+    static let aliasPrefix = "ua-dimm"
 
     /// What a plug came to.
     package struct PlugResult: Sendable {

@@ -59,6 +59,9 @@ package actor MachineMemory {
         ram.regions.first { $0.name == alias }?.range
     }
 
+    /// How many DIMMs are plugged.
+    package var dimmCount: Int { ram.regions.count { $0.name.hasPrefix(DIMMs.aliasPrefix) } }
+
     /// The memory that the guest may use: all of it but the LMBs that it was seen to give up.
     func usable(_ lmbs: LMBLedger) -> [MemoryRange] {
         ram.regions.flatMap { region in

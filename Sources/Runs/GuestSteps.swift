@@ -3,7 +3,6 @@
 import Foundation
 import Guests
 import HarnessBasics
-import MemoryBackends
 package import RunRecord
 import SystemPackage
 import Verification
@@ -100,7 +99,7 @@ package struct RebootStep: RunStep {
                     + witnesses.map(\.rawValue).joined(separator: ", "))
         }
         context.past = KernelPast()
-        let dimmCount = await guest.memory.ram.regions.count { $0.name.hasPrefix(DIMMs.aliasPrefix) }
+        let dimmCount = await guest.memory.dimmCount
         try context.events.note(.rebootSettled(dimmCount: dimmCount))
         result.note = dimmCount == 1 ? "with 1 DIMM" : "with \(dimmCount) DIMMs"
     }

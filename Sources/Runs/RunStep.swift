@@ -5,12 +5,10 @@ package import Guests
 import HarnessBasics
 import KernelState
 import Libvirt
-import MemoryBackends
 import Plans
 import RunFixture
 package import RunRecord
 import Verification
-import VmemmapPopulate
 
 /// Something that a run does to its guest.
 package protocol RunStep: Sendable {

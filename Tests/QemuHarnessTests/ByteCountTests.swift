@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import HarnessBasics
+import OfflineCommands
 import Plans
 import Testing
 

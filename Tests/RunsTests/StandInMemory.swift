@@ -115,13 +115,17 @@ final class StandInMemory: FakeRAM, PhysicalMemory, Sendable {
         return bytes
     }
 
-    /// Stores whole words' bytes; `address` is a multiple of 8, and what lacks to a word is zero.
     func store(_ bytes: [UInt8], at address: UInt64) {
-        for start in stride(from: 0, to: bytes.count, by: 8) {
+        let start = address / 8 * 8
+        let end = (address + UInt64(bytes.count) + 7) / 8 * 8
+        // The bytes around them stay.
+        var words = self.bytes(at: start, byteCount: Int(end - start))
+        words.replaceSubrange(Int(address - start)..<Int(address - start) + bytes.count, with: bytes)
+        for offset in stride(from: 0, to: words.count, by: 8) {
             var word: UInt64 = 0
-            withUnsafeMutableBytes(of: &word) { $0.copyBytes(from: bytes[start..<min(start + 8, bytes.count)]) }
+            withUnsafeMutableBytes(of: &word) { $0.copyBytes(from: words[offset..<offset + 8]) }
             do throws(MemoryAccessError) {
-                try store(word, at: address + UInt64(start))
+                try store(word, at: start + UInt64(offset))
             } catch {
                 preconditionFailure("the stand-in's kernel stores outside memory: \(error)")
             }
