@@ -32,7 +32,7 @@ struct StandInDomain: GuestDomain {
     func isKnown() async -> Bool { machine.end == nil }
 
     func live() async throws -> LiveDomain {
-        try checkRunning()
+        try checkRunning("virDomainGetXMLDesc")
         return try LiveDomain(xml: liveXML)
     }
 
@@ -66,17 +66,17 @@ struct StandInDomain: GuestDomain {
 
     /// The DIMM is there when this returns; that the guest takes it, it tells itself.
     func attach(_ dimm: MemoryDevice) async throws {
-        try checkRunning()
+        try checkRunning("virDomainAttachDeviceFlags")
         let range = try machine.memory.plug(dimm)
         machine.tell(.deviceAdded(alias: dimm.alias))
         machine.interrupt { [machine] kernel in
-            if !kernel.add(range) { machine.requestEnd(.crashed) }
+            if let ending = kernel.add(range) { machine.requestEnd(ending) }
         }
     }
 
     /// The guest is asked when this returns; the DIMM goes when it has given all of it up.
     func detach(alias: String) async throws {
-        try checkRunning()
+        try checkRunning("virDomainDetachDeviceAlias")
         guard let dimm = machine.memory.dimms.first(where: { $0.device.alias == alias }) else {
             throw HarnessError.infrastructure("there is no device \(alias)")
         }
@@ -88,12 +88,12 @@ struct StandInDomain: GuestDomain {
     }
 
     func suspend() async throws {
-        try checkRunning()
+        try checkRunning("virDomainSuspend")
         machine.setPaused(true)
     }
 
     func resume() async throws {
-        try checkRunning()
+        try checkRunning("virDomainResume")
         machine.setPaused(false)
     }
 
@@ -101,7 +101,7 @@ struct StandInDomain: GuestDomain {
 
     /// The commands with which QEMU's MMU is asked: a CPU in the kernel, with translation on.
     func monitor(hmp: String) async throws -> String {
-        try checkRunning()
+        try checkRunning("virDomainQemuMonitorCommand")
         if hmp == "info registers" { return "NIP c000000000010000\r\nMSR 8000000000009033 HID0 0000000000000000\r\n" }
         guard hmp.hasPrefix("gva2gpa "), let address = UInt64(hexadecimal: hmp.dropFirst("gva2gpa ".count)) else {
             return "unknown command: '\(hmp)'\r\n"
@@ -112,7 +112,10 @@ struct StandInDomain: GuestDomain {
     func qemuVersion() async throws -> String { "no QEMU" }
 
     /// libvirt's calls fail on a domain that has ended, before anybody is told of the end.
-    private func checkRunning() throws {
-        guard machine.end == nil else { throw LibvirtError(code: 55, domain: 10, message: "no domain", call: name) }
+    private func checkRunning(_ call: String) throws {
+        // VIR_ERR_OPERATION_INVALID, VIR_FROM_QEMU.
+        guard machine.end == nil else {
+            throw LibvirtError(code: 55, domain: 10, message: "domain is not running", call: call)
+        }
     }
 }

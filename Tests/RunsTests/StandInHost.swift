@@ -59,12 +59,13 @@ final class StandInHost: GuestHost {
     func start(domain xml: String) async throws -> any GuestDomain {
         guard let domain = ParsedElement.root(of: xml), let name = domain.child("name")?.text,
             let bootByteCount = domain.child("memory").flatMap({ UInt64($0.text) }),
-            let maximumByteCount = domain.child("maxMemory").flatMap({ UInt64($0.text) })
-        else { throw DomainXMLError.malformed("it has no name, memory or maximum memory in bytes") }
+            let maximumByteCount = domain.child("maxMemory").flatMap({ UInt64($0.text) }),
+            let console = domain.child("devices")?.child("serial")?.child("source")?.attributes["path"]
+        else { throw DomainXMLError.malformed("it has no name, console, memory or maximum memory in bytes") }
         let regionByteCount = state.withLock { $0.regionByteCount }
         let machine = try StandInMachine(
             memory: try StandInMemory(in: folder, bootByteCount: bootByteCount, maximumByteCount: maximumByteCount),
-            controlSocket: controlSocket,
+            controlSocket: controlSocket, console: FilePath(console),
             regionFile: try MappedFile(id.sharedRegionFile, byteCount: regionByteCount, isWritable: true),
             flaw: flaw, hasKprobes: hasKprobes)
         state.withLock { $0.machine = machine }

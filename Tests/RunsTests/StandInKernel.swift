@@ -19,8 +19,8 @@ final class StandInKernel {
         case leavesListed(describing: UInt64)
         /// It refuses to give memory up.
         case refusesToRemove
-        /// QEMU dies of a signal when the first LMB is there.
-        case diesInPlug
+        /// The machine ends so when the first LMB is there.
+        case endsInPlug(StandInMachine.Ending)
         /// Its agent does not start.
         case hasNoAgent
     }
@@ -45,17 +45,17 @@ final class StandInKernel {
 
     // MARK: - Hot-plug
 
-    /// Adds LMBs: `dlpar_memory_add_by_ic`. Returns false when QEMU died over it.
-    func add(_ range: Range<UInt64>) -> Bool {
+    /// Adds LMBs: `dlpar_memory_add_by_ic`. Returns how the machine ends over it; nil when it does not.
+    func add(_ range: Range<UInt64>) -> StandInMachine.Ending? {
         guest.memory.byteCount = memory.endAddress
         for base in LMB.addresses(in: range) {
             for section in Self.sections(of: base..<base + LMB.byteCount) { populate(section) }
             guest.setBlock(Int(base / LMB.byteCount), "online")
             let drcIndex = hexadecimal(LMB.drcIndex(of: base))
             guest.log("pseries-hotplug-mem: Memory at \(hexadecimal(base)) (drc index \(drcIndex)) was hot-added")
-            if case .diesInPlug = flaw { return false }
+            if case .endsInPlug(let ending) = flaw { return ending }
         }
-        return true
+        return nil
     }
 
     /// Removes LMBs: `dlpar_memory_remove_by_ic`. Returns false when it gives none of them up.

@@ -17,12 +17,19 @@ final class StandInMachine: Sendable {
     struct Ending: Sendable {
         let status: QemuProcess.ExitStatus
         let events: [DomainEvent]
+        /// The last that the guest prints.
+        var lastWords = ""
 
         static let poweredOff = Ending(
             status: .exited(code: 0),
             events: [.emulatorShutDown(reason: "guest-shutdown"), .shutDown, .stopped(.shutdown)])
         static let destroyed = Ending(status: .signaled(signal: 15), events: [.stopped(.destroyed)])
         static let crashed = Ending(status: .signaled(signal: 11), events: [.stopped(.failed)])
+        /// With `panic=-1` a panic is a reboot, which ends QEMU.
+        static let panicked = Ending(
+            status: .exited(code: 0),
+            events: [.emulatorShutDown(reason: "guest-reset"), .shutDown, .stopped(.shutdown)],
+            lastWords: "[    4.067351] Kernel panic - not syncing: Fatal exception\n")
     }
 
     private struct State {
@@ -42,16 +49,19 @@ final class StandInMachine: Sendable {
     private let eventSink: AsyncStream<DomainEvent>.Continuation
     private let socket: ControlSocket
     private let regionFile: MappedFile
+    private let console: FilePath
     private let flaw: StandInKernel.Flaw?
     private let hasKprobes: Bool
     private let state = Mutex(State())
 
     init(
-        memory: StandInMemory, controlSocket: FilePath, regionFile: MappedFile, flaw: StandInKernel.Flaw?,
+        memory: StandInMemory, controlSocket: FilePath, console: FilePath, regionFile: MappedFile,
+        flaw: StandInKernel.Flaw?,
         hasKprobes: Bool
     ) throws {
         self.memory = memory
         self.regionFile = regionFile
+        self.console = console
         self.flaw = flaw
         self.hasKprobes = hasKprobes
         (events, eventSink) = AsyncStream.makeStream(of: DomainEvent.self)
@@ -132,6 +142,7 @@ final class StandInMachine: Sendable {
     }
 
     private func finish(_ ending: Ending) {
+        try? Data(ending.lastWords.utf8).write(to: URL(filePath: console.string))
         socket.close()
         for event in ending.events { tell(event) }
         eventSink.finish()

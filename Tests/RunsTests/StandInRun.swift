@@ -5,7 +5,9 @@ import Plans
 import RunFixture
 import RunRecord
 import Synchronization
+import SystemPackage
 import TestSupport
+import Testing
 import Verification
 
 @testable import Guests
@@ -22,7 +24,7 @@ struct StandInRun {
 
     /// Takes the steps of a plan, `steps` being its YAML, on a machine of 1 GiB.
     static func take(
-        _ steps: String, flaw: StandInKernel.Flaw? = nil, hasKprobes: Bool = false
+        _ steps: String, flaw: StandInKernel.Flaw? = nil, hasKprobes: Bool = false, keepsGuest: Bool = false
     ) async throws -> StandInRun {
         let plan = try Plan(
             yaml: "description: d\nguest: {cpu: POWER8, kernel: /vmlinux, memory: 1GiB}\nsteps: \(steps)\n")
@@ -37,8 +39,8 @@ struct StandInRun {
         if case .hasNoAgent = flaw { timeouts.boot = .milliseconds(50) }
         let observer = Listener()
         let runner = Runner(
-            plan: plan, steps: plan.runSteps(configuration, keepsGuest: false), configuration: configuration,
-            timeouts: timeouts, observers: [observer], keepsGuest: false)
+            plan: plan, steps: plan.runSteps(configuration, keepsGuest: keepsGuest), configuration: configuration,
+            timeouts: timeouts, observers: [observer], keepsGuest: keepsGuest)
         let record = try RunDirectory(
             parent: folder.url.appending(path: "runs"), identifier: host.id.description, startedAt: Date())
         let report = await runner.run(in: host, record: record, interrupts: Interrupts(), commandLine: ["test"])
@@ -47,6 +49,27 @@ struct StandInRun {
 
     /// The verdicts, in order.
     var verdicts: [StepResult] { report.results.steps.filter { $0.verdict != nil } }
+
+    /// How many of the events are so.
+    func count(_ isSo: (RunEvent) -> Bool) -> Int { events.count(where: isSo) }
+
+    /// Expects a record with these steps' snapshots from which the same follows with no guest, and nothing left of what
+    /// the run had outside of it.
+    func expectCompleteRecord(snapshots: [Int]) throws {
+        let verification = RecordVerification(directory: report.directory)
+        #expect(verification.problems.isEmpty)
+        #expect(verification.information?.outcome == report.information.outcome)
+        #expect(verification.information?.exitCode == report.exitCode)
+        #expect(verification.information?.guest == report.information.guest)
+        #expect(verification.results == report.results)
+        let names = try FileManager.default.contentsOfDirectory(atPath: report.directory.path)
+        #expect(
+            names.filter { $0.hasPrefix("snapshot-") }.sorted() == snapshots.map { "snapshot-\($0).json" })
+        #expect(Set(["run.json", "results.json", "events.jsonl", "plan.yaml", "domain.xml"]).isSubset(of: names))
+        for file in [host.id.sharedRegionFile, host.controlSocket] {
+            #expect(!FileManager.default.fileExists(atPath: file.string))
+        }
+    }
 
     /// The findings of a step, by name.
     func findings(ofStep number: Int) -> Set<String> {

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import AgentProtocol
+import Foundation
 import GuestMemory
+import Libvirt
+import RunFixture
 import RunRecord
+import SystemPackage
 import TestSupport
 import Testing
 import Verification
@@ -13,6 +17,9 @@ import Verification
 /// verdicts and the record are those of any run.
 @Suite struct WholeRunTests {
     private static let plan = "[verify, {plug: 512MiB}, verify, {unplug: 1}, verify]"
+    private static let titles = [
+        "boot", "verify", "plug 512 MiB", "verify", "unplug DIMM 1", "verify", "power off",
+    ]
 
     @Test("every witness agrees, from boot to power-off", arguments: [false, true])
     func passes(hasKprobes: Bool) async throws {
@@ -22,9 +29,7 @@ import Verification
         #expect(results.outcome == .passed)
         #expect(run.report.exitCode == 0)
         #expect(run.report.leftover == nil)
-        #expect(
-            results.steps.map(\.title)
-                == ["boot", "verify", "plug 512 MiB", "verify", "unplug DIMM 1", "verify", "power off"])
+        #expect(results.steps.map(\.title) == Self.titles)
         #expect(results.steps.allSatisfy { $0.outcome == .passed })
         // A block of 64 KiB holds the memory map of 64 MiB.
         #expect(run.verdicts.map { $0.verdict?.entryCount } == [16, 24, 16])
@@ -33,8 +38,138 @@ import Verification
         #expect(run.verdicts.map { $0.newEntries?.count } == [16, 8, 0])
         #expect(run.verdicts.map { $0.goneEntries?.count } == [0, 0, 8])
         #expect(run.verdicts.allSatisfy { $0.verdict?.unsaid.isEmpty == true })
-        let information = run.report.information
-        #expect(information.guest.eventSource == (hasKprobes ? "kprobe events" : "dynamic debug on /dev/kmsg"))
+        let guest = run.report.information.guest
+        #expect(guest.eventSource == (hasKprobes ? "kprobe events" : "dynamic debug on /dev/kmsg"))
+        #expect(guest.kernelRelease == "6.1.0-37-powerpc64le")
+        #expect(guest.witnesses == Witness.given(by: .list, .hash))
         #expect(run.host.endings == [.removed(hasGuestEnded: true)])
+        try run.expectCompleteRecord(snapshots: [2, 4, 6])
+    }
+
+    @Test("observers are told what the record says, in the same order")
+    func observers() async throws {
+        let run = try await StandInRun.take(Self.plan)
+        let steps = run.events.compactMap { event -> String? in
+            switch event {
+            case .stepStarted(let number, let title): "\(number) \(title) begins"
+            case .stepEnded(let step): "\(step.number) \(step.title) \(step.outcome.rawValue)"
+            default: nil
+            }
+        }
+        #expect(
+            steps == Self.titles.enumerated().flatMap { ["\($0 + 1) \($1) begins", "\($0 + 1) \($1) passed"] })
+        #expect(
+            run.count {
+                if case .plugSettled("ua-dimm1", 1 << 30, 512 << 20, refusedLMBCount: 0) = $0 { true } else { false }
+            }
+                == 1)
+        #expect(run.events.contains(.unplugSettled(alias: "ua-dimm1", .removed)))
+        #expect(run.count { if case .guest(.lmbAdded, _, _) = $0 { true } else { false } } == 2)
+        #expect(run.count { if case .guest(.blockMirrored, _, _) = $0 { true } else { false } } == 8)
+        #expect(run.count { if case .guest(.lmbRemoved, _, _) = $0 { true } else { false } } == 2)
+        #expect(run.count { if case .guest(.blockFreed, _, _) = $0 { true } else { false } } == 8)
+        #expect(run.events.contains(.machine(.emulatorShutDown(reason: "guest-shutdown"))))
+        #expect(run.events.last == .runEnded(.passed, error: nil))
+        let recorded = try RecordedEvent.events(of: run.report.directory)
+        #expect(recorded.map(\.seq) == Array(1...run.events.count))
+    }
+
+    /// What a kernel does wrong, and what is found where.
+    struct Case: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        let flaw: StandInKernel.Flaw
+        /// The step that finds it, and the names of what it finds.
+        let step: Int
+        let findings: Set<String>
+    }
+
+    /// The second block of the first LMB that is plugged.
+    private static let damaged: UInt64 = 1 << 30 + 64 << 20
+
+    @Test(
+        "a kernel that does one thing wrong is found out",
+        arguments: [
+            Case(
+                testDescription: "leaves a block off its list", flaw: .leavesOut(describing: damaged), step: 4,
+                findings: ["list-coverage-hole", "mirror-extra-entry", "model-extra-entry"]),
+            Case(
+                testDescription: "leaves a freed block mapped", flaw: .leavesMapped(describing: damaged), step: 6,
+                findings: ["mmu-stale-entry"]),
+            Case(
+                testDescription: "leaves a freed block on its list", flaw: .leavesListed(describing: damaged), step: 6,
+                findings: ["list-stale-entry", "mirror-missing-entry", "model-missing-entry", "mmu-unmapped"]),
+        ])
+    func findings(_ wrong: Case) async throws {
+        let run = try await StandInRun.take(Self.plan, flaw: wrong.flaw)
+        #expect(run.report.results.outcome == .failed)
+        #expect(run.report.results.error == nil)
+        #expect(run.report.exitCode == 1)
+        #expect(run.findings(ofStep: wrong.step) == wrong.findings)
+        // The run goes on, and is ended as any other.
+        #expect(run.report.results.steps.map(\.title) == Self.titles)
+        #expect(run.report.results.steps.first { $0.outcome != .passed }?.number == wrong.step)
+        #expect(run.host.endings == [.removed(hasGuestEnded: true)])
+        try run.expectCompleteRecord(snapshots: [2, 4, 6])
+    }
+
+    @Test("a refused unplug is no finding, and the guest has its memory again")
+    func refusedUnplug() async throws {
+        let run = try await StandInRun.take(
+            "[verify, {plug: 512MiB}, {unplug: 1}, {expect: {unplug: refused}}, verify]", flaw: .refusesToRemove)
+        #expect(run.report.results.error == nil)
+        #expect(run.report.results.outcome == .passed)
+        #expect(run.report.results.steps[3].note == "the guest refused, and has its memory again")
+        #expect(run.verdicts.map { $0.verdict?.entryCount } == [16, 24])
+        try run.expectCompleteRecord(snapshots: [2, 6])
+    }
+
+    @Test("a machine that ends in the middle of a plug is an error of the harness's, and its record is complete")
+    func endsInPlug() async throws {
+        let run = try await StandInRun.take(Self.plan, flaw: .endsInPlug(.crashed))
+        #expect(run.report.results.outcome == .error)
+        #expect(run.report.exitCode == 2)
+        let error = try #require(run.report.results.error)
+        #expect(error.contains("qemu was ended by signal 11, which this program has not asked for"))
+        #expect(run.report.results.steps.map(\.outcome) == [.passed, .passed, .error])
+        #expect(run.events.contains(.machine(.stopped(.failed))))
+        #expect(run.host.endings == [.removed(hasGuestEnded: true)])
+        try run.expectCompleteRecord(snapshots: [2])
+    }
+
+    @Test("a panic is a finding, known from the console alone, and the steps behind it are not taken")
+    func panicsInPlug() async throws {
+        let run = try await StandInRun.take(Self.plan, flaw: .endsInPlug(.panicked))
+        #expect(run.report.results.outcome == .failed)
+        #expect(run.report.exitCode == 1)
+        #expect(run.findings(ofStep: 3) == ["guest-panic"])
+        let error = try #require(run.report.results.error)
+        #expect(
+            error.contains(
+                "the guest's kernel has panicked ([    4.067351] Kernel panic - not syncing: Fatal exception)"))
+        #expect(run.report.results.steps.map(\.outcome) == [.passed, .passed, .failed])
+        #expect(run.host.endings == [.removed(hasGuestEnded: true)])
+        try run.expectCompleteRecord(snapshots: [2])
+    }
+
+    @Test("an agent that never says hello is waited for, and no longer")
+    func noHello() async throws {
+        let run = try await StandInRun.take(Self.plan, flaw: .hasNoAgent)
+        #expect(run.report.exitCode == 2)
+        let error = try #require(run.report.results.error)
+        #expect(error.contains("the agent has not said hello within 0.05 seconds"))
+        #expect(run.report.results.steps.map(\.outcome) == [.error])
+        #expect(run.host.endings == [.removed(hasGuestEnded: true)])
+        try run.expectCompleteRecord(snapshots: [])
+    }
+
+    @Test("a guest that is kept runs on, and nothing of it is removed")
+    func keeps() async throws {
+        let run = try await StandInRun.take("[verify]", keepsGuest: true)
+        #expect(run.report.exitCode == 0)
+        #expect(run.report.isGuestKept)
+        #expect(run.host.endings == [.kept])
+        #expect(FileManager.default.fileExists(atPath: run.host.id.sharedRegionFile.string))
+        #expect(await run.host.remove().failures.isEmpty)
+        #expect(!FileManager.default.fileExists(atPath: run.host.id.sharedRegionFile.string))
     }
 }
