@@ -33,7 +33,7 @@ public struct ControlLine: Equatable, Sendable {
         fields = []
     }
 
-    /// Reads a line, without its newline; nil when it is none: too long, not printable ASCII, or not of the form.
+    /// Reads a line, without its newline; nil when it is not valid: too long, not printable ASCII, or not of the form.
     public init?(parsing bytes: ArraySlice<UInt8>) {
         guard bytes.count < Self.maximumByteCount, bytes.allSatisfy({ 0x20...0x7e ~= $0 }) else { return nil }
         var rest = bytes

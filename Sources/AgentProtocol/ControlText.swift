@@ -19,7 +19,7 @@ extension ControlLine {
         return with(key, text: text)
     }
 
-    /// The bytes behind a key; nil when there is no such key, or an escape in its value is none.
+    /// The bytes behind a key; nil when there is no such key, or an escape in its value is not valid.
     public func bytes(_ key: StaticString) -> [UInt8]? {
         guard var rest = text(key) else { return nil }
         var bytes: [UInt8] = []

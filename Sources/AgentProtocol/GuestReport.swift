@@ -56,7 +56,7 @@ public struct GuestReport: Equatable, Sendable {
         }
     }
 
-    /// Which of the kernel's books the report holds.
+    /// Which account of the kernel's the report holds.
     private enum Account: UInt64 {
         case list = 1
         case pageTables = 2
@@ -87,9 +87,9 @@ public struct GuestReport: Equatable, Sendable {
         case blockCount(UInt64, limit: UInt64)
         /// No known end.
         case end(UInt64)
-        /// A block's state is none.
+        /// A block's state is not valid.
         case blockState(UInt64)
-        /// None of the kernel's books.
+        /// Neither of the kernel's accounts.
         case account(UInt64)
         /// No known fault of page tables.
         case fault(UInt64)
@@ -214,7 +214,7 @@ extension RadixWalk.Reason {
         }
     }
 
-    /// Reads a number and a word; nil when the number is none.
+    /// Reads a number and a word; nil when the number is not valid.
     fileprivate init?(code: UInt64, word: UInt64) {
         switch code {
         case 1: self = .unreadable

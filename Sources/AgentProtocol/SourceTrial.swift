@@ -36,7 +36,7 @@ public struct SourceTrial: Equatable, Sendable {
     /// The most trials and the most refusals of one that a hello may have.
     private static let limit = 16
 
-    /// Reads trials, separated by commas; nil when any of them is none.
+    /// Reads trials, separated by commas; nil when any of them is not valid.
     public static func parse(_ text: ArraySlice<UInt8>) -> [SourceTrial]? {
         guard text.last != 0x2c else { return nil }
         var trials: [SourceTrial] = []

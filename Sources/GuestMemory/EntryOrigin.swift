@@ -30,7 +30,7 @@ public struct EntryOrigin: Equatable, Sendable {
         self.eventSequence = eventSequence
     }
 
-    /// Reads a word; nil when it is none that an agent writes.
+    /// Reads a word; nil when no agent writes it.
     public init?(word: UInt64) {
         let byteShift = word >> 8 & 0xff
         guard let provenance = Provenance(rawValue: word & 0xff), byteShift < 64 else { return nil }

@@ -101,7 +101,7 @@ public struct KernelLayout: Equatable, Sendable {
 
     /// log2 of a page of the memory map: `mmu_psize_defs[mmu_vmemmap_psize].shift`, read from the kernel's memory.
     ///
-    /// Nil when the kernel's index or shift is none that the architecture has.
+    /// Nil when the architecture does not have the kernel's index or shift.
     public func vmemmapPageShift(
         in kernel: borrowing some WordMemory, order: ByteOrder
     ) throws(MemoryAccessError) -> UInt64? {

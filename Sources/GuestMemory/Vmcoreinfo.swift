@@ -39,7 +39,7 @@ public struct Vmcoreinfo: Sendable {
 }
 
 extension Vmcoreinfo {
-    /// The variables that a ``KernelLayout`` wants and whose address a symbol table tells as well.
+    /// The variables that a ``KernelLayout`` needs and whose address a symbol table tells as well.
     ///
     /// `mem_section` is none of them: the line has the array's address, the symbol is the pointer to it.
     public static var symbolNames: [StaticString] {
@@ -93,7 +93,7 @@ extension Vmcoreinfo {
     /// - Parameters:
     ///   - note: bytes from the note's header on, ``noteBeginningByteCount`` or more.
     ///   - order: the kernel's byte order.
-    /// - Returns: the note's bytes, or nil when it is none: wrong name, an impossible size, or a text that does not begin
+    /// - Returns: the note's bytes, or nil when it is not valid: wrong name, an impossible size, or a text that does not begin
     ///   with `OSRELEASE=`.
     public static func noteByteCount(beginning note: [UInt8], order: ByteOrder) -> Int? {
         func field(_ offset: Int) -> Int { Int(order.number(in: note, at: offset, byteCount: 4)) }
@@ -106,7 +106,7 @@ extension Vmcoreinfo {
         return textStart + byteCount
     }
 
-    /// Reads the text out of an ELF note, or returns nil when the bytes are none, or not all of it.
+    /// Reads the text out of an ELF note, or returns nil when the bytes are not one, or not all of it.
     ///
     /// - Parameters:
     ///   - note: bytes from the note's header on, possibly more than the note.

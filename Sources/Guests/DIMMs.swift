@@ -30,7 +30,7 @@ package actor DIMMs {
         self.timeouts = timeouts
     }
 
-    /// The name of a DIMM, counted from 1 in the order of the plugs; libvirt wants a user's alias to begin so.
+    /// The name of a DIMM, counted from 1 in the order of the plugs; libvirt requires a user's alias to begin so.
     package static func alias(_ number: Int) -> String { aliasPrefix + "\(number)" }
 
     /// What the names of all DIMMs begin with.

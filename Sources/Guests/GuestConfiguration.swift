@@ -77,7 +77,7 @@ package struct GuestConfiguration {
         MemoryDemand(guestByteCount: mostMemoryByteCount, regionByteCount: usedRegionByteCount)
     }
 
-    /// What the domain can grow to: QEMU wants room behind the boot memory for the slot that libvirt wants, also when
+    /// What the domain can grow to: QEMU requires room behind the boot memory for the slot that libvirt requires, also when
     /// nothing is to be plugged.
     private var domainMaximumMemoryByteCount: UInt64 {
         max(maximumMemoryByteCount, bootMemoryByteCount + LMB.byteCount)

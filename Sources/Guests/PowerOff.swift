@@ -17,7 +17,7 @@ struct PowerOff: Equatable {
     /// What of it is not as it is when a guest has switched itself off and QEMU has ended as it should; nil when nothing
     /// is.
     ///
-    /// With `panic=-1` a panic is a reboot, and a reboot that is not wanted ends QEMU with code 0, too.
+    /// With `panic=-1` a panic is a reboot, and a reboot that nobody asked for ends QEMU with code 0, too.
     var problem: String? {
         if ![.exited(code: 0), .unknown].contains(processEnd) {
             return "qemu \(processEnd) as the guest was switched off"

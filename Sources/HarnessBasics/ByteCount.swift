@@ -10,7 +10,7 @@ public struct ByteCount: Equatable, Hashable, Sendable {
         self.value = value
     }
 
-    /// Reads a size; nil when it is none, or does not fit 64 bits.
+    /// Reads a size; nil when it is not one, or does not fit 64 bits.
     public init?(argument: String) {
         let digits = argument.prefix { $0.isASCII && $0.isNumber }
         let unit = argument.dropFirst(digits.count)

@@ -140,7 +140,7 @@ extension AgentSystem {
         content(bytes(path), limit: limit)
     }
 
-    /// Reads a file that may be megabytes of text a line at a time, until `body` wants no more; false when it cannot be
+    /// Reads a file that may be megabytes of text a line at a time, until `body` returns false; false when it cannot be
     /// opened. A line of 512 bytes or more is left out.
     func readLines(of path: StaticString, _ body: (ArraySlice<UInt8>) -> Bool) -> Bool {
         guard let descriptor = open(path, .read) else { return false }

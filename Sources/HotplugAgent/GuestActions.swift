@@ -27,7 +27,7 @@ final class GuestActions<System: AgentSystem> {
         held = HeldMemory(system: system)
     }
 
-    /// Answers a request, or returns nil for one that is none of these.
+    /// Answers a request, or returns nil for any other.
     func answer(to request: ControlLine) -> ControlLine? {
         let reply = ControlLine(identifier: request.identifier, verb: "ok")
         do throws(ActionRefusal) {

@@ -100,7 +100,7 @@ struct KernelLog<System: AgentSystem> {
         while true {
             switch system.read(descriptor, byteCount: Self.recordByteCount) {
             case .bytes(let bytes):
-                // A record that is none of the format's is not ours to judge; its number is then missing below.
+                // A record of another format is not ours to judge; its number is then missing below.
                 guard let record = KernelRecord(parsing: bytes) else { continue }
                 defer { expectedSequence = record.sequence &+ 1 }
                 if let expectedSequence, record.sequence > expectedSequence {

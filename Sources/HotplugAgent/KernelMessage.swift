@@ -84,7 +84,7 @@ enum KernelMessage: Equatable {
             let end = rest.takeNumber(radix: 16), rest.skip(" allocated at ")
         else { return nil }
         _ = rest.skip("0x")
-        // A pointer that is none (`(____ptrval____)`) becomes NULL: the block is there, and its address is not known.
+        // A pointer that is not printed (`(____ptrval____)`) becomes NULL: the block is there, and its address is not known.
         guard let pointer = rest.takeNumber(radix: 16), rest.isEmpty else {
             return .block(start: start, end: end, pointer: 0)
         }

@@ -133,7 +133,7 @@ struct Mirror: ~Copyable {
         do throws(PopulateError) {
             try list.vmemmapFree(start: start, end: end, geometry: geometry)
         } catch {
-            // A range that is none frees nothing, here as there.
+            // A range that is not valid frees nothing, here as there.
             if case .storage(let problem) = error { throw problem }
         }
         try region.endChange()
@@ -227,7 +227,7 @@ struct Mirror: ~Copyable {
         start: UInt64, end: UInt64, geometry: MemoryMapGeometry, microseconds: UInt64
     ) throws(MemoryAccessError) {
         var kernel = ObservedRadix(valid: list.store.valid, call: nil)
-        // A range that is none frees nothing, here as there.
+        // A range that is not valid frees nothing, here as there.
         _ = try? tables?.free(start: start, end: end, geometry: geometry, kernel: &kernel)
         for backing in kernel.released {
             _ = try remove(virtAddr: backing.virtAddr, microseconds: microseconds)

@@ -9,7 +9,7 @@ import VmemmapPopulate
 final class MirrorKeeper<System: AgentSystem> {
     private let system: System
     private let reader: KcoreReader
-    /// How the kernel keeps book.
+    /// How the kernel records what backs its memory map.
     let rules: PopulateRules
     private(set) var mirror: Mirror
     /// The kernel's log, which tells of LMBs on every kernel, and of populates where it has dynamic debug.
@@ -385,7 +385,7 @@ final class MirrorKeeper<System: AgentSystem> {
         try mirror.publish(event, microseconds: microseconds)
     }
 
-    /// The memory that a call of `vmemmap_populate` or `vmemmap_free` was about; nil when its range is none.
+    /// The memory that a call of `vmemmap_populate` or `vmemmap_free` was about; nil when its range is not valid.
     private func memory(describedIn start: UInt64, _ end: UInt64) -> Range<UInt64>? {
         reader.geometry?.memory(
             describedIn: start, end, mapBytesPerSection: reader.kernel.layout.memoryMapBytesPerSection)

@@ -39,7 +39,7 @@ struct PopulateCall: Equatable {
     /// What it returned: 0, or an error as a positive number.
     fileprivate(set) var errno: UInt64 = 0
 
-    /// The blocks that were never mapped: the kernel gave them back for want of a list entry.
+    /// The blocks that were never mapped: the kernel gave them back because it had no list entry.
     var unusedBlocks: [UInt64] {
         // Nearly always each block is the next mapping's.
         var next = 0

@@ -45,8 +45,8 @@ enum TraceBuffer {
             guard let size = value.takeNumber(radix: 10), value.isEmpty, 1...parameterLimit ~= size else { return nil }
             return size
         }
-        let wanted = blockCapacity * byteCountPerBlock / 1024
+        let needed = blockCapacity * byteCountPerBlock / 1024
         let affordable = memoryByteCount / 32 / 1024 / max(processorCount, 1)
-        return max(min(wanted, affordable), minimumKibibytes)
+        return max(min(needed, affordable), minimumKibibytes)
     }
 }

@@ -30,7 +30,7 @@ struct TraceSource<System: AgentSystem> {
     /// The kernel's count of lost events when it was last looked at, and what trace_pipe has said of them since.
     private var notedLossCount: UInt64 = 0
 
-    /// A line is longer than this only when it is none of ours.
+    /// A line is longer than this only when it is not one of ours.
     private static var lineByteCountLimit: Int { 4096 }
 
     /// Where the trace is kept: an instance of the agent's own, where no other tracer interferes, or the one that every
@@ -59,7 +59,7 @@ struct TraceSource<System: AgentSystem> {
     ///
     /// - Parameters:
     ///   - system: the guest.
-    ///   - probes: what is wanted.
+    ///   - probes: the ones to set.
     ///   - bufferKibibytes: the size of each processor's ring.
     /// - Throws: what the kernel refuses, with neither probes nor an instance left of it.
     init(system: System, probes: [Probe], bufferKibibytes: UInt64) throws(Refused) {

@@ -40,10 +40,10 @@ public struct KernelImage {
 
     /// The addresses of global symbols that the table defines. A name that it defines twice is left out, as is one that
     /// it does not define.
-    public func addresses(of wanted: [String]) throws -> [String: UInt64] {
+    public func addresses(of names: [String]) throws -> [String: UInt64] {
         try Self.reading(path) { file in
             let texts = try file.bytes(at: names.fileOffset, byteCount: names.fileByteCount)
-            let spellings = wanted.map { (name: $0, bytes: Array($0.utf8) + [0]) }
+            let spellings = names.map { (name: $0, bytes: Array($0.utf8) + [0]) }
             var found: [String: Set<UInt64>] = [:]
             let step = UInt64(Self.symbolByteCount)
             let end = symbols.fileByteCount / step * step
@@ -101,7 +101,7 @@ private struct ImageFile {
         }
     }
 
-    /// All of the bytes asked for, or an error: a part behind the file's end is none.
+    /// All of the bytes asked for, or an error: a part behind the file's end cannot be read.
     func bytes(at offset: UInt64, byteCount count: UInt64) throws -> [UInt8] {
         guard offset <= byteCount, count <= byteCount - offset else {
             throw KernelImageError.cutOff(path, byteCount: byteCount)

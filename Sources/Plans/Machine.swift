@@ -79,7 +79,7 @@ private struct Demand {
     var places: [Range<UInt64>] = []
     /// The first plug that the given maximum memory has no room for, in words.
     var lack: String?
-    private var books = DIMMBooks()
+    private var numbers = DIMMNumbers()
     private var memory: DeviceMemory
     /// What of it the given maximum memory leaves.
     private let given: Range<UInt64>?
@@ -101,8 +101,10 @@ private struct Demand {
             switch step {
             case .plug(let size, let node, let base): try plug(size, node, base)
             case .unplug(let dimm):
-                if let number = books.number(of: dimm), books.isPlugged(number) { memory.release(places[number - 1]) }
-                books.unplug(dimm)
+                if let number = numbers.number(of: dimm), numbers.isPlugged(number) {
+                    memory.release(places[number - 1])
+                }
+                numbers.unplug(dimm)
             default: break
             }
         }
@@ -114,10 +116,10 @@ private struct Demand {
         else { throw .tooLarge }
         if base != nil { try check(place) }
         if let given, place.upperBound > given.upperBound, lack == nil { noteLack(of: size, base, in: given) }
-        books.plug()
+        numbers.plug()
         places.append(place)
         memory.take(place)
-        dimmCount = max(dimmCount, books.pluggedCount)
+        dimmCount = max(dimmCount, numbers.pluggedCount)
         byteCount = max(byteCount, memory.taken.reduce(0) { $0 + ($1.upperBound - $1.lowerBound) })
         room = max(room, place.upperBound - memory.range.lowerBound)
         if let node { highestNode = max(highestNode ?? 0, node) }
@@ -130,11 +132,11 @@ private struct Demand {
             throw Plan.Machine.Impossible(
                 "a DIMM \(text); plugged memory starts at " + ByteCount(memory.range.lowerBound).text)
         }
-        let other = books.plugged.first { places[$0 - 1].overlaps(place) }
+        let other = numbers.plugged.first { places[$0 - 1].overlaps(place) }
         guard let other else { return }
         let taken = places[other - 1]
         throw Plan.Machine.Impossible(
-            "DIMM \(books.count + 1) \(text), where DIMM \(other) lies (from \(ByteCount(taken.lowerBound).text) to "
+            "DIMM \(numbers.count + 1) \(text), where DIMM \(other) lies (from \(ByteCount(taken.lowerBound).text) to "
                 + "\(ByteCount(taken.upperBound).text)) when step \(stepNumber) plugs it")
     }
 
@@ -142,7 +144,7 @@ private struct Demand {
         var left = DeviceMemory(range: given)
         for place in memory.taken { left.take(place) }
         lack =
-            "step \(stepNumber) plugs \(ByteCount(size).text) as DIMM \(books.count + 1)"
+            "step \(stepNumber) plugs \(ByteCount(size).text) as DIMM \(numbers.count + 1)"
             + (base.map { " at \(ByteCount($0).text)" } ?? "") + ", and \(left.largestFreeText)"
     }
 }

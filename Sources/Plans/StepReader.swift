@@ -3,9 +3,9 @@
 import Verification
 import Yams
 
-/// Reads steps, and keeps the books of the DIMMs that they plug.
+/// Reads steps, and numbers the DIMMs that they plug.
 struct StepReader {
-    private var books = DIMMBooks()
+    private var numbers = DIMMNumbers()
     private var stepCount = 0
     /// Whether the step before is one that an expectation can be about.
     private var hasSubject = false
@@ -45,7 +45,7 @@ struct StepReader {
         case "plug": return note(try plug(value))
         case "unplug":
             let dimm = try dimm(value, "unplug")
-            books.unplug(dimm)
+            numbers.unplug(dimm)
             return note(.unplug(dimm))
         case "wait":
             let wait = try wait(value)
@@ -55,7 +55,7 @@ struct StepReader {
         case "guest": return note(.guest(try action(value)))
         case "expect":
             guard hasSubject else {
-                throw PlanProblem(key, "expect has no step before it to look at; a wait for a time is none")
+                throw PlanProblem(key, "expect has no step before it to look at; a wait for a time is not one")
             }
             return .expect(try Plan.Expectation(value))
         case "repeat": return try repetition(value, depth: repeatDepth + 1)
@@ -86,7 +86,7 @@ struct StepReader {
             base = try fields.take("base").map { node throws(PlanProblem) in try node.memorySize("base") }
             try fields.end(known: ["size", "node", "base", "model"])
         }
-        books.plug()
+        numbers.plug()
         return .plug(size: size, node: nodeNumber, base: base)
     }
 
@@ -105,12 +105,12 @@ struct StepReader {
     private func dimm(_ node: Node, _ name: String) throws(PlanProblem) -> Plan.DIMM {
         if node.tag == Tag(.str) {
             _ = try node.word(name, of: ["last"])
-            guard books.number(of: .last) != nil else { throw PlanProblem(node, "no DIMM is plugged here") }
+            guard numbers.number(of: .last) != nil else { throw PlanProblem(node, "no DIMM is plugged here") }
             return .last
         }
         let number = try node.count(name, in: 1...PlanLimits.stepCount)
-        guard number <= books.count else {
-            throw PlanProblem(node, "\(name) \(number): \(books.count) DIMMs were plugged so far")
+        guard number <= numbers.count else {
+            throw PlanProblem(node, "\(name) \(number): \(numbers.count) DIMMs were plugged so far")
         }
         return .number(number)
     }

@@ -69,7 +69,7 @@ public struct Finding: Codable, Equatable, Sendable {
         case misalignedTable = "misaligned-table"
         /// A page table entry is of a kind that has no place at its level.
         case wrongLevel = "wrong-level"
-        /// It holds another of the kernel's books than the one that the kernel keeps.
+        /// It holds the list where the kernel's account is its page tables, or the other way round.
         case otherAccount = "other-account"
         /// A header word is not what it must be.
         case header

@@ -3,7 +3,7 @@
 public import HarnessBasics
 import VmemmapPopulate
 
-/// In which of its books a kernel keeps what backs its memory map. It is the kernel's own account, which every other
+/// In what a kernel records what backs its memory map. It is the kernel's own account, which every other
 /// witness is held against.
 public enum KernelAccount: String, Codable, Sendable {
     /// `vmemmap_list`.
@@ -28,7 +28,7 @@ public enum KernelAccount: String, Codable, Sendable {
     }
 }
 
-/// A window of the memory map and the block behind it, in whichever book it stands.
+/// A window of the memory map and the block behind it, wherever it is recorded.
 public struct BackedWindow: Codable, Equatable, Hashable, Sendable {
     /// Where it stands: a node's address (in the mirror a region offset), or a page table entry's physical address.
     @Hex public var place: UInt64
@@ -47,7 +47,7 @@ public struct BackedWindow: Codable, Equatable, Hashable, Sendable {
         self.byteCount = byteCount
     }
 
-    /// The window's effective addresses; nil where they cannot be told, or are none.
+    /// The window's effective addresses; nil where they cannot be told, or are not valid.
     public var addresses: Range<UInt64>? {
         let (end, overflows) = virtAddr.addingReportingOverflow(byteCount)
         return overflows || byteCount == 0 ? nil : virtAddr..<end
@@ -55,7 +55,7 @@ public struct BackedWindow: Codable, Equatable, Hashable, Sendable {
 }
 
 extension Snapshot {
-    /// Which book the kernel keeps: it showed that when its agent said hello, and whatever stands in the other one since is
+    /// Which one the kernel keeps: it showed that when its agent said hello, and whatever stands in the other one since is
     /// no account.
     public var account: KernelAccount { witnesses.contains(.kernelList) ? .list : .pageTables }
 

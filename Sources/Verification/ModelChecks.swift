@@ -5,7 +5,7 @@ import HarnessBasics
 public import VmemmapPopulate
 
 extension Snapshot {
-    /// How this kernel keeps book.
+    /// How this kernel records what backs its memory map.
     public var rules: PopulateRules {
         switch account {
         case .pageTables: .radixTables
@@ -197,7 +197,7 @@ extension HotplugHistory.Step {
 
 /// The leaves of the kernel's page tables against those that its history predicts.
 ///
-/// Where the kernel wants a block of 2 MiB and its page allocator has none, base pages stand in for it: which of the two it
+/// Where the kernel would take a block of 2 MiB and its page allocator has none, base pages stand in for it: which of the two it
 /// was depends on what nobody sees here, so those pages are no finding and no agreement.
 private struct LeafComparison {
     private(set) var agreeingCount = 0
@@ -206,15 +206,15 @@ private struct LeafComparison {
 
     init(_ predicted: [ListModel.Leaf], _ actual: [BackedWindow]) {
         let block = EmulatedLayout.pmdByteCount
-        let wanted = Set(predicted)
+        let expected = Set(predicted)
         let found = Set(actual.map { ListModel.Leaf(virtAddr: $0.virtAddr, byteCount: $0.byteCount) })
         let blocksWithPages = Set(found.filter { $0.byteCount < block }.map { $0.virtAddr.alignedDown(to: block) })
         for entry in actual {
             let leaf = ListModel.Leaf(virtAddr: entry.virtAddr, byteCount: entry.byteCount)
-            if wanted.contains(leaf) {
+            if expected.contains(leaf) {
                 agreeingCount += 1
             } else if entry.byteCount < block,
-                wanted.contains(ListModel.Leaf(virtAddr: entry.virtAddr.alignedDown(to: block), byteCount: block))
+                expected.contains(ListModel.Leaf(virtAddr: entry.virtAddr.alignedDown(to: block), byteCount: block))
             {
                 unsaidCount += 1
             } else {

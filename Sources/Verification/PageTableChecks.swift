@@ -30,7 +30,7 @@ struct PageTableChecks {
 
     // MARK: - Beside a list
 
-    /// The kernel's list and its page tables are two books of one thing: what the one has is mapped so in the other, and
+    /// The kernel's list and its page tables are two records of one thing: what the one has is mapped so in the other, and
     /// nothing else is.
     func againstList() -> (agreeingCount: Int, findings: [Finding]) {
         let listed = snapshot.windows(of: snapshot.kernelList).sorted { $0.virtAddr < $1.virtAddr }

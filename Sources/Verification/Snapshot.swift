@@ -14,7 +14,7 @@ public struct Snapshot: Codable, Equatable, Sendable {
     /// ``currentSchema`` when it was written.
     public var schema: Int
     /// The witnesses that this guest can give, settled when its agent said hello: each of them has to speak. An
-    /// emulator's books are its list and its model.
+    /// emulator gives its list and its model.
     public var witnesses: [Witness]
     /// The kernel's constants, as the host read them in guest RAM.
     public var kernel: KernelFacts
@@ -81,7 +81,7 @@ public struct KernelFacts: Codable, Equatable, Sendable {
     public var sectionSizeBits: UInt64
     /// `sizeof(struct page)`.
     public var structPageByteCount: UInt64
-    /// log2 of a vmemmap page, nil when the kernel's own value is none.
+    /// log2 of a vmemmap page, nil when the kernel's own value is not valid.
     public var vmemmapPageShift: UInt64?
     /// Where the memory map starts, from the first present section; 0 when there is none.
     @Hex public var vmemmapBase: UInt64

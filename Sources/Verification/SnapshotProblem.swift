@@ -67,11 +67,11 @@ extension Snapshot {
         }
     }
 
-    /// One of the kernel's books is its account, and page tables are radix's.
+    /// A list or page tables are the kernel's account, and page tables are radix's.
     private func checkWitnesses() throws(SnapshotProblem) {
         let names = witnesses.prefix(16).map(\.rawValue).joined(separator: ", ")
-        let books = Set(witnesses).intersection([.kernelList, .pageTables])
-        guard !books.isEmpty, kernel.mmu == .radix || !books.contains(.pageTables),
+        let accounts = Set(witnesses).intersection([.kernelList, .pageTables])
+        guard !accounts.isEmpty, kernel.mmu == .radix || !accounts.contains(.pageTables),
             Set(witnesses).count == witnesses.count
         else {
             throw SnapshotProblem(

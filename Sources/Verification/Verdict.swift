@@ -10,7 +10,7 @@ public struct Verdict: Codable, Equatable, Sendable {
     public var witnesses: [WitnessStatement]
     /// What the witnesses that this guest can give were asked and did not say. Where there is any, the verdict is incomplete.
     public var unsaid: [Unsaid]
-    /// Which of the kernel's books the verdict rests on.
+    /// Which account of the kernel's the verdict rests on.
     public var account: KernelAccount
     /// How many entries that account has.
     public var entryCount: Int
@@ -67,12 +67,12 @@ public enum Witness: String, Codable, Sendable, CaseIterable {
     /// A radix kernel has page tables beside its list, or in its place; a hash kernel's translations are in its hashed page
     /// table, which nobody walks.
     public static func given(by account: KernelAccount, _ mmu: MMU) -> [Witness] {
-        let books: [Witness] =
+        let accounts: [Witness] =
             switch account {
             case .list: mmu == .radix ? [.kernelList, .pageTables] : [.kernelList]
             case .pageTables: [.pageTables]
             }
-        return books + [.mirror, .report, .mmu, .model]
+        return accounts + [.mirror, .report, .mmu, .model]
     }
 }
 

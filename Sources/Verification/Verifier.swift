@@ -90,7 +90,7 @@ public enum Verifier {
             let (agreeingCount, findings) = checks.againstList()
             var judgement = Judgement(
                 .pageTables,
-                "the kernel's other book, walked in guest RAM: what the list has is mapped so, and nothing else is")
+                "the kernel's page tables, walked in guest RAM: what the list has is mapped so, and nothing else is")
             judgement.findings = checks.faults() + findings
             judgement.agreeingCount = agreeingCount
             return judgement
@@ -136,16 +136,16 @@ public enum Verifier {
         let comparison = Comparison(
             kernel: snapshot.accountEntries, in: snapshot.account, other: snapshot.windows(of: mirror), subject: .mirror
         )
-        let book = snapshot.account == .list ? "list" : "page tables"
+        let account = snapshot.account == .list ? "list" : "page tables"
         let observedCount = mirror.provenance.count { $0 == .observed }
         var judgement = Judgement(
             .mirror,
-            "\(observedCount) entries observed as they were made; the others were read from the kernel's \(book)")
+            "\(observedCount) entries observed as they were made; the others were read from the kernel's \(account)")
         judgement.findings = findings + comparison.findings
         judgement.agreeingCount = comparison.agreeingCount
         judgement.leaveUnsaid(
             mirror.provenance.count { $0 == .healed },
-            "the agent has not seen them being made, and read them from the kernel's \(book) afterwards")
+            "the agent has not seen them being made, and read them from the kernel's \(account) afterwards")
         return judgement
     }
 

@@ -4,7 +4,7 @@ import GuestMemory
 
 /// A kernel's memory layout as the emulator needs it: rules, page sizes, and what follows from them.
 public struct EmulatedLayout: Equatable, Sendable {
-    /// How the kernel keeps book; also says which MMU it runs on.
+    /// The rules by which the kernel records it; also says which MMU it runs on.
     public let rules: PopulateRules
     /// Which `struct page` stands where.
     public let geometry: MemoryMapGeometry
@@ -46,7 +46,7 @@ public struct EmulatedLayout: Equatable, Sendable {
     /// Puts a layout together.
     ///
     /// - Parameters:
-    ///   - rules: how the kernel keeps book.
+    ///   - rules: how the kernel records what backs its memory map.
     ///   - pageByteCount: the kernel's page size in bytes.
     ///   - vmemmapPageByteCount: the bytes of a vmemmap page; nil for the usual choice. Under
     ///     ``PopulateRules/radixTables`` it is always 2 MiB, which is tried first and may fall back to base pages.

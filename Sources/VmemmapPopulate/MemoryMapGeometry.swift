@@ -46,7 +46,7 @@ public struct MemoryMapGeometry: Equatable, Sendable {
         return overflows ? nil : PhysicalAddress(product)
     }
 
-    /// The physical addresses that a window describes, nil when they are none.
+    /// The physical addresses that a window describes, nil when there are none.
     func addresses(describedBy window: UInt64, byteCount: UInt64) -> ClosedRange<UInt64>? {
         // A window may begin below the vmemmap when the base is not aligned to it: nothing is described there.
         guard let first = address(describedAt: max(window, vmemmapBase)),
@@ -55,7 +55,7 @@ public struct MemoryMapGeometry: Equatable, Sendable {
         return first.rawValue...last.rawValue
     }
 
-    /// The memory that a call of `vmemmap_populate` or `vmemmap_free` was about; nil when its range is none.
+    /// The memory that a call of `vmemmap_populate` or `vmemmap_free` was about; nil when its range is not valid.
     ///
     /// Plugged memory comes and goes by whole sections, a call for each. Some kernels align the start down to a vmemmap
     /// page before they print it: the section is the one whose memory map ends at the end.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// How a kernel keeps book of what backs its memory map.
+/// How a kernel records what backs its memory map.
 ///
 /// Chosen by what a guest shows (its MMU, its `mmu_vmemmap_psize`, whether its list ever had an entry), never by its version
 /// number: distributions backport. ``original`` is never chosen: a guest that frees nothing has a fault today.
@@ -26,14 +26,14 @@ public enum PopulateRules: CaseIterable, Sendable {
     /// Radix since 368a0590d954 (6.6): no list. The kernel's page tables are the only record.
     case radixTables
 
-    /// How a running kernel keeps book, from what it shows.
+    /// How a running kernel records it, from what it shows.
     ///
     /// A radix kernel that keeps no list leaves `mmu_vmemmap_psize` at its first value, 4 KiB; one that keeps a list sets
     /// it. Where a 4K kernel has both, the list says: once it had an entry, it is kept.
     ///
     /// - Parameters:
     ///   - isRadix: whether the kernel uses the radix MMU.
-    ///   - vmemmapPageShift: log2 of `mmu_psize_defs[mmu_vmemmap_psize]`, nil when the kernel's value is none.
+    ///   - vmemmapPageShift: log2 of `mmu_psize_defs[mmu_vmemmap_psize]`, nil when the kernel's value is not valid.
     ///   - hasHadEntries: whether its list has entries, or was ever seen to have any.
     public init(isRadix: Bool, vmemmapPageShift: UInt64?, hasHadEntries: Bool) {
         guard isRadix else {

@@ -14,7 +14,7 @@ public enum HotplugError: Error, Equatable, Sendable {
     case notPresent(Range<UInt64>)
     /// It holds the kernel's own data, so that it cannot be taken offline (`-EBUSY`).
     case busy(Range<UInt64>)
-    /// Under ``PopulateRules/hash`` and ``PopulateRules/original`` 16 MiB pages want 1 GiB at boot.
+    /// Under ``PopulateRules/hash`` and ``PopulateRules/original`` 16 MiB pages need 1 GiB at boot.
     case tooSmallForVmemmapPages(Range<UInt64>)
     /// The memory map could not be populated.
     case populate(PopulateError)
@@ -25,7 +25,7 @@ public enum HotplugError: Error, Equatable, Sendable {
 /// Shaped as the kernel is: memory is added block by block, each block section by section, each section's memory map is
 /// allocated by a call of `vmemmap_populate`, and that links one node for each block of memory. There is no lock in it.
 /// The kernel has none either: boot is single-threaded and the hot-plug lock (in 2010 `pgdat_resize_lock`) lets one
-/// caller in. Here the owner is the lock: the type cannot be copied, and every hook wants it exclusively.
+/// caller in. Here the owner is the lock: the type cannot be copied, and every hook takes it exclusively.
 public struct VmemmapEmulator: ~Copyable {
     /// Which kernel this is.
     public let layout: EmulatedLayout

@@ -148,7 +148,7 @@ enum PlanCases {
         other(plan("  - expect: {entries: 1}"), "3:5: expect has no step before it to look at"),
         other(
             plan("  - verify\n  - wait: 5s\n  - expect: {entries: 1}"),
-            "5:5: expect has no step before it to look at; a wait for a time is none"),
+            "5:5: expect has no step before it to look at; a wait for a time is not one"),
         other(
             plan("  - verify\n  - repeat: {times: 2, steps: [expect: {entries: 1}, wait: 5s]}"),
             "4:32: expect has no step before it to look at"),

@@ -146,7 +146,7 @@ extension RealGuest {
             #expect(try harness.events(of: "guest.populate").count == 64)
         }
 
-        @Test func aRingSizeThatIsNone() async throws {
+        @Test func anInvalidRingSize() async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }
             let ending = try await harness.run(["--append", "qemu_harness.trace_kib=small"])

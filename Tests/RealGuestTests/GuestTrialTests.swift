@@ -35,7 +35,7 @@ extension RealGuest {
 
             let doctor = try await HarnessProcess.start(["doctor", "numa", "--qemu", program.path])
             #expect(doctor.status == .exited(0), "\(doctor.output)")
-            #expect(doctor.output.contains("\(program.path) makes the machine that a run wants"))
+            #expect(doctor.output.contains("\(program.path) makes the machine that a run needs"))
             #expect(doctor.output.contains("takes the run's guest and its 2 DIMMs"), "\(doctor.output)")
 
             let ending = try await harness.run(["--qemu", program.path])

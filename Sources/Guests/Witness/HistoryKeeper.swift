@@ -95,12 +95,12 @@ struct HistoryKeeper {
         geometry.memory(describedIn: start, end, mapBytesPerSection: mapBytesPerSection)
     }
 
-    /// Notes what a call was about, and returns it; nil when that is none.
+    /// Notes what a call was about, and returns it; nil when that is not valid.
     private mutating func note(
         _ change: HotplugHistory.Step.Change, _ start: UInt64, _ end: UInt64, hasAltmap: Bool = false
     ) -> Range<UInt64>? {
         guard let memory = memory(start, end) else {
-            known.noteGap("a call's range, \(start.hexadecimal) to \(end.hexadecimal), is none")
+            known.noteGap("a call's range, \(start.hexadecimal) to \(end.hexadecimal), is not valid")
             return nil
         }
         known.note(change, memory, hasAltmap: hasAltmap)

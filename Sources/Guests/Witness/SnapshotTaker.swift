@@ -39,7 +39,7 @@ package struct SnapshotTaker {
             let before = try await state(memory)
             let sync = try await guest.agent.ask("sync")
             try await guest.observer.drain()
-            // A list that changed under the agent's walks is none to compare, however often that happens.
+            // A list that changed under the agent's walks cannot be compared, however often that happens.
             let isReportSteady = try await guest.agent.ask("report").number("steady") != 0
             try await guest.domain.suspend()
             do {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The guest program's system calls, and what the embedded Swift runtime wants from a C library beyond what glibc has.
+// The guest program's system calls, and what the embedded Swift runtime needs from a C library beyond what glibc has.
 // No logic. Only 64-bit integers and pointers cross between Swift and this file (see LinuxSystem.swift).
 
 #define _GNU_SOURCE

@@ -121,7 +121,7 @@ struct RunCommand: AsyncParsableCommand {
                 + "nothing about the kernel."))
     var bisect = false
 
-    /// The program that `--qemu` names, as libvirt wants it: from the root, as it was named.
+    /// The program that `--qemu` names, as libvirt takes it: from the root, as it was named.
     static func emulator(_ path: String) throws -> FilePath {
         let file = URL(filePath: path).absoluteURL.standardizedFileURL
         var isDirectory: ObjCBool = false

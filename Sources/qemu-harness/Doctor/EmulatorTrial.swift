@@ -7,7 +7,7 @@ import Libvirt
 import Subprocess
 import SystemPackage
 
-/// Whether a QEMU makes the machine that a run wants.
+/// Whether a QEMU makes the machine that a run needs.
 ///
 /// QEMU is asked for the machine's device tree (`dumpdtb`): it makes the machine, writes that, and ends before the guest
 /// runs. libvirt does not know the machine's options, and so cannot tell.

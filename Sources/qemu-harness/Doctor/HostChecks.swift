@@ -33,17 +33,17 @@ struct HostChecks {
         return .ok(name, found)
     }
 
-    /// The same, and whether it makes the machine that a run wants.
+    /// The same, and whether it makes the machine that a run needs.
     private func emulator() async -> Diagnosis {
         let program = emulatorProgram()
         guard program.status == .ok else { return program }
         let path = FilePath(program.finding)
         do {
             try await EmulatorTrial(program: path, cpu: configuration.cpu).perform()
-            return .ok(program.name, "\(path) makes the machine that a run wants, with a DIMM and shared memory")
+            return .ok(program.name, "\(path) makes the machine that a run needs, with a DIMM and shared memory")
         } catch {
             return .fail(
-                program.name, "\(path) does not make the machine that a run wants: \(error)",
+                program.name, "\(path) does not make the machine that a run needs: \(error)",
                 fix: "take another one: scripts/setup, or --qemu PATH")
         }
     }

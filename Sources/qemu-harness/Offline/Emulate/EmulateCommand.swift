@@ -60,7 +60,7 @@ package struct EmulateCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "How the kernel keeps book: 2010 (never frees), hash (today's), radix-list (before 6.6), radix-tables "
+            "The rules by which the kernel records what backs its memory map: 2010 (never frees), hash (today's), radix-list (before 6.6), radix-tables "
                 + "(no list). (default: hash or radix-tables, by the MMU)"))
     var rules: Rules?
 

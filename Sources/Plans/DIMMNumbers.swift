@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// The DIMMs of a plan as its steps plug and unplug them, should every unplug succeed.
-public struct DIMMBooks {
+public struct DIMMNumbers {
     /// How many DIMMs were ever plugged.
     public private(set) var count = 0
     /// The numbers of those that are plugged, in the order of the plugs.
