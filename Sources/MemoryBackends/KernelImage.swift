@@ -40,10 +40,10 @@ public struct KernelImage {
 
     /// The addresses of global symbols that the table defines. A name that it defines twice is left out, as is one that
     /// it does not define.
-    public func addresses(of names: [String]) throws -> [String: UInt64] {
+    public func addresses(of requested: [String]) throws -> [String: UInt64] {
         try Self.reading(path) { file in
             let texts = try file.bytes(at: names.fileOffset, byteCount: names.fileByteCount)
-            let spellings = names.map { (name: $0, bytes: Array($0.utf8) + [0]) }
+            let spellings = requested.map { (name: $0, bytes: Array($0.utf8) + [0]) }
             var found: [String: Set<UInt64>] = [:]
             let step = UInt64(Self.symbolByteCount)
             let end = symbols.fileByteCount / step * step
