@@ -66,7 +66,7 @@ final class StandInHost: GuestHost {
         let machine = try StandInMachine(
             memory: try StandInMemory(in: folder, bootByteCount: bootByteCount, maximumByteCount: maximumByteCount),
             controlSocket: controlSocket, console: FilePath(console),
-            regionFile: try MappedFile(id.sharedRegionFile, byteCount: regionByteCount, isWritable: true),
+            region: try MappedFile(id.sharedRegionFile, byteCount: regionByteCount, isWritable: true).words,
             flaw: flaw, hasKprobes: hasKprobes)
         state.withLock { $0.machine = machine }
         machine.start()

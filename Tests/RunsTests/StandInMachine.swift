@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import GuestMemory
 import Guests
 import HotplugAgent
 import Libvirt
-import MemoryBackends
 import RunFixture
 import Synchronization
 import SystemPackage
@@ -48,19 +48,19 @@ final class StandInMachine: Sendable {
     let events: AsyncStream<DomainEvent>
     private let eventSink: AsyncStream<DomainEvent>.Continuation
     private let socket: ControlSocket
-    private let regionFile: MappedFile
+    private let region: MappedWords
     private let console: FilePath
     private let flaw: StandInKernel.Flaw?
     private let hasKprobes: Bool
     private let state = Mutex(State())
 
     init(
-        memory: StandInMemory, controlSocket: FilePath, console: FilePath, regionFile: MappedFile,
+        memory: StandInMemory, controlSocket: FilePath, console: FilePath, region: MappedWords,
         flaw: StandInKernel.Flaw?,
         hasKprobes: Bool
     ) throws {
         self.memory = memory
-        self.regionFile = regionFile
+        self.region = region
         self.console = console
         self.flaw = flaw
         self.hasKprobes = hasKprobes
@@ -106,7 +106,7 @@ final class StandInMachine: Sendable {
     // MARK: - The CPU
 
     private func run() {
-        let guest = FakeGuest(memory: FakeKernelMemory(ram: memory), region: regionFile.words, owner: regionFile)
+        let guest = FakeGuest(memory: FakeKernelMemory(ram: memory), region: region)
         if hasKprobes { guest.trace = FakeTrace() }
         let kernel = StandInKernel(guest, memory: memory, mmu: mmu, flaw: flaw)
         guest.whileIdle = { guest, milliseconds in self.idle(guest, kernel, milliseconds: milliseconds) }

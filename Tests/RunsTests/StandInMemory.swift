@@ -101,20 +101,16 @@ final class StandInMemory: FakeRAM, PhysicalMemory, Sendable {
         try region.file.words.store(word, at: address - region.base.rawValue)
     }
 
+    /// The bytes as they stand in memory; none where there is no memory. `address` is a multiple of 8.
     func bytes(at address: UInt64, byteCount: Int) -> [UInt8] {
         guard let region = region(at: address) else { return [] }
-        let end = min(address + UInt64(byteCount), region.range.upperBound)
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(byteCount)
-        var position = address
-        while position < end, let word = try? region.file.words.load(at: (position - region.base.rawValue) / 8 * 8) {
-            let inWord = withUnsafeBytes(of: word) { Array($0.dropFirst(Int(position % 8))) }
-            bytes += inWord.prefix(Int(end - position))
-            position += UInt64(inWord.count)
-        }
-        return bytes
+        let count = min(UInt64(byteCount), region.range.upperBound - address)
+        let start = address - region.base.rawValue
+        let words = stride(from: start, to: start + count, by: 8).compactMap { try? region.file.words.load(at: $0) }
+        return words.withUnsafeBytes { Array($0.prefix(Int(count))) }
     }
 
+    /// Stores bytes, a word at a time, as a kernel stores its variables.
     func store(_ bytes: [UInt8], at address: UInt64) {
         let start = address / 8 * 8
         let end = (address + UInt64(bytes.count) + 7) / 8 * 8

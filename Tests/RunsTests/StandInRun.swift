@@ -22,9 +22,11 @@ struct StandInRun {
     /// Holds the record and the machine's files, until nobody needs them any more.
     let folder: TemporaryFolder
 
-    /// Takes the steps of a plan, `steps` being its YAML, on a machine of 1 GiB.
+    /// Takes the steps of a plan, `steps` being its YAML, on a machine of 1 GiB. The run is cancelled where a step begins,
+    /// if one is given.
     static func take(
-        _ steps: String, flaw: StandInKernel.Flaw? = nil, hasKprobes: Bool = false, keepsGuest: Bool = false
+        _ steps: String, flaw: StandInKernel.Flaw? = nil, hasKprobes: Bool = false, keepsGuest: Bool = false,
+        cancelledAtStep: Int? = nil
     ) async throws -> StandInRun {
         let plan = try Plan(
             yaml: "description: d\nguest: {cpu: POWER8, kernel: /vmlinux, memory: 1GiB}\nsteps: \(steps)\n")
@@ -37,13 +39,17 @@ struct StandInRun {
         // Nothing of a machine that works takes as long as any of these: only what never comes is waited for so long.
         var timeouts = Timeouts(factor: 1)
         if case .hasNoAgent = flaw { timeouts.boot = .milliseconds(50) }
-        let observer = Listener()
+        let observer = Listener(cancelsAtStep: cancelledAtStep)
         let runner = Runner(
             plan: plan, steps: plan.runSteps(configuration, keepsGuest: keepsGuest), configuration: configuration,
             timeouts: timeouts, observers: [observer], keepsGuest: keepsGuest)
         let record = try RunDirectory(
             parent: folder.url.appending(path: "runs"), identifier: host.id.description, startedAt: Date())
-        let report = await runner.run(in: host, record: record, interrupts: Interrupts(), commandLine: ["test"])
+        // A task of its own, which can be cancelled without the test's.
+        let run = Task {
+            await runner.run(in: host, record: record, interrupts: Interrupts(), commandLine: ["test"])
+        }
+        let report = await run.value
         return StandInRun(report: report, host: host, events: observer.events, folder: folder)
     }
 
@@ -77,11 +83,20 @@ struct StandInRun {
     }
 }
 
-/// Keeps what it is told.
+/// Keeps what it is told, and cancels the run that tells it where a step begins.
 private final class Listener: RunObserver {
+    private let cancelsAtStep: Int?
     private let heard = Mutex<[RunEvent]>([])
+
+    init(cancelsAtStep: Int?) {
+        self.cancelsAtStep = cancelsAtStep
+    }
 
     var events: [RunEvent] { heard.withLock { $0 } }
 
-    func observe(_ event: RunEvent) { heard.withLock { $0.append(event) } }
+    func observe(_ event: RunEvent) {
+        heard.withLock { $0.append(event) }
+        guard case .stepStarted(let number, _) = event, number == cancelsAtStep else { return }
+        withUnsafeCurrentTask { $0?.cancel() }
+    }
 }

@@ -162,6 +162,16 @@ import Verification
         try run.expectCompleteRecord(snapshots: [])
     }
 
+    @Test("a run that is cancelled ends its guest, and its record is complete", arguments: [1, 3, 4])
+    func cancelled(step: Int) async throws {
+        let run = try await StandInRun.take(Self.plan, cancelledAtStep: step)
+        #expect(run.report.results.outcome == .interrupted)
+        #expect(run.report.results.steps.count == step)
+        #expect(run.report.results.steps.last?.outcome == .interrupted)
+        #expect(run.host.endings == [.removed(hasGuestEnded: true)])
+        try run.expectCompleteRecord(snapshots: step > 2 ? [2] : [])
+    }
+
     @Test("a guest that is kept runs on, and nothing of it is removed")
     func keeps() async throws {
         let run = try await StandInRun.take("[verify]", keepsGuest: true)

@@ -79,8 +79,6 @@ package final class FakeGuest: AgentSystem {
     package var whileIdle: ((FakeGuest, _ milliseconds: Int) -> Void)?
 
     private let region: MappedWords
-    /// What keeps the region mapped.
-    private let regionOwner: AnyObject
     private var descriptors: [Int: File] = [:]
     private var nextDescriptor = 3
 
@@ -88,19 +86,17 @@ package final class FakeGuest: AgentSystem {
     package static let debugControl = "/sys/kernel/debug/dynamic_debug/control"
 
     package convenience init(regionByteCount: Int = 4 << 20, vmcoreinfo: SampleVmcoreinfo = SampleVmcoreinfo()) {
-        let region = HeapWords(byteCount: regionByteCount)
         self.init(
-            memory: FakeKernelMemory(), region: region.words, owner: region, vmcoreinfo: vmcoreinfo)
+            memory: FakeKernelMemory(), region: HeapWords(byteCount: regionByteCount).words, vmcoreinfo: vmcoreinfo)
     }
 
     /// A guest of 1 GiB with this memory, into which a kernel's variables are written, and this shared region.
     package init(
-        memory: FakeKernelMemory, region: MappedWords, owner: AnyObject,
+        memory: FakeKernelMemory, region: MappedWords,
         vmcoreinfo: SampleVmcoreinfo = SampleVmcoreinfo()
     ) {
         self.memory = memory
         self.region = region
-        regionOwner = owner
         files = [
             "/proc/cpuinfo": Array(
                 "processor\t: 0\ncpu\t\t: POWER8\n\nplatform\t: pSeries\nMMU\t\t: Hash\n".utf8),
