@@ -56,8 +56,7 @@ final class StandInMachine: Sendable {
 
     init(
         memory: StandInMemory, controlSocket: FilePath, console: FilePath, region: MappedWords,
-        flaw: StandInKernel.Flaw?,
-        hasKprobes: Bool
+        flaw: StandInKernel.Flaw?, hasKprobes: Bool
     ) throws {
         self.memory = memory
         self.region = region
