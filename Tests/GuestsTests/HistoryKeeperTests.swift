@@ -96,8 +96,8 @@ private let mapByteCount: UInt64 = 16 << 10
             (.lost(recordCount: 3), "lost 3 events"), (.mappingFailed(errno: 12), "error 12, and nothing tells which"),
             (.populateFailed(errno: 12), "error 12, and nothing tells which"),
             (.populateCalled(start: 8, end: 16, node: 0), "0x8 to 0x10"),
-            (.populateCalled(start: vmemmap + mapByteCount, end: vmemmap, node: 0), "is none"),
-            (.freeCalled(start: .max, end: .max), "is none"),
+            (.populateCalled(start: vmemmap + mapByteCount, end: vmemmap, node: 0), "is not valid"),
+            (.freeCalled(start: .max, end: .max), "is not valid"),
         ] as [(AgentEvent, String)])
     func gaps(event: AgentEvent, reason: String) throws {
         var keeper = try Self.keeper()
