@@ -111,8 +111,6 @@ public struct ELFProgramHeader: Equatable, Sendable {
     public static var byteCount: Int { 56 }
     /// `PT_LOAD`: memory.
     public static var loadType: UInt64 { 1 }
-    /// `PT_NOTE`: notes.
-    public static var noteType: UInt64 { 4 }
 
     /// `p_type`.
     public let type: UInt64

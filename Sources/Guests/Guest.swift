@@ -45,8 +45,8 @@ package actor Guest {
             regionFile: regionFile, console: record.consoleLog,
             events: events, timeouts: timeouts)
         guest.ending.console.start()
-        await guest.agent.start()
         try await guest.watch.start(domain)
+        await guest.agent.start()
         return guest
     }
 

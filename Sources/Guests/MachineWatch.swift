@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import HarnessBasics
+import KernelState
 import Libvirt
 package import RunFixture
 import RunRecord
@@ -74,9 +75,10 @@ package actor MachineWatch {
         (try? await waitUntil(within: limit) { processEnd }) != nil
     }
 
-    /// Waits a moment for the end of QEMU that may be the cause of an error: calls fail before it is known.
+    /// Waits a moment for the end of QEMU that may be the cause of an error: calls fail before it is known. Of what is read
+    /// in the guest's memory it is no cause.
     func waitForCause(of error: any Error, within limit: Duration) async {
-        if !(error is HarnessError) { _ = await hasEnded(within: limit) }
+        if !(error is HarnessError), !(error is KernelReadError) { _ = await hasEnded(within: limit) }
     }
 
     /// Waits for the end of a guest that was asked to switch itself off; nil when QEMU has not ended within the time.

@@ -63,9 +63,11 @@ package struct SnapshotTaker {
 
     /// What the host reads in guest RAM, which has to be the same before the sync and in the pause.
     private func state(_ memory: GuestRAM) async throws -> KernelState {
-        try KernelState(
-            of: kernel, in: KernelMemory(memory, order: kernel.order),
-            within: ReadingBounds(memoryEnd: await guest.memory.endAddress))
+        // Tables may still map what was unplugged; the list is as long as the memory that is there can make it.
+        let bounds = ReadingBounds(
+            memoryEnd: await guest.memory.endAddress,
+            nodeLimit: ReadingBounds(memoryEnd: memory.endAddress).nodeLimit)
+        return try KernelState(of: kernel, in: KernelMemory(memory, order: kernel.order), within: bounds)
     }
 
     /// Nil when the kernel's state is not the one from before.
