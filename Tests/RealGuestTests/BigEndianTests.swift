@@ -14,8 +14,7 @@ import Verification
 extension RealGuest {
     /// Guests of the byte order that the kernel's list was first written for.
     @Suite(
-        .enabled(
-            if: ProcessInfo.processInfo.environment["QEMU_HARNESS_ALL_TESTS"] != nil, "run by scripts/test --all"),
+        .long,
         .enabled("the kernel takes long to build: run scripts/guest-kernel 6.1-be") {
             (try? GuestImages.kernel(named: "6.1-be", environment: ProcessInfo.processInfo.environment)) != nil
         })

@@ -223,7 +223,7 @@ extension RealGuest {
         }
 
         /// libvirt, QEMU and the record take any path that XML can carry.
-        @Test(arguments: ["my runs, 7:30", "\"läuft\" & 'fährt' <x>%d;$(y)\\", "a=b,c=d,,e"])
+        @Test(.long, arguments: ["my runs, 7:30", "\"läuft\" & 'fährt' <x>%d;$(y)\\", "a=b,c=d,,e"])
         func odderPathsAreTaken(name: String) async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }

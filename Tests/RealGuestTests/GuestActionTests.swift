@@ -51,7 +51,7 @@ extension RealGuest {
 
         /// QEMU keeps the LMB of a DIMM that it was not asked to unplug (hw/ppc/spapr_drc.c: `drc_isolate_logical`), so
         /// the guest cannot add it through the same door. It is still there to be added as any memory, or found at boot.
-        @Test(arguments: cpus) func aSingleLMBGoesAndComesBack(cpu: DomainDescription.CPUModel) async throws {
+        @Test(.long, arguments: cpus) func aSingleLMBGoesAndComesBack(cpu: DomainDescription.CPUModel) async throws {
             let run = try await Lab.run(
                 try Lab.configuration(cpu: cpu),
                 [
@@ -75,7 +75,7 @@ extension RealGuest {
 
         /// The guest gives up what it has of a DIMM, and QEMU waits for the LMB that it does not have. A reset ends it: then
         /// nothing is known of an unplug any more, and the DIMM is gone.
-        @Test func anUnplugMayHaveNoEnd() async throws {
+        @Test(.long) func anUnplugMayHaveNoEnd() async throws {
             var timeouts = Timeouts(factor: 4)
             timeouts.unplug = .seconds(6)
             var silent = Plan.Expectation()
@@ -102,7 +102,7 @@ extension RealGuest {
             #expect(results.steps.dropFirst().compactMap(\.note) == ["ua-dimm1 silent", "with 0 DIMMs"])
         }
 
-        @Test(arguments: cpus) func aRebootMakesDimmsBootMemory(cpu: DomainDescription.CPUModel) async throws {
+        @Test(.long, arguments: cpus) func aRebootMakesDimmsBootMemory(cpu: DomainDescription.CPUModel) async throws {
             let run = try await Lab.run(
                 try Lab.configuration(cpu: cpu, plugs: [1 << 30, 2 << 30, 1 << 30]),
                 [
@@ -159,7 +159,7 @@ extension RealGuest {
 
         /// What was given up before the LMB that is held comes back, with new blocks behind it. Those may lie in the DIMM
         /// itself, and keep it where it is for good.
-        @Test(arguments: [DomainDescription.CPUModel.power8, .power9])
+        @Test(.long, arguments: [DomainDescription.CPUModel.power8, .power9])
         func aDimmHeldAtItsEndComesBack(cpu: DomainDescription.CPUModel) async throws {
             let run = try await Lab.run(
                 try Lab.configuration(cpu: cpu, plugs: [1 << 30]),

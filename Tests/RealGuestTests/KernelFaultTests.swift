@@ -26,7 +26,7 @@ extension RealGuest {
         }
 
         /// An exception in a kernel thread, which the guest survives.
-        @Test func anOopsInTheMiddleOfAnUnplug() async throws {
+        @Test(.long) func anOopsInTheMiddleOfAnUnplug() async throws {
             var timeouts = Timeouts(factor: 4)
             timeouts.unplug = .seconds(20)
             let run = try await Lab.run(

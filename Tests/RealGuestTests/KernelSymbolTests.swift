@@ -14,7 +14,7 @@ extension RealGuest {
     /// Kernels whose notes for dump tools lack a variable. There is no such kernel ready-made: in a copy of one the
     /// variable's name, which the kernel prints into its VMCOREINFO, is written in capitals.
     @Suite struct KernelSymbols {
-        @Test func theKernelsFileTellsWhatVmcoreinfoLacks() async throws {
+        @Test(.long) func theKernelsFileTellsWhatVmcoreinfoLacks() async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }
             let kernel = try kernelWithoutNote(of: "vmemmap_list", from: "6.12-4k", in: harness)

@@ -48,8 +48,7 @@ extension RealGuest {
         }
 
         @Test(
-            .enabled(
-                if: ProcessInfo.processInfo.environment["QEMU_HARNESS_ALL_TESTS"] != nil, "run by scripts/test --all"),
+            .long,
             arguments: theRest)
         func otherCell(cell: Cell) async throws {
             try await Self.verify(cell)

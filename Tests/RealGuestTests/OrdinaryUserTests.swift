@@ -20,8 +20,7 @@ extension RealGuest {
         /// With the long tests: a fresh daemon looks at every emulator first, which takes minutes where nobody reaps
         /// orphans.
         @Test(
-            .enabled(
-                if: ProcessInfo.processInfo.environment["QEMU_HARNESS_ALL_TESTS"] != nil, "run by scripts/test --all"))
+            .long)
         func sessionDaemonRunsTheGuest() async throws {
             let home = try UserHome()
             defer { home.cleanUp() }

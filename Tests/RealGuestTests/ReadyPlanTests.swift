@@ -16,8 +16,7 @@ extension RealGuest {
 
         /// With the long tests: these take more slots, or a kernel of 4 KiB pages and thousands of entries.
         @Test(
-            .enabled(
-                if: ProcessInfo.processInfo.environment["QEMU_HARNESS_ALL_TESTS"] != nil, "run by scripts/test --all"),
+            .long,
             arguments: ["many-dimms", "disable-radix", "hash-16m", "4k-pages", "altmap", "half-added-block"])
         func passesToo(plan: String) async throws {
             try await Self.expectToPass(plan)
@@ -25,8 +24,7 @@ extension RealGuest {
 
         /// Guests that are no ready plan's, in the long tests too.
         @Test(
-            .enabled(
-                if: ProcessInfo.processInfo.environment["QEMU_HARNESS_ALL_TESTS"] != nil, "run by scripts/test --all"),
+            .long,
             arguments: [
                 // A hashed page table of 4 KiB pages under a kernel of 64 KiB pages: 256 entries a GiB.
                 (

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Testing
 
 /// Every test that boots a guest is nested in here: one guest at a time, on machines with two cores.
@@ -8,3 +9,11 @@ import Testing
 /// a harness that hangs.
 @Suite(.serialized, .timeLimit(.minutes(20)))
 enum RealGuest {}
+
+extension Trait where Self == ConditionTrait {
+    /// A test that takes long, or that shows once more what another one shows of another guest: for `scripts/test --all`.
+    static var long: Self {
+        .enabled(
+            if: ProcessInfo.processInfo.environment["QEMU_HARNESS_ALL_TESTS"] != nil, "run by scripts/test --all")
+    }
+}
