@@ -50,7 +50,7 @@ struct DoctorCommand: AsyncParsableCommand {
         configuration.emulator = qemu
         let host = HostChecks(environment: environment, configuration: configuration)
         let libvirt = LibvirtCheck(
-            target: try ConnectionTarget(option: connect, environment: environment, tell: QemuHarness.tell),
+            target: try ConnectionTarget(option: connect, environment: environment, tell: Terminal.tell),
             trial: GuestTrial(configuration, steps: plan.runSteps(configuration, keepsGuest: false)),
             capabilitiesCache: GuestImages.capabilitiesCache(environment))
         let diagnoses = await host.diagnoses() + [libvirt.diagnosis()] + guest.diagnoses()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import OfflineCommands
 import RunFixture
 import RunRecord
 
@@ -28,7 +29,7 @@ struct PruneCommand: AsyncParsableCommand {
             print("\(dryRun ? "would remove" : "removed") what run \(id) left")
         }
         for (id, error) in removal.failures {
-            QemuHarness.tell("cannot remove all that run \(id) left: \(error)")
+            Terminal.tell("cannot remove all that run \(id) left: \(error)")
         }
         if !removal.failures.isEmpty { throw ExitCode(ExitStatus.infrastructure) }
     }

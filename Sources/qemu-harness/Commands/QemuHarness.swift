@@ -55,13 +55,8 @@ struct QemuHarness: AsyncParsableCommand {
         CommandLine.arguments.dropFirst().prefix { $0 != "--" }.contains { $0.hasPrefix("--bisect") }
     }
 
-    /// Says something to the person on stderr.
-    static func tell(_ text: String) {
-        Terminal.tell(text)
-    }
-
     private static func fail(_ message: String, _ status: Int32) -> Never {
-        tell(message)
+        Terminal.tell(message)
         leave(status)
     }
 

@@ -154,7 +154,7 @@ struct RunCommand: AsyncParsableCommand {
                 executable: Program.executable))
         try refusePathsThatNoDomainCanName(kernel: kernelFile)
         guest.emulator = qemu
-        let connection = try ConnectionTarget(option: connect, environment: environment, tell: QemuHarness.tell)
+        let connection = try ConnectionTarget(option: connect, environment: environment, tell: Terminal.tell)
         if dryRun { return try Self.show(guest, plan) }
         try refuseWhatDoctorWouldFail(environment, kernel: kernel, guest)
 
@@ -170,14 +170,14 @@ struct RunCommand: AsyncParsableCommand {
         let report = try await Interrupts.watching { interrupts in
             await Self.removeLeftovers()
             try memory.check(
-                memoryFolder: connection.memoryFolder(environment: environment), tell: QemuHarness.tell)
+                memoryFolder: connection.memoryFolder(environment: environment), tell: Terminal.tell)
             let record = try Self.record(of: fixture.id, in: runsFolder)
             return await runner.run(in: fixture, record: record, interrupts: interrupts, commandLine: commandLine)
         }
         // What kept the run from a verdict comes first: the verdict is what a person sees last.
-        if let error = report.results.error { QemuHarness.tell(error) }
-        if let leftover = report.leftover { QemuHarness.tell(leftover) }
-        if report.isGuestKept { QemuHarness.tell("the guest runs on; 'qemu-harness prune --kept' ends it") }
+        if let error = report.results.error { Terminal.tell(error) }
+        if let leftover = report.leftover { Terminal.tell(leftover) }
+        if report.isGuestKept { Terminal.tell("the guest runs on; 'qemu-harness prune --kept' ends it") }
         if json {
             Self.show(try RunDirectory.json(RunSummary(report)))
         } else {
@@ -191,9 +191,9 @@ struct RunCommand: AsyncParsableCommand {
     /// Removes what dead runs left, and says so; what cannot be removed is no reason not to run.
     private static func removeLeftovers() async {
         let removal = await RunFixture.prune()
-        for id in removal.removed { QemuHarness.tell("removed what the dead run \(id) left") }
+        for id in removal.removed { Terminal.tell("removed what the dead run \(id) left") }
         for (id, error) in removal.failures {
-            QemuHarness.tell("cannot remove all that the dead run \(id) left: \(error)")
+            Terminal.tell("cannot remove all that the dead run \(id) left: \(error)")
         }
     }
 
