@@ -32,7 +32,7 @@ public struct MemoryBlock: Equatable, Sendable {
 /// The guest's own account: the kernel's list as read inside the guest, or its page tables where it keeps no list, and its
 /// memory blocks.
 ///
-/// It goes through the report area of the shared region, under an odd generation:
+/// It goes through a report area of the shared region, under an odd generation:
 ///
 ///     0     head of the list      8     list entries      16    how the walk ended
 ///     24    memory blocks         32    block size        40    address where the walk stopped
@@ -98,14 +98,16 @@ public struct GuestReport: Equatable, Sendable {
     }
 
     /// Writes the report into a region. What does not fit is left out, and the end says `truncated`.
-    public func write(to region: SharedRegion) throws(MemoryAccessError) {
+    public func write(
+        to region: SharedRegion, area: SharedRegionLayout.ReportArea = .first
+    ) throws(MemoryAccessError) {
         let layout = region.layout
-        let base = SharedRegionLayout.reportOffset
+        let base = layout.reportOffset(area)
         let records = records
         let kept = records.prefix(Int(layout.reportEntryCapacity))
         let blocks = blocks.prefix(Int(SharedRegionLayout.reportBlockCapacity))
         let isTruncated = kept.count < records.count || blocks.count < self.blocks.count
-        try region.beginChange()
+        try region.beginChange(of: area)
         try region.store(list.head, at: base)
         try region.store(UInt64(kept.count), at: base + 8)
         try region.store((isTruncated ? .truncated : list.end).rawValue, at: base + 16)
@@ -117,12 +119,12 @@ public struct GuestReport: Equatable, Sendable {
         try region.store(tables?.fault?.entryAddress.rawValue ?? 0, at: base + 64)
         try region.store(tables?.fault?.virtAddr ?? 0, at: base + 72)
         try region.store(tables?.fault?.reason.encoded.word ?? 0, at: base + 80)
-        var offset = layout.reportBlocksOffset
+        var offset = layout.reportBlocksOffset(area)
         for block in blocks {
             try region.store(block.index << 8 | block.state.rawValue, at: offset)
             offset += 8
         }
-        offset = layout.reportEntriesOffset
+        offset = layout.reportEntriesOffset(area)
         for record in kept {
             try region.store(record.node, at: offset)
             try region.store(record.list, at: offset + 8)
@@ -130,7 +132,7 @@ public struct GuestReport: Equatable, Sendable {
             try region.store(record.virtAddr, at: offset + 24)
             offset += SharedRegionLayout.reportEntryByteCount
         }
-        try region.endChange()
+        try region.endChange(of: area)
     }
 
     /// What the account's records are in the area: a leaf's size stands in the place of a node's link.
@@ -142,7 +144,7 @@ public struct GuestReport: Equatable, Sendable {
     }
 
     /// Reads the report in a region, checking every count and number before it is used.
-    public init(from region: SharedRegion) throws(Problem) {
+    public init(from region: SharedRegion, area: SharedRegionLayout.ReportArea = .first) throws(Problem) {
         func word(_ offset: UInt64) throws(Problem) -> UInt64 {
             do throws(MemoryAccessError) {
                 return try region.word(at: offset)
@@ -151,7 +153,7 @@ public struct GuestReport: Equatable, Sendable {
             }
         }
         let layout = region.layout
-        let base = SharedRegionLayout.reportOffset
+        let base = layout.reportOffset(area)
         let head = try word(base)
         let entryCount = try word(base + 8)
         let endValue = try word(base + 16)
@@ -174,13 +176,13 @@ public struct GuestReport: Equatable, Sendable {
         }
         blocks = []
         for index in 0..<blockCount {
-            let packed = try word(layout.reportBlocksOffset + index * 8)
+            let packed = try word(layout.reportBlocksOffset(area) + index * 8)
             guard let state = MemoryBlock.State(rawValue: packed & 0xff) else { throw .blockState(packed & 0xff) }
             blocks.append(MemoryBlock(index: packed >> 8, state: state))
         }
         var records: [ListEntry] = []
         for index in 0..<entryCount {
-            let offset = layout.reportEntriesOffset + index * SharedRegionLayout.reportEntryByteCount
+            let offset = layout.reportEntriesOffset(area) + index * SharedRegionLayout.reportEntryByteCount
             records.append(
                 ListEntry(
                     node: try word(offset), list: try word(offset + 8), phys: try word(offset + 16),

@@ -111,6 +111,8 @@ public struct ELFProgramHeader: Equatable, Sendable {
     public static var byteCount: Int { 56 }
     /// `PT_LOAD`: memory.
     public static var loadType: UInt64 { 1 }
+    /// `PT_NOTE`: notes, each behind an `Elf64_Nhdr`.
+    public static var noteType: UInt64 { 4 }
 
     /// `p_type`.
     public let type: UInt64

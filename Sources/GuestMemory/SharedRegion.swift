@@ -52,14 +52,38 @@ public struct SharedRegion: WordMemory, Sendable {
         try setHeader(.magic, SharedRegionLayout.magic)
     }
 
+    /// Writes the capture header. Of what the first kernel's agent has written nothing changes.
+    public func initializeCapture(release: [UInt8]) throws(MemoryAccessError) {
+        for field in SharedRegionLayout.CaptureField.allCases { try store(0, at: field.offset) }
+        for (field, value): (SharedRegionLayout.CaptureField, UInt64) in [
+            (.version, SharedRegionLayout.version), (.epoch, SharedRegionLayout.captureEpoch),
+            (.state, AgentState.starting.rawValue), (.reportOffset, layout.reportOffset(.capture)),
+        ] {
+            try store(value, at: field.offset)
+        }
+        try store(
+            text: release, at: SharedRegionLayout.captureHeaderOffset + SharedRegionLayout.releaseOffset,
+            capacity: SharedRegionLayout.releaseByteCount)
+        try store(SharedRegionLayout.captureMagic, at: SharedRegionLayout.CaptureField.magic.offset)
+    }
+
     /// Makes the generation odd: something wider than a word is about to change.
-    public func beginChange() throws(MemoryAccessError) {
-        try setHeader(.generation, try header(.generation) | 1)
+    public func beginChange(of area: SharedRegionLayout.ReportArea = .first) throws(MemoryAccessError) {
+        let offset = Self.generationOffset(area)
+        try store(try word(at: offset) | 1, at: offset)
     }
 
     /// Makes the generation even again, and another one than before the change.
-    public func endChange() throws(MemoryAccessError) {
-        try setHeader(.generation, (try header(.generation) | 1) &+ 1)
+    public func endChange(of area: SharedRegionLayout.ReportArea = .first) throws(MemoryAccessError) {
+        let offset = Self.generationOffset(area)
+        try store((try word(at: offset) | 1) &+ 1, at: offset)
+    }
+
+    private static func generationOffset(_ area: SharedRegionLayout.ReportArea) -> UInt64 {
+        switch area {
+        case .first: SharedRegionLayout.Field.generation.offset
+        case .capture: SharedRegionLayout.CaptureField.generation.offset
+        }
     }
 
     /// Stores text eight bytes at a time, zero-padded and cut to `capacity` bytes (a multiple of 8) less one.

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The shared region's format, version 2: where everything stands in the memory that host and guest share.
+/// The shared region's format, version 3: where everything stands in the memory that host and guest share.
 ///
 /// Every field is a 64-bit word in the guest's byte order, which the byte-order mark tells. The harness creates the
 /// region zeroed and a power of two in size; the agent, its only writer, lays it out. All offsets follow from the
 /// region's size and the kernel's page size, so a reader computes them and holds the header against its result.
 ///
 ///     0          header: one word per `Field`, then the kernel's release as text
+///     4 KiB      capture header: one word per `CaptureField`, then that kernel's release; all zeros until a dump-capture
+///                kernel's agent writes here, which writes nowhere else but in its report area
 ///     64 KiB     event ring: 16,384 slots of 64 bytes
 ///     +1 MiB     report area: header, memory blocks, list entries of 32 bytes
+///     …          the dump-capture kernel's report area, of the same form
 ///     …          origins: one word per node slot, see `EntryOrigin`
 ///     …          node pages: whole pages of the kernel's page size, nodes of 24 bytes
 public struct SharedRegionLayout: Equatable, Sendable {
     /// `VMEMMAPL` read as a big-endian number.
     public static let magic: UInt64 = 0x564d_454d_4d41_504c
     /// The version that this code reads and writes.
-    public static let version: UInt64 = 2
+    public static let version: UInt64 = 3
     /// Reads as `0x0807…01` in the other byte order.
     public static let byteOrderMark: UInt64 = 0x0102_0304_0506_0708
 
@@ -39,6 +42,40 @@ public struct SharedRegionLayout: Equatable, Sendable {
     public static let releaseOffset: UInt64 = 1024
     /// The longest release; `__NEW_UTS_LEN` is 64.
     public static let releaseByteCount: UInt64 = 72
+
+    /// Where the capture header starts; its release stands as far behind it as the first one's behind the header.
+    public static let captureHeaderOffset: UInt64 = 4096
+    /// `VMEMMAPC` read as a big-endian number.
+    public static let captureMagic: UInt64 = 0x564d_454d_4d41_5043
+    /// The epoch of a dump-capture kernel's agent.
+    public static let captureEpoch: UInt64 = 2
+
+    /// The capture header's words, in order, in the byte order of the first header.
+    public enum CaptureField: UInt64, CaseIterable, Sendable {
+        /// ``SharedRegionLayout/captureMagic``; stored last.
+        case magic = 0
+        /// ``SharedRegionLayout/version``.
+        case version
+        /// ``SharedRegionLayout/captureEpoch``.
+        case epoch
+        /// Odd while the report area changes.
+        case generation
+        /// An ``AgentState``.
+        case state
+        /// Offset of the dump-capture kernel's report area.
+        case reportOffset
+
+        /// The word's offset in the region, in bytes.
+        public var offset: UInt64 { SharedRegionLayout.captureHeaderOffset + rawValue * 8 }
+    }
+
+    /// Whose report it is.
+    public enum ReportArea: Sendable {
+        /// The first kernel's agent's.
+        case first
+        /// The dump-capture kernel's agent's.
+        case capture
+    }
 
     /// `sizeof(struct vmemmap_backing)`.
     public static let nodeByteCount: UInt64 = 24
@@ -155,10 +192,10 @@ public struct SharedRegionLayout: Equatable, Sendable {
         return needed
     }
 
-    private static let fixedByteCount = reportOffset + reportHeaderByteCount + reportBlockCapacity * 8
+    private static let fixedByteCount = reportOffset + 2 * (reportHeaderByteCount + reportBlockCapacity * 8)
 
     private static func byteCountPerNodePage(pageByteCount: UInt64) -> UInt64 {
-        pageByteCount + pageByteCount / nodeByteCount * (8 + reportEntryByteCount)
+        pageByteCount + pageByteCount / nodeByteCount * (8 + 2 * reportEntryByteCount)
     }
 
     /// 2730 on 64 KiB pages, 170 on 4 KiB pages; 16 bytes of each stay unused.
@@ -170,14 +207,28 @@ public struct SharedRegionLayout: Equatable, Sendable {
     /// How many list entries a report holds.
     public var reportEntryCapacity: UInt64 { nodeCapacity }
 
-    /// Where the report's memory blocks start.
-    public var reportBlocksOffset: UInt64 { Self.reportOffset + Self.reportHeaderByteCount }
+    /// Where a report area starts.
+    public func reportOffset(_ area: ReportArea) -> UInt64 {
+        switch area {
+        case .first: Self.reportOffset
+        case .capture: Self.reportOffset + reportAreaByteCount
+        }
+    }
 
-    /// Where the report's list entries start.
-    public var reportEntriesOffset: UInt64 { reportBlocksOffset + Self.reportBlockCapacity * 8 }
+    private var reportAreaByteCount: UInt64 {
+        Self.reportHeaderByteCount + Self.reportBlockCapacity * 8 + reportEntryCapacity * Self.reportEntryByteCount
+    }
+
+    /// Where a report's memory blocks start.
+    public func reportBlocksOffset(_ area: ReportArea) -> UInt64 { reportOffset(area) + Self.reportHeaderByteCount }
+
+    /// Where a report's list entries start.
+    public func reportEntriesOffset(_ area: ReportArea) -> UInt64 {
+        reportBlocksOffset(area) + Self.reportBlockCapacity * 8
+    }
 
     /// Where the origins start: one word per node slot, in slot order.
-    public var originsOffset: UInt64 { reportEntriesOffset + reportEntryCapacity * Self.reportEntryByteCount }
+    public var originsOffset: UInt64 { Self.reportOffset + 2 * reportAreaByteCount }
 
     /// Where the node pages start, a multiple of the page size.
     public var nodesOffset: UInt64 {

@@ -11,7 +11,7 @@ package actor AgentClient {
     private let timeouts: Timeouts
     private let events: RunEvents
     /// Whether an agent is up: another hello is that of a guest which has started anew.
-    private var isUp = false
+    package private(set) var isUp = false
 
     init(_ channel: AgentChannel, watch: MachineWatch, timeouts: Timeouts, events: RunEvents) {
         self.channel = channel
@@ -33,24 +33,47 @@ package actor AgentClient {
 
     /// Waits for an agent's hello.
     func waitForHello() async throws -> Hello {
+        guard let (line, missing) = try await waitForBeginning() else {
+            throw HarnessError.infrastructure("the agent has not said hello within \(timeouts.boot)")
+        }
+        if let missing {
+            throw HarnessError.infrastructure("the agent cannot work in this guest: it has no \(missing)")
+        }
+        return try Hello(line)
+    }
+
+    /// What a dump-capture kernel's agent begins with.
+    enum CaptureBeginning {
+        /// It can read the dump.
+        case hello(CaptureHello)
+        /// It lacks what it needs for that.
+        case lacks(String)
+        /// It has not said anything in its time.
+        case silent(Duration)
+    }
+
+    /// Waits for the agent of a dump-capture kernel.
+    func waitForCapture() async throws -> CaptureBeginning {
+        guard let (line, missing) = try await waitForBeginning() else { return .silent(timeouts.boot) }
+        if let missing { return .lacks(missing) }
+        return .hello(try CaptureHello(line))
+    }
+
+    /// Waits for an agent's first line, a hello or what is missing for one; nil when none comes in its time.
+    private func waitForBeginning() async throws -> (line: ControlLine, missing: String?)? {
         isUp = false
-        let heard = try await waitUntil(within: timeouts.boot) { () async throws -> Hello? in
+        let beginning = try await waitUntil(within: timeouts.boot) {
+            () async throws -> (line: ControlLine, missing: String?)? in
             try await checkAlive()
             while let line = await channel.takeAnnouncement() {
-                if line.has(verb: "hello") { return try Hello(line) }
+                if line.has(verb: "hello") { return (line, nil) }
                 try note(line)
-                if let missing = line.text("missing") {
-                    throw HarnessError.infrastructure(
-                        "the agent cannot work in this guest: it has no \(String(decoding: missing, as: UTF8.self))")
-                }
+                if let missing = line.text("missing") { return (line, String(decoding: missing, as: UTF8.self)) }
             }
             return nil
         }
-        guard let heard else {
-            throw HarnessError.infrastructure("the agent has not said hello within \(timeouts.boot)")
-        }
-        isUp = true
-        return heard
+        isUp = beginning != nil
+        return beginning
     }
 
     /// Throws when QEMU has ended, when the guest has started anew, or when it says more than it may.
@@ -81,6 +104,39 @@ package actor AgentClient {
     func reboot() async throws {
         _ = try await ask("reboot")
         isUp = false
+    }
+
+    /// Crashes the guest's kernel; the next hello is that of a dump-capture kernel's agent.
+    func crash() async throws {
+        _ = try await ask("crash")
+        isUp = false
+    }
+
+    /// Loads the crash kernel with a command line, or loads it again; the words of kexec when it is refused, else nil.
+    package func loadCrashKernel(commandLine: String) async throws -> String? {
+        let request = ControlLine(identifier: 0, verb: "load-crash-kernel")
+            .with("append", encoding: Array(commandLine.utf8))
+        guard request.encoded.count <= ControlLine.maximumByteCount else {
+            throw HarnessError.usage("the crash kernel's command line is longer than a line to the agent can be")
+        }
+        let answer = try await answer(to: request, within: timeouts.plug)
+        if answer.has(verb: "ok") { return nil }
+        guard answer.text("reason")?.elementsEqual("kexec".utf8) == true else {
+            let reason = String(decoding: answer.text("reason") ?? [], as: UTF8.self)
+            throw HarnessError.infrastructure("the agent cannot do 'load-crash-kernel': \(reason)")
+        }
+        let ending =
+            answer.number("exit").map { "exit status \($0)" } ?? answer.number("signal").map { "signal \($0)" }
+            ?? "no exit status"
+        let output = (answer.bytes("output") ?? []).prefix(400).printable
+        return "kexec ended with \(ending)\(output.isEmpty ? "" : ": \(output)")"
+    }
+
+    /// Has the agent of a dump-capture kernel read the dump into the shared region; its answer, or why it cannot.
+    func readDump() async throws -> (line: ControlLine, refusal: String?) {
+        let answer = try await answer(to: ControlLine(identifier: 0, verb: "report"), within: timeouts.answer)
+        if answer.has(verb: "ok") { return (answer, nil) }
+        return (answer, String(decoding: answer.text("reason") ?? [], as: UTF8.self))
     }
 
     /// Sends a request to the agent and waits for it to be done.

@@ -2,10 +2,25 @@
 
 import Foundation
 import HarnessBasics
+import Synchronization
 
 /// The guest's console, as QEMU writes it into the record.
-struct ConsoleLog: Sendable {
+final class ConsoleLog: Sendable {
     let file: URL
+    /// Where the words begin of the kernel that runs: what stands before is of a kernel that was meant to die.
+    private let start = Mutex<UInt64>(0)
+
+    /// The console in a file, which may come later.
+    init(file: URL) {
+        self.file = file
+    }
+
+    /// Looks at nothing any more of what stands there by now.
+    func passOver() {
+        guard let handle = try? FileHandle(forReadingFrom: file) else { return }
+        defer { try? handle.close() }
+        if let end = try? handle.seekToEnd() { start.withLock { $0 = end } }
+    }
 
     /// How much of the end is looked at.
     private static let tailByteCount: UInt64 = 65536
@@ -33,7 +48,9 @@ struct ConsoleLog: Sendable {
         guard let handle = try? FileHandle(forReadingFrom: file) else { return [] }
         defer { try? handle.close() }
         guard let end = try? handle.seekToEnd() else { return [] }
-        try? handle.seek(toOffset: end > Self.tailByteCount ? end - Self.tailByteCount : 0)
+        // A file whose middle was taken out may be shorter than it was.
+        let start = min(start.withLock { $0 }, end)
+        try? handle.seek(toOffset: max(start, end > Self.tailByteCount ? end - Self.tailByteCount : 0))
         return ((try? handle.readToEnd()) ?? Data()).split(separator: 0x0a)
     }
 

@@ -37,6 +37,7 @@ package actor Guest {
         let regionByteCount = configuration.sharedRegionByteCount
         try await host.makeSharedRegionFile(byteCount: regionByteCount)
         let regionFile = try MappedFile(host.id.sharedRegionFile, byteCount: regionByteCount)
+        if let initramfs = configuration.crashInitramfs { try await host.makeInitramfs(try initramfs.content()) }
         let xml = try configuration.domain(on: host, console: FilePath(record.consoleLog.path)).xml()
         try record.write(domainXML: xml)
         let domain = try await host.start(domain: xml)
@@ -101,6 +102,22 @@ package actor Guest {
         try await waitForAgent()
         try await domain.setRebootAction(.destroy)
         await unplugs.forgetAll()
+    }
+
+    /// Crashes its kernel, and waits for the agent of the dump-capture kernel.
+    func crash() async throws -> AgentClient.CaptureBeginning {
+        try await agent.crash()
+        kernel = nil
+        await observer.end()
+        let beginning = try await agent.waitForCapture()
+        if case .silent = beginning { return beginning }
+        await observer.passOverConsole()
+        return beginning
+    }
+
+    /// Loads the crash kernel; the words of kexec when it is refused, else nil.
+    package func loadCrashKernel() async throws -> String? {
+        try await agent.loadCrashKernel(commandLine: configuration.crashCommandLine)
     }
 
     /// Its kernel; throws when the guest is not up.

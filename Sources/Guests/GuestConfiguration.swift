@@ -25,6 +25,12 @@ package struct GuestConfiguration {
     package let numaNodeCount: Int
     /// The largest page of the hashed page table; QEMU chooses if nil.
     package let hptPageByteCount: UInt64?
+    /// Whether the hashed page table may be made anew in another size.
+    package let hasHPTResizing: Bool
+    /// What the guest's initramfs is made of, where it is to load a crash kernel; nil for the agent's alone.
+    package let crashInitramfs: CrashInitramfs?
+    /// What a crash kernel is told.
+    package let crashCommandLine: String
     /// The QEMU that runs it; libvirt chooses if nil.
     package var emulator: FilePath?
 
@@ -32,7 +38,9 @@ package struct GuestConfiguration {
     package var consoleByteLimit = ConsoleKeeper.byteLimit
 
     /// The guest of a plan that has been resolved. Throws a usage error for a machine that cannot be.
-    package init(_ plan: Plan, kernel: URL, initramfs: URL) throws {
+    ///
+    /// `tools` is the archive of the tools that load a crash kernel, which only such a guest needs.
+    package init(_ plan: Plan, kernel: URL, initramfs: URL, tools: URL? = nil) throws {
         let guest = plan.guest
         guard let cpu = guest.cpu.flatMap(DomainDescription.CPUModel.init), let memory = guest.memory else {
             throw HarnessError.usage("the plan names no CPU model or no memory")
@@ -53,7 +61,17 @@ package struct GuestConfiguration {
         hptPageByteCount = guest.hptPageSize
         self.kernel = kernel
         self.initramfs = initramfs
-        kernelCommandLine = [Self.ownCommandLine, guest.append].compactMap { $0 }.joined(separator: " ")
+        hasHPTResizing = guest.hptResizing ?? true
+        let crashKernel = guest.crashKernel.map { "crashkernel=\($0 >> 20)M" }
+        kernelCommandLine = [Self.ownCommandLine, crashKernel, guest.append].compactMap { $0 }.joined(separator: " ")
+        // One processor will do, and takes less memory.
+        crashCommandLine = ["console=hvc0 panic=-1 nr_cpus=1", guest.append].compactMap { $0 }.joined(separator: " ")
+        if crashKernel != nil {
+            guard let tools else { throw HarnessError.usage("a guest that loads a crash kernel needs kexec") }
+            crashInitramfs = CrashInitramfs(agent: initramfs, tools: tools, kernel: kernel)
+        } else {
+            crashInitramfs = nil
+        }
     }
 
     /// What the agent's event source needs: pointers in the log as they are, the agent's markers unthrottled, and a log
@@ -90,8 +108,10 @@ package struct GuestConfiguration {
 
     /// The domain for libvirt, with the names that its files have on a host.
     package func domain(on host: any GuestHost, console: FilePath) -> DomainDescription {
-        domain(
+        var description = domain(
             name: host.id.name, console: console, control: host.controlSocket, sharedName: host.id.sharedRegionName)
+        if crashInitramfs != nil { description.initialRAMDisk = host.id.initramfsFile }
+        return description
     }
 
     /// The domain for libvirt, with names for its files.
@@ -106,6 +126,7 @@ package struct GuestConfiguration {
         description.cpuCount = cpuCount
         description.numaNodeCount = numaNodeCount
         description.hptPageByteCount = hptPageByteCount
+        description.hasHPTResizing = hasHPTResizing
         return description
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import Foundation
 import Libvirt
 package import RunFixture
 package import SystemPackage
@@ -20,6 +21,8 @@ package protocol GuestHost: Sendable {
     func validate(domain xml: String, devices: [String]) async throws
     /// Makes the file that the guest shares with the host, all zeros.
     func makeSharedRegionFile(byteCount: UInt64) async throws
+    /// Makes the file of ``RunID/initramfsFile``.
+    func makeInitramfs(_ content: Data) async throws
     /// Starts the guest.
     func start(domain xml: String) async throws -> any GuestDomain
 

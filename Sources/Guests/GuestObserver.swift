@@ -54,6 +54,9 @@ package actor GuestObserver {
         (feed, region) = (nil, nil)
     }
 
+    /// The kernel has died as it was meant to, and another one runs: what the console holds of it is no fault.
+    func passOverConsole() { console.passOver() }
+
     // MARK: - Events
 
     /// Takes what is new in the event ring into the record, and into account.
@@ -72,7 +75,10 @@ package actor GuestObserver {
     }
 
     /// Has the agent read its sources up to now, and takes in what it tells.
+    ///
+    /// A dump-capture kernel's agent has none.
     func readLog() async throws {
+        guard feed != nil else { return }
         _ = try await agent.ask("drain")
         try drain()
     }

@@ -18,6 +18,11 @@ public enum RegularFile {
         try opened(file, O_RDONLY).read(upToCount: byteCount) ?? Data()
     }
 
+    /// All of a file.
+    public static func content(of file: URL) throws -> Data {
+        try opened(file, O_RDONLY).readToEnd() ?? Data()
+    }
+
     /// Refuses what is no regular file, or cannot be read.
     public static func check(_ file: URL) throws {
         _ = try opened(file, O_RDONLY)

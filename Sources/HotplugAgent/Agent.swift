@@ -9,6 +9,8 @@ public final class Agent<System: AgentSystem> {
     private var channel: Int?
     private var assembler = LineAssembler(maximumByteCount: ControlLine.maximumByteCount)
     private var session: Session<System>?
+    /// In its place where the kernel that runs is there to tell of a dead one.
+    private var capture: CaptureSession<System>?
     private let actions: GuestActions<System>
     private var waiting = Waiting()
     /// Whether the last round has read anything.
@@ -38,6 +40,11 @@ public final class Agent<System: AgentSystem> {
             tellConsole("no control channel: /dev/hvc1 cannot be opened")
         }
         do throws(SetupTrouble) {
+            guard !CaptureSession.isDue(system: system) else {
+                let capture = try CaptureSession(system: system)
+                self.capture = capture
+                return say(capture.hello())
+            }
             let session = try Session(system: system)
             self.session = session
             say(session.hello())
@@ -82,12 +89,16 @@ public final class Agent<System: AgentSystem> {
                 return false
             }
             say(answer(to: request))
+            if request.has(verb: "crash"), capture == nil { CrashKernel.crash(system: system) }
         }
         return true
     }
 
     private func answer(to request: ControlLine) -> ControlLine {
         if let answer = actions.answer(to: request) { return answer }
+        if let capture { return capture.answer(to: request) }
+        if request.has(verb: "load-crash-kernel") { return CrashKernel.load(request, system: system) }
+        if request.has(verb: "crash") { return ControlLine(identifier: request.identifier, verb: "ok") }
         guard let session else {
             return ControlLine(identifier: request.identifier, verb: "error").with("reason", text: bytes("not-set-up"))
         }

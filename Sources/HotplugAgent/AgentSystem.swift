@@ -62,6 +62,10 @@ public protocol AgentSystem: AnyObject {
     /// Reads up to `byteCount` bytes of a file from an offset on, and waits for none.
     func take(from path: [UInt8], at offset: UInt64, byteCount: Int) -> ReadResult
 
+    /// Runs a program, its path and arguments as given, and waits for its end, so many milliseconds at most; then it is
+    /// killed. Of its output so many bytes are kept.
+    func run(_ arguments: [[UInt8]], outputByteCount: Int, milliseconds: Int) -> ProgramEnd
+
     /// Has the kernel allocate memory that it cannot move.
     func allocateKernelBuffer(byteCount: UInt64) throws(ActionRefusal) -> KernelBuffer
 

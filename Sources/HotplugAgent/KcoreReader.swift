@@ -26,7 +26,7 @@ struct KcoreReader {
 
     /// Reads what does not change.
     init(system: some AgentSystem) throws(Missing) {
-        guard let kcore = Kcore(system: system) else { throw Missing(what: "/proc/kcore") }
+        guard let kcore = CoreFile(.running, system: system) else { throw Missing(what: "/proc/kcore") }
         guard var location = system.content("/sys/kernel/vmcoreinfo")?[...], location.skip("0x"),
             let address = location.takeNumber(radix: 16), location.skip(" "),
             let byteCount = location.takeNumber(radix: 16), byteCount <= UInt64(Vmcoreinfo.maximumNoteByteCount)
@@ -54,7 +54,9 @@ struct KcoreReader {
 
     /// Whether the kernel's list has an entry: boot memory's are on it wherever a list is kept.
     func keepsList(system: some AgentSystem) -> Bool {
-        guard let kcore = Kcore(system: system), let head = try? kernel.listHead(in: kcore) else { return false }
+        guard let kcore = CoreFile(.running, system: system), let head = try? kernel.listHead(in: kcore) else {
+            return false
+        }
         return head != 0
     }
 
@@ -69,7 +71,7 @@ struct KcoreReader {
 
     /// The memory that is present now; nil when that cannot be read.
     func presentMemory(system: some AgentSystem) -> MemoryRanges? {
-        guard let kcore = Kcore(system: system),
+        guard let kcore = CoreFile(.running, system: system),
             let sections = try? kernel.presentSections(in: kcore, within: Self.bounds)
         else { return nil }
         return kernel.memory(in: sections)
@@ -77,13 +79,13 @@ struct KcoreReader {
 
     /// The kernel's list as it is now, at rest or not; nil when it cannot be had.
     func list(system: some AgentSystem) -> ListWalk? {
-        guard let kcore = Kcore(system: system) else { return nil }
+        guard let kcore = CoreFile(.running, system: system) else { return nil }
         return try? kernel.list(in: kcore, within: Self.bounds)
     }
 
     /// The kernel's page tables over the memory map as they are now, at rest or not; nil when they cannot be had.
     func tables(system: some AgentSystem) -> RadixWalk? {
-        guard let kcore = Kcore(system: system) else { return nil }
+        guard let kcore = CoreFile(.running, system: system) else { return nil }
         return kernel.memoryMapTables(of: memoryMap, in: kcore, within: Self.bounds)
     }
 

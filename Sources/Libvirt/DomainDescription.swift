@@ -50,6 +50,8 @@ public struct DomainDescription: Equatable, Sendable {
     public var numaNodeCount: Int = 1
     /// The largest page that the hashed page table may hold, in bytes; QEMU chooses if nil.
     public var hptPageByteCount: UInt64?
+    /// Whether the guest may have the hashed page table made anew in another size (`resize-hpt`).
+    public var hasHPTResizing = true
     /// The kernel that QEMU loads.
     public var kernel: FilePath
     /// The initial RAM file system that QEMU loads.
@@ -159,9 +161,11 @@ public struct DomainDescription: Equatable, Sendable {
     }
 
     private func features() throws(DomainXMLError) -> [XMLElement] {
-        guard let hptPageByteCount else { return [] }
-        let size = try element("maxpagesize", ["unit": "KiB"], text: "\(hptPageByteCount >> 10)")
-        return [try element("hpt", children: [size])]
+        let sizes = try hptPageByteCount.map { byteCount throws(DomainXMLError) in
+            [try element("maxpagesize", ["unit": "KiB"], text: "\(byteCount >> 10)")]
+        }
+        guard sizes != nil || !hasHPTResizing else { return [] }
+        return [try element("hpt", hasHPTResizing ? [:] : ["resizing": "disabled"], children: sizes ?? [])]
     }
 
     /// The nodes; CPUs go to them in turn, and a node may have none.

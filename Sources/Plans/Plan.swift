@@ -40,6 +40,10 @@ public struct Plan: Equatable, Sendable {
         public var numaNodes: Int?
         /// The largest page that the hashed page table may hold (`cap-hpt-max-page-size`).
         public var hptPageSize: UInt64?
+        /// Whether the guest may have its hashed page table made anew in another size; it may if nil.
+        public var hptResizing: Bool?
+        /// What is reserved for a crash kernel (`crashkernel=`); nil for a guest that loads none.
+        public var crashKernel: UInt64?
         /// Words to add to the kernel's command line.
         public var append: String?
 
@@ -61,6 +65,10 @@ public struct Plan: Equatable, Sendable {
         case guest(Action)
         /// Reboot the guest with its DIMMs plugged.
         case reboot
+        /// Load the crash kernel, or load it again.
+        case loadCrashKernel
+        /// Crash the kernel, and compare what the dump-capture kernel reads of it.
+        case crash
         /// Compare the step before with what is expected of it.
         case expect(Expectation)
         /// Take steps several times.
@@ -144,6 +152,8 @@ public enum PlanLimits {
     public static let repeatDepth = 3
     /// The most times of a `repeat`.
     public static let repeatTimes = 500
+    /// The least memory for a crash kernel: a kernel, the agent, and what both need.
+    public static let leastCrashKernel: UInt64 = 128 << 20
     /// The longest `wait`, in seconds.
     public static let waitSeconds = 600
     /// The longest text of a step, in bytes: a line to the agent holds it, should all of it be escaped.

@@ -80,6 +80,14 @@ extension Node {
         return word
     }
 
+    /// `on` or `off`, which YAML takes for more than words where they are not in quotes.
+    func onOrOff(_ name: String) throws(PlanProblem) -> Bool {
+        guard case .scalar(let scalar) = self, [Tag(.str), Tag(.bool)].contains(tag),
+            ["on", "off"].contains(scalar.string)
+        else { throw PlanProblem(self, "\(name) has to be on or off") }
+        return scalar.string == "on"
+    }
+
     /// A whole number in decimal digits.
     func number(_ name: String, in range: ClosedRange<UInt64>) throws(PlanProblem) -> UInt64 {
         guard case .scalar(let scalar) = self, tag == Tag(.int), scalar.string.allSatisfy({ "0"..."9" ~= $0 }),

@@ -17,6 +17,9 @@ extension Plan {
         var reader = StepReader()
         steps = try reader.steps(try fields.need("steps"), "steps", repeatDepth: 0, times: 1)
         try fields.end(known: ["description", "guest", "steps"])
+        guard guest.crashKernel != nil || !reader.needsCrashKernel else {
+            throw PlanProblem(root, "load-crash-kernel and crash need 'crash-kernel' of the guest, a size")
+        }
         do throws(Machine.Impossible) {
             _ = try Machine(for: self)
         } catch {
@@ -58,11 +61,25 @@ extension Plan.Guest {
             }
             return size
         }
+        hptResizing = try fields.take("hpt-resizing").map { node throws(PlanProblem) in
+            try node.onOrOff("hpt-resizing")
+        }
+        crashKernel = try fields.take("crash-kernel").map { node throws(PlanProblem) in
+            let size = try node.size("crash-kernel")
+            guard size >= PlanLimits.leastCrashKernel, size <= 4 << 30, size % (1 << 20) == 0 else {
+                throw PlanProblem(
+                    node,
+                    "crash-kernel \(ByteCount(size).text) is no number of MiB from "
+                        + "\(ByteCount(PlanLimits.leastCrashKernel).text) to 4 GiB")
+            }
+            return size
+        }
         append = try fields.take("append").map { node throws(PlanProblem) in try node.word("append") }
         try fields.end(known: Self.keys)
     }
 
     static let keys = [
-        "cpu", "kernel", "memory", "maximum-memory", "slots", "vcpus", "numa-nodes", "hpt-page-size", "append",
+        "cpu", "kernel", "memory", "maximum-memory", "slots", "vcpus", "numa-nodes", "hpt-page-size", "hpt-resizing",
+        "crash-kernel", "append",
     ]
 }

@@ -23,7 +23,9 @@ extension Plan.Guest {
             ("cpu", cpu.map(Node.text)), ("kernel", kernel.map(Node.text)), ("memory", memory.map(Node.size)),
             ("maximum-memory", maximumMemory.map(Node.size)), ("slots", slots.map(Node.number)),
             ("vcpus", vcpus.map(Node.number)), ("numa-nodes", numaNodes.map(Node.number)),
-            ("hpt-page-size", hptPageSize.map(Node.size)), ("append", append.map(Node.text)),
+            ("hpt-page-size", hptPageSize.map(Node.size)),
+            ("hpt-resizing", hptResizing.map { Node.text($0 ? "on" : "off") }),
+            ("crash-kernel", crashKernel.map(Node.size)), ("append", append.map(Node.text)),
         ].present
     }
 }
@@ -33,6 +35,8 @@ extension Plan.Step {
         switch self {
         case .verify: .text("verify")
         case .reboot: .text("reboot")
+        case .loadCrashKernel: .text("load-crash-kernel")
+        case .crash: .text("crash")
         case .plug(let size, nil, nil): .fields([("plug", .size(size))])
         case .plug(let size, let node, let base):
             .fields([

@@ -10,6 +10,11 @@ struct StepReader {
     /// Whether the step before is one that an expectation can be about.
     private var hasSubject = false
 
+    /// Whether a step needs a reservation for a crash kernel.
+    private(set) var needsCrashKernel = false
+    /// Whether the guest's kernel is dead by now.
+    private var hasCrashed = false
+
     /// Reads a list of steps that are taken so many times.
     mutating func steps(
         _ node: Node, _ name: String, repeatDepth: Int, times: Int
@@ -34,13 +39,22 @@ struct StepReader {
 
     private mutating func step(_ node: Node, repeatDepth: Int) throws(PlanProblem) -> Plan.Step {
         if case .scalar = node {
-            switch try node.word("step", of: ["verify", "reboot"]) {
+            let word = try node.word("step", of: ["verify", "reboot", "load-crash-kernel", "crash"])
+            try checkAlive(node, word)
+            switch word {
             case "reboot": return note(.reboot)
+            case "load-crash-kernel":
+                needsCrashKernel = true
+                return note(.loadCrashKernel)
+            case "crash":
+                (needsCrashKernel, hasCrashed) = (true, true)
+                return note(.crash)
             default: return note(.verify)
             }
         }
         var fields = try PlanFields(node, "a step")
         let (key, word, value) = try fields.takeOnly()
+        if word != "expect" { try checkAlive(key, word) }
         switch word {
         case "plug": return note(try plug(value))
         case "unplug":
@@ -61,8 +75,16 @@ struct StepReader {
         case "repeat": return try repetition(value, depth: repeatDepth + 1)
         default:
             throw PlanProblem(
-                key, "no step '\(word.prefix(80))'; there are verify, reboot, \(Self.keys.joined(separator: ", "))")
+                key,
+                "no step '\(word.prefix(80))'; there are verify, reboot, load-crash-kernel, crash, "
+                    + "\(Self.keys.joined(separator: ", "))")
         }
+    }
+
+    /// Of a dead kernel there is nothing more to see than what the crash showed.
+    private func checkAlive(_ node: Node, _ word: String) throws(PlanProblem) {
+        guard hasCrashed else { return }
+        throw PlanProblem(node, "\(word.prefix(80)) cannot follow crash; only expect can")
     }
 
     private mutating func note(_ step: Plan.Step) -> Plan.Step {

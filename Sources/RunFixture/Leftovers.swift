@@ -50,7 +50,8 @@ extension RunFixture {
             if includingKept || !isKept {
                 do throws(RunFixtureError) {
                     if !isDryRun {
-                        try removeRun(id, root: root, files: [folders.memory(of: id), id.sharedRegionFile])
+                        try removeRun(
+                            id, root: root, files: [folders.memory(of: id), id.sharedRegionFile, id.initramfsFile])
                     }
                     removal.removed.append(id)
                 } catch {

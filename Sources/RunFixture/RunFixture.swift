@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Foundation
+package import Foundation
 internal import HarnessBasics
 package import Libvirt
 internal import Synchronization
@@ -129,6 +129,23 @@ package final class RunFixture: Sendable {
         try descriptor.closeAfter {
             try descriptor.resize(to: Int64(byteCount))
             // A daemon may run QEMU as another user; only root can give it the file, and only root reads its memory.
+            if let owner, owner.user != geteuid(), fchown(descriptor.rawValue, owner.user, owner.group) != 0 {
+                throw Errno(rawValue: errno)
+            }
+        }
+    }
+
+    /// Makes the file that the guest's initramfs is loaded from, where the run has one of its own.
+    ///
+    /// - Throws: `Errno` if the operating system refuses, also because the file is there already.
+    package func makeInitramfs(_ content: Data) async throws {
+        let owner = try await emulatorOwner()
+        let file = id.initramfsFile
+        let descriptor = try FileDescriptor.open(
+            file, .writeOnly, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
+        own("initramfs") { try removeTree(file) }
+        try descriptor.closeAfter {
+            _ = try descriptor.writeAll(content)
             if let owner, owner.user != geteuid(), fchown(descriptor.rawValue, owner.user, owner.group) != 0 {
                 throw Errno(rawValue: errno)
             }

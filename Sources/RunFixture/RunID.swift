@@ -43,5 +43,8 @@ package struct RunID: Hashable, Sendable, CustomStringConvertible {
     /// That file: QEMU looks for it in /dev/shm, wherever RAM goes.
     package var sharedRegionFile: FilePath { FilePath("/dev/shm").appending(sharedRegionName) }
 
+    /// The initramfs that was made for the run's guest, where the agent's own is not enough.
+    package var initramfsFile: FilePath { FilePath("/tmp").appending(name + ".initramfs") }
+
     private static let prefix = "qh-"
 }

@@ -234,7 +234,8 @@ public struct RecordVerification: Sendable {
 
     /// Who was to be asked, and about what, does not follow from a snapshot alone.
     private mutating func checkQuestions(_ snapshot: Snapshot, _ name: String, since lastEntries: [BackedWindow]) {
-        if let witnesses = information?.guest.witnesses, witnesses != snapshot.witnesses {
+        let witnesses = information?.guest.witnesses.map { snapshot.isOfCrash ? Witness.afterCrash(of: $0) : $0 }
+        if let witnesses, witnesses != snapshot.witnesses {
             let (found, expected) = (snapshot.witnesses, witnesses)
             func text(_ witnesses: [Witness]) -> String { witnesses.map(\.rawValue).joined(separator: ", ") }
             problems.append(

@@ -30,6 +30,8 @@ extension Plan {
             case .wait(.seconds(let seconds)): taken.append(PauseStep(seconds: seconds))
             case .guest(let action): taken.append(GuestStep(action, numbers: numbers))
             case .reboot: taken.append(RebootStep())
+            case .loadCrashKernel: taken.append(LoadCrashKernelStep())
+            case .crash: taken.append(CrashStep())
             case .expect(let expectation): taken.append(ExpectStep(expectation: expectation))
             case .repeat(let times, let steps):
                 for _ in 0..<times { taken += runSteps(steps, numbers: &numbers) }

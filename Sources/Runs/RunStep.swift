@@ -184,20 +184,32 @@ package struct VerifyStep: RunStep {
 
     package func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let snapshot = try await SnapshotTaker(of: context.runningGuest(), since: context.lastEntries).snapshot()
-        try context.record.write(snapshot, step: result.number)
-        try result.judge(snapshot, since: context.lastEntries)
-        context.past.altmap = snapshot.showsAltmap.map { $0 ? "seen" : "none" }
-        context.lastEntries = snapshot.accountEntries
-        for finding in result.allFindings { try context.events.note(.finding(finding)) }
+        try context.take(snapshot, into: &result)
     }
 }
 
-/// Switches the guest off.
+extension RunContext {
+    /// Records and judges a snapshot, the verdict being a step's.
+    mutating func take(_ snapshot: Snapshot, into result: inout StepResult) throws {
+        try record.write(snapshot, step: result.number)
+        try result.judge(snapshot, since: lastEntries)
+        past.altmap = snapshot.showsAltmap.map { $0 ? "seen" : "none" }
+        lastEntries = snapshot.accountEntries
+        for finding in result.allFindings { try events.note(.finding(finding)) }
+    }
+}
+
+/// Switches the guest off. One whose kernel is dead, with no agent in its place, can only be ended.
 package struct PowerOffStep: RunStep {
     package var title: String { "power off" }
 
     package func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        try await context.runningGuest().ending.powerOff()
+        let guest = try context.runningGuest()
+        guard await guest.agent.isUp else {
+            result.note = "by force: no agent runs"
+            return
+        }
+        try await guest.ending.powerOff()
     }
 }
 

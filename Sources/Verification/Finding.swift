@@ -18,6 +18,8 @@ public struct Finding: Codable, Equatable, Sendable {
         case model
         /// `mem_section`, the memory blocks and the machine's memory.
         case sections
+        /// The dead kernel as the dump-capture kernel reads it.
+        case vmcore
         /// The reaction to a plug.
         case plug
         /// The reaction to an unplug.
@@ -103,6 +105,10 @@ public struct Finding: Codable, Equatable, Sendable {
         case memoryWithoutSection = "memory-without-section"
         /// Sections and memory blocks do not agree.
         case blockDiffers = "block-differs"
+        /// What the kernel kept lies in memory that the dump has not.
+        case notInDump = "not-in-dump"
+        /// The dump has other sections than guest RAM.
+        case otherSections = "other-sections"
         /// The guest refused memory, or an action.
         case refused
         /// The guest has said nothing for too long.
@@ -181,26 +187,27 @@ extension Finding.Fault {
     /// Whose fault it can be.
     public var subjects: Set<Finding.Subject> {
         switch self {
-        case .cycle, .misplacedNode, .brokenChain, .tooLong, .duplicateVirtual: [.list, .mirror, .report]
+        case .cycle, .misplacedNode, .brokenChain, .tooLong, .duplicateVirtual: [.list, .mirror, .report, .vmcore]
         case .linkOutsideMemory: [.list, .pageTables, .mirror, .report]
         case .misalignedVirtual, .nodePages, .empty: [.list]
         case .virtualOutsideVmemmap, .misalignedPhysical, .physicalOutsideMemory, .overlap, .hole:
             [.list, .pageTables]
         case .staleEntry: [.list, .pageTables, .mmu]
-        case .tableSize, .misalignedTable, .wrongLevel: [.pageTables, .report]
-        case .truncated, .unreadable: [.report]
-        case .otherAccount: [.list, .report]
+        case .tableSize, .misalignedTable, .wrongLevel: [.pageTables, .report, .vmcore]
+        case .truncated, .unreadable: [.report, .vmcore]
+        case .otherAccount: [.list, .report, .vmcore]
         case .header, .origin: [.mirror]
-        case .missingEntry, .extraEntry: [.pageTables, .mirror, .report, .model]
-        case .wrongPhysical: [.pageTables, .mirror, .report]
-        case .wrongSize: [.mirror, .report]
-        case .otherNode: [.report, .model]
-        case .order: [.mirror, .report, .model]
+        case .missingEntry, .extraEntry: [.pageTables, .mirror, .report, .model, .vmcore]
+        case .wrongPhysical: [.pageTables, .mirror, .report, .vmcore]
+        case .wrongSize: [.mirror, .report, .vmcore]
+        case .otherNode: [.report, .model, .vmcore]
+        case .order: [.mirror, .report, .model, .vmcore]
         case .history: [.model]
         case .contradiction, .unmapped: [.mmu]
         case .baseDiffers, .sectionWithoutMemory, .memoryWithoutSection, .blockDiffers: [.sections]
+        case .notInDump, .otherSections: [.vmcore]
         case .refused: [.plug, .guest]
-        case .silent: [.unplug]
+        case .silent: [.unplug, .vmcore]
         case .warning, .bug, .oops, .kasan, .ubsan, .lockup, .rcuStall, .hungTask, .panic: [.guest]
         case .unmet: [.plan]
         }

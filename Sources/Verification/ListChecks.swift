@@ -94,13 +94,15 @@ struct ListChecks {
                 subject, .misplacedNode,
                 "\(place) leads to \(link), which is no multiple of \(VmemmapBacking.byteCount) bytes into a page of "
                     + "\(kernel.pageByteCount) bytes")
+        case .unreadable where subject == .vmcore:
+            return Finding(subject, .notInDump, "\(place) leads to \(link), which is not in the dump")
         case .unreadable:
             return Finding(subject, .linkOutsideMemory, "\(place) leads to \(link), where no memory is")
         case .limitReached:
             return Finding(
                 subject, .tooLong, "the list has more than \(list.entries.count) nodes, which memory cannot need")
         case .truncated:
-            return Finding(subject, .truncated, "the report holds no more than \(list.entries.count) entries")
+            return Finding(subject, .truncated, "the \(subject) holds no more than \(list.entries.count) entries")
         }
     }
 

@@ -17,6 +17,8 @@ struct PageTableChecks {
             let entry = "the page table entry at \(fault.entry.hexadecimal) for virt \(fault.virtAddr.hexadecimal)"
             let word = fault.word.map { " (it is \($0.wrappedValue.hexadecimal))" } ?? ""
             return switch fault.reason {
+            case .unreadable where subject == .vmcore:
+                Finding(subject, .notInDump, "\(entry) is not in the dump")
             case .unreadable: Finding(subject, .linkOutsideMemory, "\(entry) stands where no memory is")
             case .tableSize:
                 Finding(subject, .tableSize, "\(entry) leads to a table of a size that none has there\(word)")

@@ -43,6 +43,10 @@ public struct Snapshot: Codable, Equatable, Sendable {
     public var formerTranslations: [Translation]
     /// What witness 5, the model, predicts from; nil when nothing is known of it.
     public var history: HotplugHistory?
+    /// Of a kernel that is dead: what the dump-capture kernel read of it.
+    public var vmcore: VmcoreSnapshot?
+    /// Why the dump-capture kernel has read nothing that can be used; nil when it has, or was not asked.
+    public var vmcoreProblem: String?
 
     /// Puts a snapshot together.
     public init(
@@ -67,6 +71,9 @@ public struct Snapshot: Codable, Equatable, Sendable {
         self.formerTranslations = formerTranslations
         self.history = history
     }
+
+    /// Whether it is of a kernel that has crashed, with a dump-capture kernel to tell of it.
+    public var isOfCrash: Bool { witnesses.contains(.vmcore) }
 }
 
 /// What has to be known of a kernel to judge its list.

@@ -61,6 +61,8 @@ public enum Witness: String, Codable, Sendable, CaseIterable {
     case mmu
     /// The emulator, run over the guest's history.
     case model
+    /// The dump-capture kernel's reading of a dead kernel in /proc/vmcore.
+    case vmcore
 
     /// The witnesses that a guest can give, by what its kernel shows when its agent says hello: each of them has to speak.
     ///
@@ -73,6 +75,12 @@ public enum Witness: String, Codable, Sendable, CaseIterable {
             case .pageTables: [.pageTables]
             }
         return accounts + [.mirror, .report, .mmu, .model]
+    }
+
+    /// Of the witnesses that a guest could give, those that it can give when its kernel is dead and a dump-capture kernel
+    /// runs. The agent of the dead kernel reports nothing any more, and the MMU answers for the other kernel.
+    public static func afterCrash(of witnesses: [Witness]) -> [Witness] {
+        witnesses.filter { $0 != .report && $0 != .mmu } + [.vmcore]
     }
 }
 

@@ -13,7 +13,7 @@ public enum Verifier {
         try snapshot.checkConstants()
         let judgements = [
             judgeKernelList(snapshot), judgePageTables(snapshot), judgeMirror(snapshot), judgeReport(snapshot),
-            judgeTranslations(snapshot), judgeModel(snapshot),
+            judgeTranslations(snapshot), judgeModel(snapshot), judgeVmcore(snapshot),
         ].compactMap { $0 }
         var provenance: [Provenance: Int] = [:]
         for case let origin? in snapshot.mirror?.provenance ?? [] { provenance[origin, default: 0] += 1 }
@@ -178,12 +178,14 @@ public enum Verifier {
         case (.list, nil):
             comparison = Comparison(
                 kernel: snapshot.accountEntries, in: .list, other: snapshot.windows(of: report.list), subject: .report)
-            judgement.findings += comparison.findings + otherNodes(report.list, than: snapshot.kernelList)
+            judgement.findings +=
+                comparison.findings + otherNodes(report.list, than: snapshot.kernelList, subject: .report)
         case (.pageTables, let tables?):
             judgement.findings += PageTableChecks(snapshot: snapshot, tables: tables).faults(subject: .report)
             comparison = Comparison(
                 kernel: snapshot.accountEntries, in: .pageTables, other: tables.windows, subject: .report)
-            judgement.findings += comparison.findings + otherEntries(tables.windows, than: snapshot.accountEntries)
+            judgement.findings +=
+                comparison.findings + otherEntries(tables.windows, than: snapshot.accountEntries, subject: .report)
         case (let account, _):
             judgement.findings.append(
                 Finding(
@@ -196,26 +198,29 @@ public enum Verifier {
         return judgement
     }
 
-    /// Where the report has a window in another page table entry: it was read from the same words.
-    private static func otherEntries(_ report: [BackedWindow], than kernel: [BackedWindow]) -> [Finding] {
+    /// Where a report, or a dump, has a window in another page table entry: it was read from the same words.
+    static func otherEntries(
+        _ report: [BackedWindow], than kernel: [BackedWindow], subject: Finding.Subject
+    ) -> [Finding] {
         let reported = Dictionary(report.map { ($0.virtAddr, $0.place) }, uniquingKeysWith: { first, _ in first })
         return kernel.compactMap { window in
             guard let place = reported[window.virtAddr], place != window.place else { return nil }
             return Finding(
-                .report, .otherNode,
-                "virt \(window.virtAddr.hexadecimal) is in the page table entry at \(place.hexadecimal) in the report, and "
+                subject, .otherNode,
+                "virt \(window.virtAddr.hexadecimal) is in the page table entry at \(place.hexadecimal) in the \(subject), and "
                     + "in the one at \(window.place.hexadecimal) in guest RAM")
         }
     }
 
-    /// Where the report has an entry of the kernel's list in another place: it was read from the same words.
-    private static func otherNodes(_ report: ListWalk, than kernel: ListWalk) -> [Finding] {
+    /// Where a report, or a dump, has an entry of the kernel's list in another place: it was read from the same words.
+    static func otherNodes(_ report: ListWalk, than kernel: ListWalk, subject: Finding.Subject) -> [Finding] {
         var findings: [Finding] = []
         if report.head != kernel.head {
             findings.append(
                 Finding(
-                    .report, .otherNode,
-                    "the head is \(report.head.hexadecimal) in the report and \(kernel.head.hexadecimal) in guest RAM"))
+                    subject, .otherNode,
+                    "the head is \(report.head.hexadecimal) in the \(subject) and \(kernel.head.hexadecimal) in guest RAM"
+                ))
         }
         let reported = Dictionary(report.entries.map { ($0.virtAddr, $0) }, uniquingKeysWith: { first, _ in first })
         var seen: Set<UInt64> = []
@@ -225,9 +230,9 @@ public enum Verifier {
             }
             findings.append(
                 Finding(
-                    .report, .otherNode,
+                    subject, .otherNode,
                     "virt \(entry.virtAddr.hexadecimal) is in node \(other.node.hexadecimal) with link "
-                        + "\(other.list.hexadecimal) in the report, and in node \(entry.node.hexadecimal) with link "
+                        + "\(other.list.hexadecimal) in the \(subject), and in node \(entry.node.hexadecimal) with link "
                         + "\(entry.list.hexadecimal) in guest RAM"))
         }
         return findings

@@ -188,16 +188,16 @@ struct GuestReportTests {
     /// A region that is shorter than its layout: the mapping's end is found, not run over.
     @Test func theRegionEnds() throws {
         let layout = try SharedRegionLayout(regionByteCount: 4 << 20, pageByteCount: 65536)
-        let heap = HeapWords(byteCount: Int(layout.reportBlocksOffset) + 8)
+        let heap = HeapWords(byteCount: Int(layout.reportBlocksOffset(.first)) + 8)
         try withExtendedLifetime(heap) {
             let region = SharedRegion(words: heap.words, layout: layout, order: .little)
-            #expect(throws: MemoryAccessError.unmapped(layout.reportBlocksOffset + 8)) {
+            #expect(throws: MemoryAccessError.unmapped(layout.reportBlocksOffset(.first) + 8)) {
                 try sampleReport(entries: 0, blocks: 2).write(to: region)
             }
             try region.store(1, at: SharedRegionLayout.reportOffset + 16)
             try region.store(1, at: SharedRegionLayout.reportOffset + 48)
             try region.store(2, at: SharedRegionLayout.reportOffset + 24)
-            #expect(throws: GuestReport.Problem.memory(.unmapped(layout.reportBlocksOffset + 8))) {
+            #expect(throws: GuestReport.Problem.memory(.unmapped(layout.reportBlocksOffset(.first) + 8))) {
                 try GuestReport(from: region)
             }
         }

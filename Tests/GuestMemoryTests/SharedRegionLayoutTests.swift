@@ -30,8 +30,8 @@ struct SharedRegionLayoutTests {
         let layout = try SharedRegionLayout(regionByteCount: 4 << 20, pageByteCount: expected.pageByteCount)
         #expect(SharedRegionLayout.ringOffset == 65536)
         #expect(SharedRegionLayout.reportOffset == 1_114_112)
-        #expect(layout.reportBlocksOffset == 1_118_208)
-        #expect(layout.reportEntriesOffset == 1_183_744)
+        #expect(layout.reportBlocksOffset(.first) == 1_118_208)
+        #expect(layout.reportEntriesOffset(.first) == 1_183_744)
         #expect(layout.nodePageCapacity == expected.nodePageCapacity)
         #expect(layout.nodesPerPage == expected.nodesPerPage)
         #expect(layout.nodeCapacity == expected.nodePageCapacity * expected.nodesPerPage)
@@ -65,8 +65,8 @@ struct SharedRegionLayoutTests {
                 SharedRegionLayout.ringSlotCount * SharedRegionLayout.ringSlotByteCount
             ),
             (SharedRegionLayout.reportOffset, SharedRegionLayout.reportHeaderByteCount),
-            (layout.reportBlocksOffset, SharedRegionLayout.reportBlockCapacity * 8),
-            (layout.reportEntriesOffset, layout.reportEntryCapacity * SharedRegionLayout.reportEntryByteCount),
+            (layout.reportBlocksOffset(.first), SharedRegionLayout.reportBlockCapacity * 8),
+            (layout.reportEntriesOffset(.first), layout.reportEntryCapacity * SharedRegionLayout.reportEntryByteCount),
             (layout.originsOffset, layout.nodeCapacity * 8),
             (layout.nodesOffset, layout.nodePageCapacity * pageByteCount),
         ]

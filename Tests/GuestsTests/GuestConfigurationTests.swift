@@ -51,6 +51,27 @@ import Testing
         #expect(try !Self.configuration().kernelCommandLine.hasSuffix(" "))
     }
 
+    /// A guest that is to crash reserves memory, and its initramfs is the run's own.
+    @Test func describesAGuestThatIsToCrash() throws {
+        var plan = Plan(description: "d", steps: [.loadCrashKernel, .crash])
+        (plan.guest.cpu, plan.guest.memory) = ("POWER8", 2 * Self.gibibyte)
+        (plan.guest.crashKernel, plan.guest.hptResizing) = (512 << 20, false)
+        plan.guest.append = "disable_radix"
+        let (kernel, agent) = (URL(filePath: "/boot/vmlinux"), URL(filePath: "/boot/initramfs"))
+        #expect(throws: HarnessError.usage("a guest that loads a crash kernel needs kexec")) {
+            try GuestConfiguration(plan, kernel: kernel, initramfs: agent)
+        }
+        let guest = try GuestConfiguration(
+            plan, kernel: kernel, initramfs: agent, tools: URL(filePath: "/tools.cpio.gz"))
+        #expect(guest.kernelCommandLine.hasSuffix(" crashkernel=512M disable_radix"))
+        #expect(guest.crashCommandLine.hasSuffix(" disable_radix"))
+        #expect(!guest.crashCommandLine.contains("crashkernel="))
+        #expect(guest.crashInitramfs?.kernel == kernel)
+        let domain = guest.domain(name: "qh-1", console: "/c", control: "/s", sharedName: "qh-1.shared")
+        #expect(!domain.hasHPTResizing)
+        #expect(try Self.configuration().crashInitramfs == nil)
+    }
+
     @Test func theSharedRegionHoldsTheListAtItsLargest() throws {
         for plugs: [UInt64] in [[], [Self.gibibyte], [255 * Self.gibibyte]] {
             let guest = try Self.configuration(plugs: plugs)

@@ -106,7 +106,7 @@ struct KcoreTests {
         let guest = FakeGuest()
         guest.memory.store(0x0102_0304_0506_0708, at: 0xc000_0000_0100_fff8)
         guest.memory.store(0x1112_1314_1516_1718, at: 0xc000_0000_0101_0000)
-        let kcore = try #require(Kcore(system: guest))
+        let kcore = try #require(CoreFile(.running, system: guest))
         #expect(try kcore.word(at: 0xc000_0000_0100_fff8) == 0x0102_0304_0506_0708)
         #expect(try kcore.word(at: 0xc000_0000_0101_0000) == 0x1112_1314_1516_1718)
         #expect(try kcore.word(at: 0xc000_0000_0100_fff8) == 0x0102_0304_0506_0708)
@@ -124,7 +124,7 @@ struct KcoreTests {
             .max - 7,
         ] as [UInt64])
     func unmapped(address: UInt64) throws {
-        let kcore = try #require(Kcore(system: FakeGuest()))
+        let kcore = try #require(CoreFile(.running, system: FakeGuest()))
         #expect(throws: MemoryAccessError.unmapped(address)) { try kcore.word(at: address) }
         #expect(kcore.bytes(at: address, byteCount: 8) == nil)
         // The same behind a read that filled the buffer.
@@ -133,7 +133,7 @@ struct KcoreTests {
     }
 
     @Test func misaligned() throws {
-        let kcore = try #require(Kcore(system: FakeGuest()))
+        let kcore = try #require(CoreFile(.running, system: FakeGuest()))
         #expect(throws: MemoryAccessError.misaligned(0xc000_0000_0000_0004)) {
             try kcore.word(at: 0xc000_0000_0000_0004)
         }
@@ -144,14 +144,14 @@ struct KcoreTests {
         let guest = FakeGuest()
         guest.memory.otherSegments = [(0x1_0000, .max - 0xfff, 0x1000)]
         guest.memory.store(0x0102_0304_0506_0708, at: 0xc000_0000_0100_0000)
-        var kcore = try #require(Kcore(system: guest))
+        var kcore = try #require(CoreFile(.running, system: guest))
         #expect(kcore.bytes(at: .max - 7, byteCount: 8) == [UInt8](repeating: 0, count: 8))
         #expect(try kcore.word(at: .max - 7) == 0)
         guest.memory.otherSegments = [
             (0x1_0000, .max - 0xfff, 0x1008), (.max - 0xfff, 0xd000_0000_0000_0000, 0x1008),
             (0x1_0000, 0xd000_0000_0001_0000, 0), (0x1_0000, 0xffff_0000_0000_0000, .max),
         ]
-        kcore = try #require(Kcore(system: guest))
+        kcore = try #require(CoreFile(.running, system: guest))
         for address in [.max - 7, 0xd000_0000_0000_1000, 0xd000_0000_0001_0000, 0xffff_0000_0000_0000] as [UInt64] {
             #expect(throws: MemoryAccessError.unmapped(address)) { try kcore.word(at: address) }
             #expect(kcore.bytes(at: address, byteCount: 8) == nil)
@@ -160,7 +160,7 @@ struct KcoreTests {
     }
 
     @Test func bytesEndWithTheSegment() throws {
-        let kcore = try #require(Kcore(system: FakeGuest()))
+        let kcore = try #require(CoreFile(.running, system: FakeGuest()))
         #expect(kcore.bytes(at: 0xc000_0000_3fff_fff0, byteCount: 16)?.count == 16)
         #expect(kcore.bytes(at: 0xc000_0000_3fff_fff0, byteCount: 17) == nil)
     }
@@ -168,13 +168,13 @@ struct KcoreTests {
     @Test func theFileIsClosed() throws {
         let guest = FakeGuest()
         do {
-            let kcore = try #require(Kcore(system: guest))
+            let kcore = try #require(CoreFile(.running, system: guest))
             #expect(guest.openCount == 1)
             _ = try kcore.word(at: FakeKernelMemory.listHead)
         }
         #expect(guest.openCount == 0)
         guest.memory.magic = [0]
-        #expect(Kcore(system: guest) == nil)
+        #expect(CoreFile(.running, system: guest) == nil)
         #expect(guest.openCount == 0)
     }
 }

@@ -74,6 +74,12 @@ import Testing
         var description = description
         description.hptPageByteCount = 16 << 20
         #expect(try value("features/hpt/maxpagesize[@unit='KiB']", parsed(description.xml())) == "16384")
+        #expect(try parsed(description.xml()).nodes(forXPath: "features/hpt/@resizing").isEmpty)
+        description.hasHPTResizing = false
+        #expect(try value("features/hpt/@resizing", parsed(description.xml())) == "disabled")
+        #expect(try value("features/hpt/maxpagesize", parsed(description.xml())) == "16384")
+        description.hptPageByteCount = nil
+        #expect(try value("features/hpt/@resizing", parsed(description.xml())) == "disabled")
     }
 
     @Test(arguments: ["a\nb", "a\u{1b}[0m", "a\tb", "a\u{0}b", "a\u{85}b", "a\u{FFFF}b"])

@@ -42,6 +42,11 @@ enum PlanCases {
             "  - verify",
             guest: "{cpu: POWER10, kernel: /boot/vmlinux, memory: 512MiB, vcpus: 16, slots: 32, append: \"a b=c\"}"),
         plan("  - verify", guest: "{hpt-page-size: 16MiB, maximum-memory: 8TiB, kernel: \"6.1\"}"),
+        plan(
+            "  - load-crash-kernel\n  - plug: 1GiB\n  - load-crash-kernel\n  - crash\n"
+                + "  - expect: {findings: [vmcore-not-in-dump]}",
+            guest: "{memory: 2GiB, crash-kernel: 512MiB, hpt-resizing: off}"),
+        plan("  - verify", guest: "{hpt-resizing: \"on\", crash-kernel: 4GiB}"),
         "#" + String(repeating: "*", count: 80) + "\n# a comment with * and &\n" + plan("  - verify # and one more"),
     ]
 
@@ -56,6 +61,22 @@ enum PlanCases {
     static let refused = [
         formal("steps: [verify]", "1:1: a plan has no 'description'"),
         formal("description: d", "1:1: a plan has no 'steps'"),
+        other(plan("  - crash"), "1:1: load-crash-kernel and crash need 'crash-kernel' of the guest"),
+        other(plan("  - load-crash-kernel"), "1:1: load-crash-kernel and crash need 'crash-kernel' of the guest"),
+        other(
+            plan("  - crash\n  - verify", guest: "{crash-kernel: 512MiB}"),
+            "5:5: verify cannot follow crash; only expect can"),
+        other(
+            plan("  - crash\n  - plug: 1GiB", guest: "{crash-kernel: 512MiB}"), "5:5: plug cannot follow crash"),
+        other(
+            plan("  - repeat: {times: 2, steps: [crash]}", guest: "{crash-kernel: 512MiB}"), "crash cannot follow crash"
+        ),
+        other(
+            plan("  - verify", guest: "{crash-kernel: 127MiB}"),
+            "2:23: crash-kernel 127 MiB is no number of MiB from 128 MiB to 4 GiB"),
+        other(plan("  - verify", guest: "{crash-kernel: 5GiB}"), "crash-kernel 5 GiB is no number of MiB"),
+        formal(plan("  - verify", guest: "{hpt-resizing: 1}"), "2:23: hpt-resizing has to be on or off"),
+        formal(plan("  - verify", guest: "{hpt-resizing: disabled}"), "2:23: hpt-resizing has to be on or off"),
         formal("description: d\nsteps: []", "2:8: steps has to be a list of at least one element"),
         formal("description: d\nsteps: verify", "2:8: steps has to be a list of at least one element"),
         formal("description: \"\"\nsteps: [verify]", "1:14: description is empty"),
@@ -69,7 +90,7 @@ enum PlanCases {
         formal(plan("  - [verify]"), "3:5: a step has to be keys and values"),
         formal(plan("  - {}"), "3:5: a step has to have one key; it has 0"),
         formal(plan("  - plug: 1GiB\n    verify: 1"), "3:5: a step has to have one key; it has 2"),
-        formal(plan("  - plugg: 1GiB"), "3:5: no step 'plugg'; there are verify, reboot, plug, unplug"),
+        formal(plan("  - plugg: 1GiB"), "3:5: no step 'plugg'; there are verify, reboot, load-crash-kernel"),
         formal(plan("  - plug: 1GB"), "3:11: plug has to be a size with its unit, such as 512MiB or 1GiB"),
         formal(plan("  - plug: 1073741824"), "3:11: plug has to be a size with its unit"),
         formal(plan("  - plug: 1"), "3:11: plug has to be a size with its unit"),

@@ -68,8 +68,8 @@ extension RealGuest {
         private func report(_ copy: RegionCopy) throws {
             let layout = copy.taken.layout
             let base = SharedRegionLayout.reportOffset
-            let blocks = layout.reportBlocksOffset
-            let entries = layout.reportEntriesOffset
+            let blocks = layout.reportBlocksOffset(.first)
+            let entries = layout.reportEntriesOffset(.first)
             let entryCount = try copy.word(at: base + 8)
             let blockCount = try copy.word(at: base + 24)
             #expect(entryCount == 12 && blockCount == 3)

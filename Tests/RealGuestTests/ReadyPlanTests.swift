@@ -22,6 +22,25 @@ extension RealGuest {
             try await Self.expectToPass(plan)
         }
 
+        /// A guest that crashes, one of each MMU: what the dump-capture kernel finds is what was there.
+        @Test(arguments: ["POWER8", "POWER9"])
+        func crashPasses(cpu: String) async throws {
+            try await Self.expectToPass("kdump", ["--cpu", cpu])
+        }
+
+        /// The same with the other kernels, and a dump that lacks what was plugged after its kernel was loaded.
+        @Test(
+            .long,
+            arguments: [
+                ("kdump", ["--cpu", "POWER8", "--kernel", "6.12-4k"]),
+                ("kdump", ["--cpu", "POWER9", "--kernel", "6.12-4k"]),
+                ("kdump", ["--cpu", "POWER9", "--kernel", "6.12-64k"]),
+                ("kdump-stale", []),
+            ])
+        func crashPassesToo(plan: String, options: [String]) async throws {
+            try await Self.expectToPass(plan, options)
+        }
+
         /// Guests that are no ready plan's, in the long tests too.
         @Test(
             .long,
@@ -86,10 +105,10 @@ extension RealGuest {
             #expect(unverified.results.outcome == .incomplete)
         }
 
-        private static func expectToPass(_ plan: String) async throws {
+        private static func expectToPass(_ plan: String, _ options: [String] = []) async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }
-            let ending = try await harness.run([plan, "--slowdown", "4"])
+            let ending = try await harness.run([plan, "--slowdown", "4"] + options)
             #expect(ending.status == .exited(0), "\(ending.errors)\(ending.output)")
             #expect(try harness.results().outcome == .passed)
             // The resolved plan is part of the record, and a plan like any other.

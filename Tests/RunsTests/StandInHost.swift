@@ -56,6 +56,10 @@ final class StandInHost: GuestHost {
         state.withLock { $0.regionByteCount = byteCount }
     }
 
+    func makeInitramfs(_ content: Data) async throws {
+        try content.write(to: URL(filePath: folder.appending("initramfs").string))
+    }
+
     func start(domain xml: String) async throws -> any GuestDomain {
         guard let domain = ParsedElement.root(of: xml), let name = domain.child("name")?.text,
             let bootByteCount = domain.child("memory").flatMap({ UInt64($0.text) }),

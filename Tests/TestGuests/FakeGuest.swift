@@ -416,6 +416,16 @@ package final class FakeGuest: AgentSystem {
 
     package var pageByteCount: UInt64 { 65536 }
 
+    /// The programs that were run, with their arguments.
+    package private(set) var programs: [[String]] = []
+    /// How the next program ends.
+    package var programEnd = ProgramEnd(status: .exited(0), output: [])
+
+    package func run(_ arguments: [[UInt8]], outputByteCount: Int, milliseconds: Int) -> ProgramEnd {
+        programs.append(arguments.map { String(decoding: $0, as: UTF8.self) })
+        return programEnd
+    }
+
     package func put(_ content: [UInt8], into path: [UInt8]) -> UInt64 {
         let path = String(decoding: path, as: UTF8.self)
         if let errno = refusals[path] { return errno }

@@ -11,10 +11,10 @@ import VmemmapPopulate
 
 /// Collects what the witnesses say of a guest at rest.
 package struct SnapshotTaker {
-    private let guest: Guest
-    private let booted: BootedKernel
+    let guest: Guest
+    let booted: BootedKernel
     /// The kernel's account at the verification before.
-    private let lastEntries: [BackedWindow]
+    let lastEntries: [BackedWindow]
 
     /// Takes snapshots of a guest that is up; `lastEntries` is its kernel's account at the verification before.
     package init(of guest: Guest, since lastEntries: [BackedWindow] = []) async throws {
@@ -23,9 +23,9 @@ package struct SnapshotTaker {
         self.lastEntries = lastEntries
     }
 
-    private var kernel: Kernel { booted.kernel }
-    private var hello: Hello { booted.hello }
-    private var region: SharedRegion { booted.region }
+    var kernel: Kernel { booted.kernel }
+    var hello: Hello { booted.hello }
+    var region: SharedRegion { booted.region }
 
     /// How often the list may turn out to have changed before the guest counts as never at rest.
     private static let attemptLimit = 3
@@ -62,7 +62,7 @@ package struct SnapshotTaker {
     }
 
     /// What the host reads in guest RAM, which has to be the same before the sync and in the pause.
-    private func state(_ memory: GuestRAM) async throws -> KernelState {
+    func state(_ memory: GuestRAM) async throws -> KernelState {
         // Tables may still map what was unplugged; the list is as long as the memory that is there can make it.
         let bounds = ReadingBounds(
             memoryEnd: await guest.memory.endAddress,

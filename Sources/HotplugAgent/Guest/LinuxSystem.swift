@@ -28,6 +28,11 @@ func qhPread(_ descriptor: Int, _ buffer: UnsafeMutableRawPointer, _ byteCount: 
 @_extern(c, "qh_put") func qhPut(_ path: UnsafePointer<UInt8>, _ buffer: UnsafeRawPointer, _ byteCount: Int) -> Int
 @_extern(c, "qh_take")
 func qhTake(_ path: UnsafePointer<UInt8>, _ buffer: UnsafeMutableRawPointer, _ byteCount: Int, _ offset: Int) -> Int
+@_extern(c, "qh_run")
+func qhRun(
+    _ arguments: UnsafePointer<UInt8>, _ byteCount: Int, _ buffer: UnsafeMutableRawPointer, _ bufferByteCount: Int,
+    _ milliseconds: Int, _ status: UnsafeMutablePointer<UInt64>
+) -> Int
 @_extern(c, "qh_allocate") func qhAllocate(_ byteCount: UInt64, _ address: UnsafeMutablePointer<UInt64>) -> Int
 @_extern(c, "qh_free") func qhFree(_ descriptor: Int, _ address: UInt64, _ byteCount: UInt64)
 
@@ -164,6 +169,24 @@ final class LinuxSystem: AgentSystem {
                 } ?? 0
             }
         }
+    }
+
+    func run(_ arguments: [[UInt8]], outputByteCount: Int, milliseconds: Int) -> ProgramEnd {
+        var joined: [UInt8] = []
+        for argument in arguments { joined += argument + [0] }
+        var status: UInt64 = 0
+        // SAFETY: the arguments are NUL-terminated, the buffer has room for outputByteCount bytes, and the C side writes one
+        // word more.
+        let output = unsafe joined.withUnsafeBufferPointer { arguments in
+            unsafe filled(outputByteCount) { buffer in
+                unsafe arguments.baseAddress.map {
+                    unsafe qhRun($0, arguments.count, buffer, outputByteCount, milliseconds, &status)
+                } ?? 0
+            }
+        }
+        let end: ProgramEnd.Status = status >= 256 ? .killed(signal: status - 256) : .exited(status)
+        guard case .bytes(let content) = output else { return ProgramEnd(status: end, output: []) }
+        return ProgramEnd(status: end, output: content)
     }
 
     func allocateKernelBuffer(byteCount: UInt64) throws(ActionRefusal) -> KernelBuffer {

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/perf_event.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -158,6 +160,56 @@ int64_t qh_take(const char *path, void *buffer, int64_t byte_count, int64_t offs
     }
     close(descriptor);
     return count;
+}
+
+// Runs the program that the first of the arguments names, which end with a NUL byte each, and waits for its end. Returns how
+// much of its output is in the buffer; the rest is dropped. The status is that of its exit, or 256 and the signal's number.
+int64_t qh_run(const char *arguments, int64_t argument_bytes, void *buffer, int64_t byte_count, int64_t milliseconds,
+               uint64_t *status) {
+    char *vector[16] = {NULL};
+    int count = 0;
+    for (int64_t at = 0; at < argument_bytes && count < 15; at += (int64_t)strlen(arguments + at) + 1)
+        vector[count++] = (char *)arguments + at;
+    int ends[2];
+    *status = 127;
+    if (count == 0 || pipe2(ends, O_CLOEXEC) != 0) return 0;
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], 1);
+        dup2(ends[1], 2);
+        static char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+        execve(vector[0], vector, environment);
+        _exit(127);
+    }
+    close(ends[1]);
+    if (child < 0) {
+        close(ends[0]);
+        return 0;
+    }
+    uint64_t deadline = qh_microseconds() + (uint64_t)milliseconds * 1000;
+    int64_t used = 0;
+    for (;;) {
+        uint64_t now = qh_microseconds();
+        struct pollfd item = {.fd = ends[0], .events = POLLIN};
+        if (now >= deadline || poll(&item, 1, (int)((deadline - now) / 1000 + 1)) <= 0) {
+            kill(child, SIGKILL);
+            break;
+        }
+        char rest[512];
+        int64_t room = byte_count - used;
+        ssize_t got = room > 0 ? read(ends[0], (char *)buffer + used, (size_t)room) : read(ends[0], rest, sizeof rest);
+        if (got <= 0) break;
+        if (room > 0) used += got;
+    }
+    close(ends[0]);
+    int state = 0;
+    // A program that closed its output and goes on has its time as well.
+    while (waitpid(child, &state, WNOHANG) == 0) {
+        if (qh_microseconds() >= deadline) kill(child, SIGKILL);
+        poll(NULL, 0, 5);
+    }
+    *status = WIFSIGNALED(state) ? 256 + (uint64_t)WTERMSIG(state) : (uint64_t)WEXITSTATUS(state);
+    return used;
 }
 
 // The buffer of a perf event that counts nothing: pages that the kernel has allocated for itself (rb_alloc), so that it

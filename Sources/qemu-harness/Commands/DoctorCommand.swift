@@ -46,7 +46,7 @@ struct DoctorCommand: AsyncParsableCommand {
             kernelName: plan.guest.kernel ?? RunCommand.defaultKernel)
         // What the guest boots from has checks of its own, and matters to none of the others.
         let nothing = URL(filePath: "/nonexistent")
-        var configuration = try GuestConfiguration(plan, kernel: nothing, initramfs: nothing)
+        var configuration = try GuestConfiguration(plan, kernel: nothing, initramfs: nothing, tools: nothing)
         configuration.emulator = qemu
         let host = HostChecks(environment: environment, configuration: configuration)
         let libvirt = LibvirtCheck(

@@ -151,7 +151,8 @@ struct RunCommand: AsyncParsableCommand {
             plan, kernel: kernelFile,
             initramfs: GuestImages.initramfs(
                 GuestImages.byteOrder(ofKernel: kernelFile), environment: environment,
-                executable: Program.executable))
+                executable: Program.executable),
+            tools: plan.guest.crashKernel == nil ? nil : GuestImages.tools(environment: environment))
         try refusePathsThatNoDomainCanName(kernel: kernelFile)
         guest.emulator = qemu
         let connection = try ConnectionTarget(option: connect, environment: environment, tell: Terminal.tell)

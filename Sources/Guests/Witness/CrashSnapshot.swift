@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import GuestMemory
+import HarnessBasics
+import KernelState
+import MemoryBackends
+package import Verification
+
+/// What a crash came to.
+package enum CrashResult {
+    /// A dump-capture kernel runs, and this is what all witnesses say of the dead one.
+    case captured(Snapshot)
+    /// No dump-capture kernel has said anything within this time.
+    case silent(Duration)
+}
+
+extension SnapshotTaker {
+    /// Crashes the kernel, and collects what there is to say of it when it is dead.
+    ///
+    /// The dead kernel's memory is read in guest RAM, where the dump-capture kernel leaves it alone, and the mirror in the
+    /// shared region, as they were when it died. Nobody asks the MMU, which answers for the other kernel.
+    package func crash() async throws -> CrashResult {
+        let sync = try await guest.agent.ask("sync")
+        try await guest.observer.drain()
+        let hello: CaptureHello?
+        var problem: String?
+        switch try await guest.crash() {
+        case .silent(let limit): return .silent(limit)
+        case .lacks(let missing):
+            hello = nil
+            problem = "the dump-capture kernel's agent cannot read the dump: it has no \(missing)"
+        case .hello(let heard): hello = heard
+        }
+        var vmcore: VmcoreSnapshot?
+        if let hello {
+            let (answer, refusal) = try await guest.agent.readDump()
+            if let refusal {
+                problem = "the dump-capture kernel's agent cannot read the dump: \(refusal)"
+            } else {
+                (vmcore, problem) = Self.vmcore(hello, answer, in: region)
+            }
+        }
+        return .captured(try await snapshotOfDead(sync: sync, vmcore, problem: problem))
+    }
+
+    private func snapshotOfDead(
+        sync: ControlLine, _ vmcore: VmcoreSnapshot?, problem: String?
+    ) async throws -> Snapshot {
+        let state = try await state(guest.memory.ram)
+        var snapshot = Snapshot(
+            witnesses: Witness.afterCrash(of: booted.witnesses), kernel: KernelFacts(kernel, state.memoryMap),
+            memory: await guest.memory.usable(guest.observer.lmbs), sections: state.sections.map(PresentSection.init),
+            kernelList: state.list, pageTables: state.tables.map(WalkedTables.init),
+            peakEntryCount: await guest.observer.notePeak(state.list),
+            mirror: try MirrorReader(region: region, hello: hello, sync: sync).snapshot(),
+            history: await guest.observer.history)
+        snapshot.formerWindows = snapshot.windowsGone(from: lastEntries)
+        snapshot.vmcore = vmcore
+        snapshot.vmcoreProblem = problem
+        return snapshot
+    }
+
+    /// What the dump-capture kernel's agent has written into the region, or why that is none.
+    private static func vmcore(
+        _ hello: CaptureHello, _ answer: ControlLine, in region: SharedRegion
+    ) -> (VmcoreSnapshot?, problem: String?) {
+        do {
+            let report = try GuestReport(from: region, area: .capture)
+            guard let unreachableCount = answer.number("unreachable") else {
+                return (nil, "the dump-capture kernel's agent does not say how many blocks the dump lacks")
+            }
+            return (
+                VmcoreSnapshot(
+                    loadCount: hello.loadCount, dumpByteCount: hello.dumpByteCount, list: report.list,
+                    pageTables: report.tables.map {
+                        WalkedTables(leaves: $0.leaves, faults: [$0.fault].compactMap { $0 })
+                    },
+                    sections: report.blocks.sorted { $0.index < $1.index }.map {
+                        VmcoreSnapshot.Section(number: $0.index, isOnline: $0.state == .online)
+                    },
+                    unreachableCount: unreachableCount, firstUnreachable: answer.number("first-unreachable") ?? 0), nil
+            )
+        } catch {
+            return (nil, "the dump-capture kernel's report area holds no report: \(error)")
+        }
+    }
+}

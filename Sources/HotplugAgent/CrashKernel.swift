@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import GuestMemory
+
+/// Loads the crash kernel with kexec, and crashes the running one.
+enum CrashKernel {
+    /// kexec's own time: under emulation it takes a second.
+    private static var milliseconds: Int { 60_000 }
+    /// The most of its words that an answer holds: three times as many bytes fit a line, should all be escaped.
+    private static var outputByteLimit: Int { 400 }
+
+    /// Answers `load-crash-kernel`: has kexec load /crash/vmlinux with the command line `append`.
+    ///
+    /// What kexec or the kernel refuses is an `error` with the reason `kexec`, the exit status or signal, and the end of
+    /// what kexec said.
+    static func load(_ request: ControlLine, system: some AgentSystem) -> ControlLine {
+        let refusal = ControlLine(identifier: request.identifier, verb: "error")
+        guard let commandLine = request.bytes("append"), !commandLine.contains(0) else {
+            return refusal.with("reason", text: bytes("append"))
+        }
+        let end = system.run(
+            [
+                bytes("/usr/sbin/kexec"), bytes("-p"), bytes("/crash/vmlinux"), bytes("--initrd=/crash/initramfs"),
+                bytes("--append=") + commandLine,
+            ], outputByteCount: 4096, milliseconds: milliseconds)
+        var line = refusal.with("reason", text: bytes("kexec"))
+        switch end.status {
+        case .exited(0):
+            if let loaded = system.content("/sys/kernel/kexec_crash_loaded"), loaded[...].number == 1 {
+                return ControlLine(identifier: request.identifier, verb: "ok")
+            }
+            line = line.with("exit", 0)
+        case .exited(let status): line = line.with("exit", status)
+        case .killed(let signal): line = line.with("signal", signal)
+        }
+        return line.with("output", encoding: Array(end.output.suffix(outputByteLimit)))
+    }
+
+    /// Has the kernel crash (sysrq-c, drivers/tty/sysrq.c), which does not return.
+    static func crash(system: some AgentSystem) {
+        _ = system.put(bytes("c"), into: bytes("/proc/sysrq-trigger"))
+    }
+}
+
+/// How a program has ended.
+public struct ProgramEnd: Equatable, Sendable {
+    /// By itself or by a signal.
+    public enum Status: Equatable, Sendable {
+        /// With this status; 127 where it could not be started.
+        case exited(UInt64)
+        /// By this signal: SIGKILL where its time was over.
+        case killed(signal: UInt64)
+    }
+
+    /// How it ended.
+    public let status: Status
+    /// What it wrote to its output and error streams, to a limit.
+    public let output: [UInt8]
+
+    /// Describes an end.
+    public init(status: Status, output: [UInt8]) {
+        self.status = status
+        self.output = output
+    }
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Guests
+import HarnessBasics
+package import RunRecord
+import Verification
+
+/// Has the agent load the crash kernel with kexec, or load it again. A refusal is a finding.
+package struct LoadCrashKernelStep: RunStep {
+    package var title: String { "load crash kernel" }
+
+    package func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        guard let refusal = try await context.runningGuest().loadCrashKernel() else { return }
+        result.fail(Finding(.guest, .refused, "the guest's kernel has not taken a crash kernel: \(refusal)"))
+    }
+}
+
+/// Crashes the guest's kernel, and compares what the dump-capture kernel reads of it with all that is known otherwise.
+package struct CrashStep: RunStep {
+    package var title: String { "crash" }
+
+    package func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        let taker = try await SnapshotTaker(of: context.runningGuest(), since: context.lastEntries)
+        switch try await taker.crash() {
+        case .silent(let limit):
+            result.fail(
+                Finding(
+                    .vmcore, .silent,
+                    "no dump-capture kernel's agent has said anything within \(limit) of the crash"))
+            for finding in result.allFindings { try context.events.note(.finding(finding)) }
+        case .captured(let snapshot):
+            if let vmcore = snapshot.vmcore {
+                result.note = "\(vmcore.loadCount) PT_LOADs, \(ByteCount(vmcore.dumpByteCount).text)"
+            }
+            try context.take(snapshot, into: &result)
+        }
+    }
+}
