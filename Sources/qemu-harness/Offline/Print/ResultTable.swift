@@ -153,11 +153,17 @@ package struct ResultTable {
         return parts.joined(separator: "; ")
     }
 
-    /// How a witness stands in all verdicts: it agrees where it does in each, and differs where it does in one.
+    /// How a witness stands in all verdicts for which it was asked: it agrees where it does in each, and differs where it
+    /// does in one.
     private static func standing(of witness: Witness, in verdicts: [Verdict]) -> WitnessStatement.Standing {
-        let standings = verdicts.flatMap(\.witnesses).filter { $0.witness == witness }.map(\.standing)
+        let standings = verdicts.flatMap { verdict in
+            // Of a dead kernel not everybody is asked.
+            let isAsked = verdict.unsaid.contains { $0.witness == witness }
+            return verdict.witnesses.filter { $0.witness == witness && (isAsked || $0.standing != .absent) }
+                .map(\.standing)
+        }
         if standings.contains(.contradicts) { return .contradicts }
-        return standings.count == verdicts.count && standings.allSatisfy { $0 == .agrees } ? .agrees : .cannotSay
+        return !standings.isEmpty && standings.allSatisfy { $0 == .agrees } ? .agrees : .cannotSay
     }
 
     /// What witnesses left unsaid, step by step, and whether that was expected.
