@@ -27,6 +27,8 @@ package actor Guest {
     package nonisolated let ending: GuestEnding
     /// Its kernel; nil until the guest is up.
     package private(set) var kernel: BootedKernel?
+    /// Where its crash kernel is loaded; nil while there is none.
+    package private(set) var crashReservation: CrashReservation?
 
     /// Starts the domain. The guest is not up yet when this returns: see ``waitForAgent()``. What is made for it belongs to
     /// the host.
@@ -97,7 +99,7 @@ package actor Guest {
         try await observer.readLog()
         try await domain.setRebootAction(.restart)
         try await agent.reboot()
-        kernel = nil
+        (kernel, crashReservation) = (nil, nil)
         await observer.end()
         try await waitForAgent()
         try await domain.setRebootAction(.destroy)
@@ -117,7 +119,9 @@ package actor Guest {
 
     /// Loads the crash kernel; the words of kexec when it is refused, else nil.
     package func loadCrashKernel() async throws -> String? {
-        try await agent.loadCrashKernel(commandLine: configuration.crashCommandLine)
+        if let refusal = try await agent.loadCrashKernel(commandLine: configuration.crashCommandLine) { return refusal }
+        crashReservation = try await CrashReservation(askedOf: agent)
+        return nil
     }
 
     /// Its kernel; throws when the guest is not up.

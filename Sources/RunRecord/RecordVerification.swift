@@ -175,7 +175,9 @@ public struct RecordVerification: Sendable {
         var remaining = Set(snapshots)
         // Nil behind a snapshot that cannot be judged: what is new then is not known.
         var lastEntries: [BackedWindow]? = []
+        var hasCrashKernel = false
         for step in steps {
+            if let isLoaded = step.isCrashKernelLoaded { hasCrashKernel = isLoaded }
             guard remaining.remove(step.number) != nil || step.verdict != nil else {
                 results.steps.append(step)
                 continue
@@ -195,7 +197,9 @@ public struct RecordVerification: Sendable {
                 continue
             }
             if let lastEntries {
-                checkQuestions(snapshot, name, since: lastEntries)
+                checkQuestions(
+                    snapshot, name, since: lastEntries,
+                    hasCrashKernel: recorded == nil ? snapshot.crashHeader != nil : hasCrashKernel)
             } else {
                 judged.newEntries = step.newEntries
                 judged.goneEntries = step.goneEntries
@@ -233,8 +237,13 @@ public struct RecordVerification: Sendable {
     }
 
     /// Who was to be asked, and about what, does not follow from a snapshot alone.
-    private mutating func checkQuestions(_ snapshot: Snapshot, _ name: String, since lastEntries: [BackedWindow]) {
-        let witnesses = information?.guest.witnesses.map { snapshot.isOfCrash ? Witness.afterCrash(of: $0) : $0 }
+    private mutating func checkQuestions(
+        _ snapshot: Snapshot, _ name: String, since lastEntries: [BackedWindow], hasCrashKernel: Bool
+    ) {
+        let witnesses = information?.guest.witnesses.map { witnesses in
+            (snapshot.isOfCrash ? Witness.afterCrash(of: witnesses) : witnesses)
+                + (hasCrashKernel ? [.crashHeader] : [])
+        }
         if let witnesses, witnesses != snapshot.witnesses {
             let (found, expected) = (snapshot.witnesses, witnesses)
             func text(_ witnesses: [Witness]) -> String { witnesses.map(\.rawValue).joined(separator: ", ") }

@@ -81,6 +81,18 @@ public struct StepResult: Codable, Equatable, Sendable {
         return entries.filter { !known.contains([$0.virtAddr, $0.phys, $0.byteCount]) }
     }
 
+    /// The titles of the steps behind which a crash kernel is loaded, or is not any more.
+    public static let (loadCrashKernelTitle, rebootTitle) = ("load crash kernel", "reboot")
+
+    /// Whether a crash kernel is loaded behind this step; nil where the step changes nothing of that.
+    var isCrashKernelLoaded: Bool? {
+        switch title {
+        case Self.loadCrashKernelTitle: outcome == .passed ? true : nil
+        case Self.rebootTitle: false
+        default: nil
+        }
+    }
+
     /// Everything that the step found.
     public var allFindings: [Finding] { (findings ?? []) + (verdict?.findings ?? []) }
 }

@@ -7,7 +7,7 @@ import Verification
 
 /// Has the agent load the crash kernel with kexec, or load it again. A refusal is a finding.
 package struct LoadCrashKernelStep: RunStep {
-    package var title: String { "load crash kernel" }
+    package var title: String { StepResult.loadCrashKernelTitle }
 
     package func perform(in context: inout RunContext, result: inout StepResult) async throws {
         guard let refusal = try await context.runningGuest().loadCrashKernel() else { return }

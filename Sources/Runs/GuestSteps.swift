@@ -85,7 +85,7 @@ package struct GuestStep: RunStep {
 
 /// Has the guest start anew with its DIMMs plugged.
 package struct RebootStep: RunStep {
-    package var title: String { "reboot" }
+    package var title: String { StepResult.rebootTitle }
 
     package func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let guest = try context.runningGuest()

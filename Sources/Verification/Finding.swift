@@ -26,6 +26,8 @@ public struct Finding: Codable, Equatable, Sendable {
         case unplug
         /// The guest's kernel itself, and its reaction to what the agent did on request.
         case guest
+        /// What is loaded for a crash.
+        case crashHeader = "crash-header"
         /// What a plan expects.
         case plan
     }
@@ -105,8 +107,6 @@ public struct Finding: Codable, Equatable, Sendable {
         case memoryWithoutSection = "memory-without-section"
         /// Sections and memory blocks do not agree.
         case blockDiffers = "block-differs"
-        /// What the kernel kept lies in memory that the dump has not.
-        case notInDump = "not-in-dump"
         /// The dump has other sections than guest RAM.
         case otherSections = "other-sections"
         /// The guest refused memory, or an action.
@@ -131,6 +131,18 @@ public struct Finding: Codable, Equatable, Sendable {
         case hungTask = "hung-task"
         /// The kernel has given up.
         case panic
+        /// Memory that a dump would not have.
+        case missingMemory = "missing-memory"
+        /// Memory that a dump would have to have, and that the machine has no more.
+        case memoryGone = "memory-gone"
+        /// A piece of a dump is of a size that none can have.
+        case loadSize = "load-size"
+        /// A dump would not have what the kernel's account says, or where it stands.
+        case notInDump = "not-in-dump"
+        /// The VMCOREINFO note is missing, damaged, or another kernel's.
+        case note
+        /// The crash kernel would look for a hashed page table of another size.
+        case hashTableSize = "hpt-size"
         /// An expectation was not met.
         case unmet
     }
@@ -190,11 +202,12 @@ extension Finding.Fault {
         case .cycle, .misplacedNode, .brokenChain, .tooLong, .duplicateVirtual: [.list, .mirror, .report, .vmcore]
         case .linkOutsideMemory: [.list, .pageTables, .mirror, .report]
         case .misalignedVirtual, .nodePages, .empty: [.list]
-        case .virtualOutsideVmemmap, .misalignedPhysical, .physicalOutsideMemory, .overlap, .hole:
-            [.list, .pageTables]
+        case .virtualOutsideVmemmap, .misalignedPhysical, .physicalOutsideMemory, .hole: [.list, .pageTables]
+        case .overlap: [.list, .pageTables, .crashHeader]
         case .staleEntry: [.list, .pageTables, .mmu]
         case .tableSize, .misalignedTable, .wrongLevel: [.pageTables, .report, .vmcore]
-        case .truncated, .unreadable: [.report, .vmcore]
+        case .truncated: [.report, .vmcore]
+        case .unreadable: [.report, .crashHeader, .vmcore]
         case .otherAccount: [.list, .report, .vmcore]
         case .header, .origin: [.mirror]
         case .missingEntry, .extraEntry: [.pageTables, .mirror, .report, .model, .vmcore]
@@ -205,10 +218,12 @@ extension Finding.Fault {
         case .history: [.model]
         case .contradiction, .unmapped: [.mmu]
         case .baseDiffers, .sectionWithoutMemory, .memoryWithoutSection, .blockDiffers: [.sections]
-        case .notInDump, .otherSections: [.vmcore]
+        case .notInDump: [.crashHeader, .vmcore]
+        case .otherSections: [.vmcore]
         case .refused: [.plug, .guest]
         case .silent: [.unplug, .vmcore]
         case .warning, .bug, .oops, .kasan, .ubsan, .lockup, .rcuStall, .hungTask, .panic: [.guest]
+        case .missingMemory, .memoryGone, .loadSize, .note, .hashTableSize: [.crashHeader]
         case .unmet: [.plan]
         }
     }

@@ -47,13 +47,16 @@ public struct Snapshot: Codable, Equatable, Sendable {
     public var vmcore: VmcoreSnapshot?
     /// Why the dump-capture kernel has read nothing that can be used; nil when it has, or was not asked.
     public var vmcoreProblem: String?
+    /// What is loaded for a crash; nil where nothing is.
+    public var crashHeader: CrashHeaderSnapshot?
 
     /// Puts a snapshot together.
     public init(
         witnesses: [Witness], kernel: KernelFacts, memory: [MemoryRange], sections: [PresentSection],
         kernelList: ListWalk, pageTables: WalkedTables? = nil, peakEntryCount: Int, mirror: MirrorSnapshot? = nil,
         report: ReportSnapshot? = nil, reportProblem: String? = nil, translations: [Translation] = [],
-        formerWindows: [BackedWindow] = [], formerTranslations: [Translation] = [], history: HotplugHistory? = nil
+        formerWindows: [BackedWindow] = [], formerTranslations: [Translation] = [], history: HotplugHistory? = nil,
+        crashHeader: CrashHeaderSnapshot? = nil
     ) {
         schema = Self.currentSchema
         self.witnesses = witnesses
@@ -70,6 +73,7 @@ public struct Snapshot: Codable, Equatable, Sendable {
         self.formerWindows = formerWindows
         self.formerTranslations = formerTranslations
         self.history = history
+        self.crashHeader = crashHeader
     }
 
     /// Whether it is of a kernel that has crashed, with a dump-capture kernel to tell of it.

@@ -56,6 +56,7 @@ extension Snapshot {
         }
         try checkHistory()
         try checkPageTables()
+        try checkCrashHeader()
         let sectionLimit = LinearMap.byteCount >> sectionBits
         for (index, section) in sections.enumerated() {
             try check("sections[\(index)]", section.number, section.number < sectionLimit, "below \(sectionLimit)")

@@ -63,6 +63,8 @@ public enum Witness: String, Codable, Sendable, CaseIterable {
     case model
     /// The dump-capture kernel's reading of a dead kernel in /proc/vmcore.
     case vmcore
+    /// What is loaded for a crash, read by the host in the guest's reservation.
+    case crashHeader = "crash-header"
 
     /// The witnesses that a guest can give, by what its kernel shows when its agent says hello: each of them has to speak.
     ///

@@ -13,7 +13,7 @@ public enum Verifier {
         try snapshot.checkConstants()
         let judgements = [
             judgeKernelList(snapshot), judgePageTables(snapshot), judgeMirror(snapshot), judgeReport(snapshot),
-            judgeTranslations(snapshot), judgeModel(snapshot), judgeVmcore(snapshot),
+            judgeTranslations(snapshot), judgeModel(snapshot), judgeCrashHeader(snapshot), judgeVmcore(snapshot),
         ].compactMap { $0 }
         var provenance: [Provenance: Int] = [:]
         for case let origin? in snapshot.mirror?.provenance ?? [] { provenance[origin, default: 0] += 1 }

@@ -32,7 +32,7 @@ enum Samples {
         ]
         verify.goneEntries = []
         verify.verdict = Verdict(
-            findings: [Finding(.list, .cycle, "back to 0x0")],
+            findings: [Finding(.list, .cycle, "back to 0x0"), Finding(.crashHeader, .hashTableSize, "24 and 27")],
             witnesses: [
                 WitnessStatement(
                     witness: .kernelList, standing: .contradicts, agreeingCount: 1, unsaidCount: 0, detail: "links")
@@ -52,6 +52,27 @@ enum Samples {
             memory: [], sections: [],
             kernelList: ListWalk(head: entry.node, entries: [entry], end: .terminated, endLink: 0),
             peakEntryCount: 1)
+    }
+
+    /// With a crash kernel.
+    static var crashSnapshot: Snapshot {
+        var snapshot = snapshot
+        snapshot.witnesses.append(.crashHeader)
+        let piece = CrashHeaderSnapshot.Piece(
+            physAddr: 0, fileOffset: 0x900_0000, byteCount: .max, fileByteCount: 65536)
+        snapshot.crashHeader = CrashHeaderSnapshot(
+            reservation: 0x800_0000..<0x1800_0000,
+            header: .init(
+                treeAddress: 0x17ff_0000, address: 0x1000_0000, loads: [piece], notes: [piece], noteRelease: "6.1.0",
+                hashTableOrders: [24]), hashTableOrder: 27)
+        return snapshot
+    }
+
+    /// With a crash kernel that cannot be found.
+    static var failedCrashSnapshot: Snapshot {
+        var snapshot = snapshot
+        snapshot.crashHeader = CrashHeaderSnapshot(reservation: 0x800_0000..<0x1800_0000, problem: "no device tree")
+        return snapshot
     }
 
     private static let entry = ListEntry(

@@ -16,6 +16,8 @@ import Testing
 
     @Test func takeWhatTheSamplesHold() async throws {
         #expect(try await JSONSchema("snapshot").refusals(of: RunDirectory.json(Samples.snapshot)) == [nil])
+        #expect(try await JSONSchema("snapshot").refusals(of: RunDirectory.json(Samples.crashSnapshot)) == [nil])
+        #expect(try await JSONSchema("snapshot").refusals(of: RunDirectory.json(Samples.failedCrashSnapshot)) == [nil])
         #expect(try await JSONSchema("results").refusals(of: RunDirectory.json(Samples.results)) == [nil])
     }
 

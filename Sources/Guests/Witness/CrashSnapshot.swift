@@ -21,8 +21,11 @@ extension SnapshotTaker {
     /// The dead kernel's memory is read in guest RAM, where the dump-capture kernel leaves it alone, and the mirror in the
     /// shared region, as they were when it died. Nobody asks the MMU, which answers for the other kernel.
     package func crash() async throws -> CrashResult {
+        let crashKernel = try await crashKernel()
         let sync = try await guest.agent.ask("sync")
         try await guest.observer.drain()
+        // Read now: the dump-capture kernel may take the memory for something else.
+        let header = try crashKernel?.header(in: await guest.memory.ram)
         let hello: CaptureHello?
         var problem: String?
         switch try await guest.crash() {
@@ -41,12 +44,13 @@ extension SnapshotTaker {
                 (vmcore, problem) = Self.vmcore(hello, answer, in: region)
             }
         }
-        return .captured(try await snapshotOfDead(sync: sync, vmcore, problem: problem))
+        var snapshot = try await snapshotOfDead(sync: sync)
+        (snapshot.vmcore, snapshot.vmcoreProblem) = (vmcore, problem)
+        snapshot.add(header)
+        return .captured(snapshot)
     }
 
-    private func snapshotOfDead(
-        sync: ControlLine, _ vmcore: VmcoreSnapshot?, problem: String?
-    ) async throws -> Snapshot {
+    private func snapshotOfDead(sync: ControlLine) async throws -> Snapshot {
         let state = try await state(guest.memory.ram)
         var snapshot = Snapshot(
             witnesses: Witness.afterCrash(of: booted.witnesses), kernel: KernelFacts(kernel, state.memoryMap),
@@ -56,8 +60,6 @@ extension SnapshotTaker {
             mirror: try MirrorReader(region: region, hello: hello, sync: sync).snapshot(),
             history: await guest.observer.history)
         snapshot.formerWindows = snapshot.windowsGone(from: lastEntries)
-        snapshot.vmcore = vmcore
-        snapshot.vmcoreProblem = problem
         return snapshot
     }
 

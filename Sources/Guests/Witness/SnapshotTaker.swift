@@ -40,6 +40,7 @@ package struct SnapshotTaker {
             let sync = try await guest.agent.ask("sync")
             try await guest.observer.drain()
             // A list that changed under the agent's walks cannot be compared, however often that happens.
+            let crashKernel = try await crashKernel()
             let isReportSteady = try await guest.agent.ask("report").number("steady") != 0
             try await guest.domain.suspend()
             do {
@@ -49,7 +50,8 @@ package struct SnapshotTaker {
                     try MirrorReader.isUnchanged(region, since: sync) || attempt == Self.attemptLimit
                 let snapshot =
                     isMirrorAtRest && isReportSteady
-                    ? try await takePaused(memory, unchangedFrom: before, sync: sync, obstacle: obstacle) : nil
+                    ? try await takePaused(
+                        memory, unchangedFrom: before, sync: sync, obstacle: obstacle, crashKernel: crashKernel) : nil
                 try await guest.domain.resume()
                 if let snapshot { return snapshot }
             } catch {
@@ -72,7 +74,8 @@ package struct SnapshotTaker {
 
     /// Nil when the kernel's state is not the one from before.
     private func takePaused(
-        _ memory: GuestRAM, unchangedFrom before: KernelState, sync: ControlLine, obstacle: String?
+        _ memory: GuestRAM, unchangedFrom before: KernelState, sync: ControlLine, obstacle: String?,
+        crashKernel: LoadedCrashKernel?
     ) async throws -> Snapshot? {
         let state = try await state(memory)
         guard state == before else { return nil }
@@ -84,6 +87,7 @@ package struct SnapshotTaker {
             kernelList: state.list, pageTables: state.tables.map(WalkedTables.init),
             peakEntryCount: await guest.observer.notePeak(state.list), mirror: mirror, report: report,
             reportProblem: reportProblem, history: await guest.observer.history)
+        snapshot.add(try crashKernel?.header(in: memory))
         snapshot.formerWindows = snapshot.windowsGone(from: lastEntries)
         snapshot.translations = try await translations(of: snapshot.accountEntries, obstacle: obstacle)
         snapshot.formerTranslations = try await translations(of: snapshot.formerWindows, obstacle: obstacle)
