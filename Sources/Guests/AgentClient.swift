@@ -112,15 +112,23 @@ package actor AgentClient {
         isUp = false
     }
 
-    /// Loads the crash kernel with a command line, or loads it again; the words of kexec when it is refused, else nil.
-    package func loadCrashKernel(commandLine: String) async throws -> String? {
+    /// What came of loading a crash kernel.
+    package enum CrashKernelLoad: Equatable {
+        /// It is loaded; whether the kernel keeps its header true while memory comes and goes (crash hotplug).
+        case loaded(isKeptTrue: Bool)
+        /// kexec or the kernel refused it, in these words.
+        case refused(String)
+    }
+
+    /// Loads the crash kernel with a command line, or loads it again.
+    func loadCrashKernel(commandLine: String) async throws -> CrashKernelLoad {
         let request = ControlLine(identifier: 0, verb: "load-crash-kernel")
             .with("append", encoding: Array(commandLine.utf8))
         guard request.encoded.count <= ControlLine.maximumByteCount else {
             throw HarnessError.usage("the crash kernel's command line is longer than a line to the agent can be")
         }
         let answer = try await answer(to: request, within: timeouts.plug)
-        if answer.has(verb: "ok") { return nil }
+        if answer.has(verb: "ok") { return .loaded(isKeptTrue: answer.number("crash-hotplug") == 1) }
         guard answer.text("reason")?.elementsEqual("kexec".utf8) == true else {
             let reason = String(decoding: answer.text("reason") ?? [], as: UTF8.self)
             throw HarnessError.infrastructure("the agent cannot do 'load-crash-kernel': \(reason)")
@@ -129,7 +137,7 @@ package actor AgentClient {
             answer.number("exit").map { "exit status \($0)" } ?? answer.number("signal").map { "signal \($0)" }
             ?? "no exit status"
         let output = (answer.bytes("output") ?? []).prefix(400).printable
-        return "kexec ended with \(ending)\(output.isEmpty ? "" : ": \(output)")"
+        return .refused("kexec ended with \(ending)\(output.isEmpty ? "" : ": \(output)")")
     }
 
     /// Has the agent of a dump-capture kernel read the dump into the shared region; its answer, or why it cannot.

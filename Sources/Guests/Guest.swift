@@ -117,11 +117,11 @@ package actor Guest {
         return beginning
     }
 
-    /// Loads the crash kernel; the words of kexec when it is refused, else nil.
-    package func loadCrashKernel() async throws -> String? {
-        if let refusal = try await agent.loadCrashKernel(commandLine: configuration.crashCommandLine) { return refusal }
-        crashReservation = try await CrashReservation(askedOf: agent)
-        return nil
+    /// Loads the crash kernel, or loads it again.
+    package func loadCrashKernel() async throws -> AgentClient.CrashKernelLoad {
+        let load = try await agent.loadCrashKernel(commandLine: configuration.crashCommandLine)
+        if case .loaded = load { crashReservation = try await CrashReservation(askedOf: agent) }
+        return load
     }
 
     /// Its kernel; throws when the guest is not up.

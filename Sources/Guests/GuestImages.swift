@@ -58,7 +58,7 @@ package enum GuestImages {
 
     /// The archive of the tools that load a crash kernel, as scripts/guest-tools has fetched it.
     package static func tools(environment: [String: String]) throws -> URL {
-        let file = cache(environment).appending(path: "tools/bookworm/tools.cpio.gz")
+        let file = cache(environment).appending(path: "tools/kexec/tools.cpio.gz")
         guard FileManager.default.fileExists(atPath: file.path) else {
             throw HarnessError.infrastructure(
                 "kexec is not there, which a guest needs that loads a crash kernel: run scripts/guest-tools")

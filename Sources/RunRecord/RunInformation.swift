@@ -92,6 +92,9 @@ public struct RunInformation: Codable, Equatable, Sendable {
         /// The witnesses that the guest can give, all of which have to speak at each verification; nil before the guest
         /// spoke.
         public var witnesses: [Witness]?
+        /// Whether the kernel makes the loaded crash kernel's header anew when memory comes or goes (crash hotplug); nil
+        /// where none was loaded.
+        public var hasCrashHotplug: Bool?
         /// Where the agent hears of populates, nil before the guest spoke.
         public var eventSource: String?
         /// The event sources that the agent tried, from the best one on, nil before the guest spoke.

@@ -10,8 +10,14 @@ package struct LoadCrashKernelStep: RunStep {
     package var title: String { StepResult.loadCrashKernelTitle }
 
     package func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        guard let refusal = try await context.runningGuest().loadCrashKernel() else { return }
-        result.fail(Finding(.guest, .refused, "the guest's kernel has not taken a crash kernel: \(refusal)"))
+        switch try await context.runningGuest().loadCrashKernel() {
+        case .refused(let words):
+            result.fail(Finding(.guest, .refused, "the guest's kernel has not taken a crash kernel: \(words)"))
+        case .loaded(let isKeptTrue):
+            result.note = isKeptTrue ? "the kernel keeps its header true" : "its header stays as kexec made it"
+            context.information.guest.hasCrashHotplug = isKeptTrue
+            try context.record.write(context.information)
+        }
     }
 }
 

@@ -153,7 +153,7 @@ struct GuestReportTests {
         let problem: GuestReport.Problem
     }
 
-    private static let capacity: UInt64 = 43680
+    private static let capacity: UInt64 = 27300
 
     @Test(arguments: [
         Damage(

@@ -13,17 +13,17 @@ struct SharedRegionLayoutTests {
     @Test(arguments: [
         Offsets(
             pageByteCount: 65536,
-            nodePageCapacity: 16,
+            nodePageCapacity: 10,
             nodesPerPage: 2730,
-            originsOffset: 2_581_504,
-            nodesOffset: 2_949_120
+            originsOffset: 3_000_576,
+            nodesOffset: 3_276_800
         ),
         Offsets(
             pageByteCount: 4096,
-            nodePageCapacity: 275,
+            nodePageCapacity: 179,
             nodesPerPage: 170,
-            originsOffset: 2_679_744,
-            nodesOffset: 3_055_616
+            originsOffset: 3_200_896,
+            nodesOffset: 3_444_736
         ),
     ])
     func offsetsOfFourMebibytes(expected: Offsets) throws {
@@ -48,6 +48,9 @@ struct SharedRegionLayoutTests {
         #expect(Field.eventCount.offset == 104)
         #expect(Field.eventSource.offset == 208)
         #expect(Field.allCases.map(\.offset) == (0..<27).map { $0 * 8 })
+        typealias CaptureField = SharedRegionLayout.CaptureField
+        #expect(CaptureField.allCases.map(\.offset) == (0..<6).map { 4096 + $0 * 8 })
+        #expect(CaptureField.generation.offset == 4120)
         #expect(SharedRegionLayout.releaseOffset >= Field.eventSource.offset + 8)
         #expect(
             SharedRegionLayout.releaseOffset + SharedRegionLayout.releaseByteCount <= SharedRegionLayout.ringOffset
@@ -61,12 +64,22 @@ struct SharedRegionLayoutTests {
         let areas: [(start: UInt64, byteCount: UInt64)] = [
             (0, SharedRegionLayout.releaseOffset + SharedRegionLayout.releaseByteCount),
             (
+                SharedRegionLayout.captureHeaderOffset,
+                SharedRegionLayout.releaseOffset + SharedRegionLayout.releaseByteCount
+            ),
+            (
                 SharedRegionLayout.ringOffset,
                 SharedRegionLayout.ringSlotCount * SharedRegionLayout.ringSlotByteCount
             ),
             (SharedRegionLayout.reportOffset, SharedRegionLayout.reportHeaderByteCount),
             (layout.reportBlocksOffset(.first), SharedRegionLayout.reportBlockCapacity * 8),
             (layout.reportEntriesOffset(.first), layout.reportEntryCapacity * SharedRegionLayout.reportEntryByteCount),
+            (layout.reportOffset(.capture), SharedRegionLayout.reportHeaderByteCount),
+            (layout.reportBlocksOffset(.capture), SharedRegionLayout.reportBlockCapacity * 8),
+            (
+                layout.reportEntriesOffset(.capture),
+                layout.reportEntryCapacity * SharedRegionLayout.reportEntryByteCount
+            ),
             (layout.originsOffset, layout.nodeCapacity * 8),
             (layout.nodesOffset, layout.nodePageCapacity * pageByteCount),
         ]

@@ -13,7 +13,7 @@ struct SharedRegionTests {
                 #expect(try region.header(field) == value, "\(field)")
             }
             #expect(try region.header(.magic) == SharedRegionLayout.magic)
-            #expect(try region.header(.version) == 2)
+            #expect(try region.header(.version) == 3)
             #expect(try region.header(.regionByteCount) == 4 << 20)
             #expect(try region.header(.pageByteCount) == 65536)
             #expect(try region.header(.epoch) == 1)

@@ -301,8 +301,8 @@ struct HealingTests {
 }
 
 struct FullMirrorTests {
-    /// 2 MiB hold four node pages of 2730 nodes.
-    private static let capacity: UInt64 = 4 * 2730
+    /// 2 MiB hold two node pages of 2730 nodes.
+    private static let capacity: UInt64 = 2 * 2730
 
     private func fullAgent(free: UInt64) throws -> RunningAgent {
         let guest = FakeGuest(regionByteCount: 2 << 20)

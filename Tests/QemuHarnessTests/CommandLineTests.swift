@@ -228,7 +228,8 @@ import Testing
         let list = try run(["plan", "list"])
         #expect(list.status == 0)
         let plans = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../plans").path
-        let names = try FileManager.default.contentsOfDirectory(atPath: plans).sorted()
+        let names = try FileManager.default.contentsOfDirectory(atPath: plans)
+            .sorted { $0.prefix { $0 != "." } < $1.prefix { $0 != "." } }
         #expect(list.output.split(separator: "\n").allSatisfy { $0.count <= 80 })
         let listed = list.output.split(separator: "\n").filter { !$0.hasPrefix(" ") }
             .map { $0.prefix { $0 != " " } + ".yaml" }

@@ -32,9 +32,9 @@ extension RealGuest {
         @Test(
             .long,
             arguments: [
-                ("kdump", ["--cpu", "POWER8", "--kernel", "6.12-4k"]),
-                ("kdump", ["--cpu", "POWER9", "--kernel", "6.12-4k"]),
-                ("kdump", ["--cpu", "POWER9", "--kernel", "6.12-64k"]),
+                ("kdump-hotplug", ["--cpu", "POWER8", "--kernel", "6.12-4k"]),
+                ("kdump-hotplug", ["--cpu", "POWER9", "--kernel", "6.12-4k"]),
+                ("kdump-hotplug", ["--cpu", "POWER9", "--kernel", "6.12-64k"]),
                 ("kdump-stale", []),
             ])
         func crashPassesToo(plan: String, options: [String]) async throws {

@@ -17,7 +17,7 @@ struct RecordedRun {
     /// The names of the records in Fixtures.
     static let names = [
         "run-6.1-power8", "run-6.1-power9", "run-6.1-power8-unplug", "run-6.12-64k-power8", "run-6.12-64k-power9",
-        "run-6.12-4k-power8-failed-plug",
+        "run-6.12-4k-power8-failed-plug", "run-6.1-power8-kdump", "run-6.1-power9-kdump",
     ]
 
     static func fixture(_ name: String) throws -> URL {

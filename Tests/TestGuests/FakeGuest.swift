@@ -11,6 +11,7 @@ package final class FakeGuest: AgentSystem {
         case content([UInt8], position: Int)
         case sink(String)
         case kcore
+        case vmcore
         case log(position: UInt64)
         case trace(FakeTrace.File)
         case pagemap
@@ -40,6 +41,8 @@ package final class FakeGuest: AgentSystem {
     package var hasLog = true
     package var hasChannel = true
     package var hasKcore = true
+    /// The dead kernel's memory, where a dump-capture kernel runs.
+    package var dump: FakeDump?
 
     package var input: [UInt8] = []
     package private(set) var output: [UInt8] = []
@@ -263,6 +266,7 @@ package final class FakeGuest: AgentSystem {
             kcoreCount += 1
             beforeKcore[kcoreCount]?(self)
             file = .kcore
+        case ("/proc/vmcore", .read) where dump != nil: file = .vmcore
         case (Self.device + "/resource2", .readWriteNonblocking) where files[path] != nil: file = .region
         case _ where trace.file(path, mode) != nil:
             guard let traced = trace.file(path, mode) else { return nil }
@@ -327,8 +331,12 @@ package final class FakeGuest: AgentSystem {
 
     package func read(_ descriptor: Int, at offset: UInt64, byteCount: Int) -> ReadResult {
         if case .pagemap = descriptors[descriptor] { return readPagemap(at: offset) }
-        guard case .kcore = descriptors[descriptor] else { return .failed(errno: 9) }
-        let bytes = memory.read(at: offset, byteCount: byteCount)
+        let bytes: [UInt8]
+        switch descriptors[descriptor] {
+        case .kcore: bytes = memory.read(at: offset, byteCount: byteCount)
+        case .vmcore: bytes = dump?.read(memory, at: offset, byteCount: byteCount) ?? []
+        default: return .failed(errno: 9)
+        }
         return bytes.isEmpty ? .end : .bytes(bytes)
     }
 

@@ -112,7 +112,11 @@ package struct FakeKernelMemory {
             }
             return [UInt8](repeating: 0, count: byteCount)
         }
-        let place = offset - Self.dataOffset
+        return physical(at: offset - Self.dataOffset, byteCount: byteCount)
+    }
+
+    /// Bytes at a physical address, no more than to a page's end.
+    package func physical(at place: UInt64, byteCount: Int) -> [UInt8] {
         guard place < self.byteCount else { return [] }
         let inPage = Int(place % Self.pageByteCount)
         let count = min(byteCount, Int(Self.pageByteCount) - inPage, Int(self.byteCount - place))

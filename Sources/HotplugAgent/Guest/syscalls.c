@@ -175,6 +175,8 @@ int64_t qh_run(const char *arguments, int64_t argument_bytes, void *buffer, int6
     if (count == 0 || pipe2(ends, O_CLOEXEC) != 0) return 0;
     pid_t child = fork();
     if (child == 0) {
+        // Its own children go with it.
+        setsid();
         dup2(ends[1], 1);
         dup2(ends[1], 2);
         static char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
@@ -192,6 +194,7 @@ int64_t qh_run(const char *arguments, int64_t argument_bytes, void *buffer, int6
         uint64_t now = qh_microseconds();
         struct pollfd item = {.fd = ends[0], .events = POLLIN};
         if (now >= deadline || poll(&item, 1, (int)((deadline - now) / 1000 + 1)) <= 0) {
+            kill(-child, SIGKILL);
             kill(child, SIGKILL);
             break;
         }

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import AgentProtocol
+import TestGuests
+import Testing
+
+@testable import HotplugAgent
+
+@Suite struct CrashKernelTests {
+    private static let hotplugFile = "/sys/devices/system/memory/crash_hotplug"
+    private let guest = FakeGuest()
+    private let agent: RunningAgent
+
+    init() throws {
+        agent = try RunningAgent.ready(guest)
+    }
+
+    /// Who keeps the header true depends on the kernel, and only one that can is asked to.
+    @Test(arguments: [(nil, 0), ("0\n", 0), ("1\n", 1)] as [(String?, UInt64)])
+    func loadsTheKernel(hotplug: String?, answered: UInt64) throws {
+        guest.files["/sys/kernel/kexec_crash_loaded"] = Array("1\n".utf8)
+        guest.files[Self.hotplugFile] = hotplug.map { Array($0.utf8) }
+        guest.programEnd = ProgramEnd(status: .exited(0), output: Array("loaded\n".utf8))
+        let answer = try agent.ask("load-crash-kernel append=console=hvc0%20panic=-1")
+        #expect(answer.has(verb: "ok"))
+        #expect(answer.number("crash-hotplug") == answered)
+        let option = hotplug == nil ? [] : ["--hotplug"]
+        #expect(
+            guest.programs == [
+                ["/usr/sbin/kexec"] + option
+                    + ["-p", "/crash/vmlinux", "--initrd=/crash/initramfs", "--append=console=hvc0 panic=-1"]
+            ])
+    }
+
+    private typealias Ending = (status: ProgramEnd.Status, loaded: String?, key: String, number: UInt64)
+    private static let failures: [Ending] = [
+        (.exited(0), "0\n", "exit", 0), (.exited(1), "1\n", "exit", 1), (.exited(0), nil, "exit", 0),
+        (.exited(127), "0\n", "exit", 127), (.killed(signal: 9), "1\n", "signal", 9),
+    ]
+
+    @Test(arguments: failures)
+    func tellsWhatKexecSaid(status: ProgramEnd.Status, loaded: String?, key: String, number: UInt64) throws {
+        guest.files["/sys/kernel/kexec_crash_loaded"] = loaded.map { Array($0.utf8) }
+        let output = Array("no room\n".utf8) + Array(repeating: UInt8(0xff), count: 4000)
+        guest.programEnd = ProgramEnd(status: status, output: output)
+        let answer = try agent.ask("load-crash-kernel append=x")
+        #expect(answer.has(verb: "error"))
+        #expect(answer.text("reason").map(Array.init) == Array("kexec".utf8))
+        #expect(answer.number("exit") == (key == "exit" ? number : nil))
+        #expect(answer.number("signal") == (key == "signal" ? number : nil))
+        #expect(answer.bytes("output") == Array(output.prefix(400)))
+    }
+
+    @Test(arguments: ["", " append=a%00b", " append=%2", " other=x"])
+    func runsNothingForARequestThatIsNotValid(fields: String) throws {
+        let answer = try agent.ask("load-crash-kernel" + fields)
+        #expect(answer.text("reason").map(Array.init) == Array("append".utf8))
+        #expect(guest.programs.isEmpty)
+    }
+
+    @Test func answersAndCrashes() throws {
+        guest.written["/proc/sysrq-trigger"] = []
+        #expect(try agent.ask("crash").has(verb: "ok"))
+        #expect(guest.written["/proc/sysrq-trigger"] == Array("c".utf8))
+    }
+}
