@@ -129,7 +129,8 @@ import Yams
         #expect(
             names == [
                 "4k-pages.yaml", "altmap.yaml", "disable-radix.yaml", "failed-plug.yaml", "first-light.yaml",
-                "half-added-block.yaml", "hash-16m.yaml", "hpt-resize.yaml", "kdump-hotplug.yaml", "kdump-stale.yaml",
+                "half-added-block.yaml", "hash-16m.yaml", "hpt-resize.yaml", "kdump-hotplug.yaml",
+                "kdump-hpt-resize.yaml", "kdump-stale.yaml",
                 "kdump.yaml", "many-dimms.yaml", "numa.yaml", "refused-unplug.yaml", "unplug-replug.yaml",
             ])
         let texts = try names.map { try String(contentsOf: folder.appending(path: $0), encoding: .utf8) }

@@ -35,7 +35,7 @@ extension RealGuest {
                 ("kdump-hotplug", ["--cpu", "POWER8", "--kernel", "6.12-4k"]),
                 ("kdump-hotplug", ["--cpu", "POWER9", "--kernel", "6.12-4k"]),
                 ("kdump-hotplug", ["--cpu", "POWER9", "--kernel", "6.12-64k"]),
-                ("kdump-stale", []),
+                ("kdump-stale", []), ("kdump-hpt-resize", []),
             ])
         func crashPassesToo(plan: String, options: [String]) async throws {
             try await Self.expectToPass(plan, options)
