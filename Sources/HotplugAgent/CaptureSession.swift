@@ -16,11 +16,18 @@ final class CaptureSession<System: AgentSystem> {
     private let memoryMap: MemoryMap
     private let extent: (pieceCount: UInt64, byteCount: UInt64)
 
-    /// Whether the kernel that runs is a dump-capture kernel, before anything is written.
+    /// Whether the kernel that runs is a dump-capture kernel, before anything is written: there is a dump, or the kernel was
+    /// told where one's header is and has made none of it.
     static func isDue(system: System) -> Bool {
-        guard let dump = system.open("/proc/vmcore", .read) else { return false }
-        system.close(dump)
-        return true
+        if let dump = system.open("/proc/vmcore", .read) {
+            system.close(dump)
+            return true
+        }
+        let words = (system.content("/proc/cmdline") ?? []).split(separator: 0x20)
+        return words.contains { word in
+            var word = word
+            return word.skip("elfcorehdr=")
+        }
     }
 
     /// No guest of the harness has more than 16 TiB, nor a list of more than the densest one's of 1 TiB.
@@ -45,6 +52,11 @@ final class CaptureSession<System: AgentSystem> {
             throw SetupTrouble(error.key)
         }
         guard kernel.layout.pageByteCount == region.layout.pageByteCount else { throw SetupTrouble("region-header") }
+        do throws(KernelReadError) {
+            memoryMap = try kernel.memoryMap(in: dump)
+        } catch {
+            throw SetupTrouble(Self.reason(error.part))
+        }
         do throws(MemoryAccessError) {
             // What a note does not say, the dead kernel's agent had from that kernel's /proc/cpuinfo.
             kernel.learn(mmu: MMU(rawValue: try region.header(.mmu)) ?? .unknown, from: .cpuinfo)
@@ -52,11 +64,6 @@ final class CaptureSession<System: AgentSystem> {
             try region.store(AgentState.ready.rawValue, at: SharedRegionLayout.CaptureField.state.offset)
         } catch {
             throw SetupTrouble("shared-region")
-        }
-        do throws(KernelReadError) {
-            memoryMap = try kernel.memoryMap(in: dump)
-        } catch {
-            throw SetupTrouble("sections-in-dump")
         }
         self.kernel = kernel
     }
@@ -112,12 +119,12 @@ final class CaptureSession<System: AgentSystem> {
         } catch {
             return Self.refusal(request, "shared-region")
         }
-        return ControlLine(identifier: request.identifier, verb: "ok")
+        let answer = ControlLine(identifier: request.identifier, verb: "ok")
             .with("steady", 1)
             .with("entries", UInt64(report.tables?.leaves.count ?? report.list.entries.count))
             .with("blocks", UInt64(report.blocks.count))
-            .with("unreachable", missing.count)
-            .with("first-unreachable", missing.first)
+        guard let missing else { return answer }
+        return answer.with("unreachable", missing.count).with("first-unreachable", missing.first)
     }
 
     private static func refusal(_ request: ControlLine, _ reason: StaticString) -> ControlLine {
@@ -144,10 +151,11 @@ final class CaptureSession<System: AgentSystem> {
             blocks: state.sections.map { MemoryBlock(index: $0.number, state: $0.isOnline ? .online : .offline) })
     }
 
-    /// How many entries have a block that is not wholly in a dump with this memory, and the window of the first.
+    /// How many entries have a block that is not wholly in a dump with this memory, and the window of the first; nil where
+    /// nothing tells how large a block is.
     private func blocks(
         of state: KernelState, _ report: GuestReport, missingIn memory: MemoryRanges
-    ) -> (count: UInt64, first: UInt64) {
+    ) -> (count: UInt64, first: UInt64)? {
         var missing: (count: UInt64, first: UInt64) = (0, 0)
         func look(_ virtAddr: UInt64, _ phys: UInt64, _ byteCount: UInt64) {
             let (end, overflows) = phys.addingReportingOverflow(byteCount)
@@ -157,7 +165,8 @@ final class CaptureSession<System: AgentSystem> {
         }
         if let tables = report.tables {
             for leaf in tables.leaves { look(leaf.virtAddr, leaf.phys, leaf.byteCount) }
-        } else if let shift = state.memoryMap.pageShift {
+        } else {
+            guard let shift = state.memoryMap.pageShift else { return nil }
             for entry in state.list.entries { look(entry.virtAddr, entry.phys, 1 << shift) }
         }
         return missing

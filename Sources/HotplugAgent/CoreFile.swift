@@ -112,7 +112,10 @@ final class CoreFile<System: AgentSystem>: WordMemory, PhysicalMemory {
             guard let content = read(at: segment.fileOffset, byteCount: byteCount) else { continue }
             var start = 0
             while start + Vmcoreinfo.noteHeaderByteCount <= content.count {
-                if let info = Vmcoreinfo(note: Array(content[start...]), order: .native) { return info }
+                let beginning = Array(content[start...].prefix(Vmcoreinfo.noteBeginningByteCount))
+                if Vmcoreinfo.noteByteCount(beginning: beginning, order: .native) != nil {
+                    return Vmcoreinfo(note: Array(content[start...]), order: .native)
+                }
                 func size(_ offset: Int) -> Int {
                     let size = Int(ByteOrder.native.number(in: content, at: start + offset, byteCount: 4))
                     return (size + 3) & ~3

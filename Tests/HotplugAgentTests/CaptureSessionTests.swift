@@ -120,7 +120,29 @@ import VmemmapPopulate
         guest.dump?.loads = [0..<table, table + 65536..<1 << 30]
         _ = RunningAgent(guest)
         let trouble = try #require(guest.takeLines().first ?? nil)
-        #expect(trouble.text("missing").map(Array.init) == Array("sections-in-dump".utf8))
+        #expect(trouble.text("missing").map(Array.init) == Array("sections-not-in-dump".utf8))
+    }
+
+    /// A capture kernel that makes no dump of what it was given is one all the same: the region stays as it is.
+    @Test func aKernelWithoutItsDumpLeavesTheRegionAlone() throws {
+        let before = try words(stride(from: 0, to: 4 << 20, by: 8))
+        guest.dump = nil
+        guest.files["/proc/cmdline"] = Array("console=hvc0 elfcorehdr=565952K panic=-1\n".utf8)
+        _ = RunningAgent(guest)
+        let trouble = try #require(guest.takeLines().first ?? nil)
+        #expect(trouble.text("missing").map(Array.init) == Array("vmcore-elf".utf8))
+        let after = try words(stride(from: 0, to: 4 << 20, by: 8))
+        #expect(after == before)
+    }
+
+    /// Where nothing tells how large a block is, none was looked at, and nothing is said of them.
+    @Test func blocksOfAnUnknownSizeAreNotCounted() throws {
+        guest.memory.store(FakeKernelMemory.bytes(of: 99, count: 4), at: FakeKernelMemory.vmemmapPageSizeIndex)
+        let agent = RunningAgent(guest)
+        _ = guest.takeLines()
+        let answer = try agent.ask("report")
+        #expect(answer.number("entries") == 16)
+        #expect(answer.number("unreachable") == nil)
     }
 
     /// What is wrong, what the agent says is missing, and how it came.
@@ -148,7 +170,7 @@ import VmemmapPopulate
         Damage("a note that is too long", "vmcoreinfo-note") {
             $0.dump?.notes = [0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff, 0x7f, 0, 0, 0, 0, 1]
         },
-        Damage("no memory", "sections-in-dump") { $0.dump?.loads = [] },
+        Damage("no memory", "sections-not-in-dump") { $0.dump?.loads = [] },
         region(.magic, 0), region(.version, 2), region(.byteOrderMark, 0x0807_0605_0403_0201),
         region(.pageByteCount, 4096), region(.pageByteCount, 0), region(.originsOffset, 64),
     ]

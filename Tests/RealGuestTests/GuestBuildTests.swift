@@ -24,7 +24,7 @@ import Testing
             error: .string(limit: 4096))
         #expect(result.terminationStatus == .exited(0))
         let expected = String(decoding: SelfTest.run(), as: UTF8.self)
-        #expect(expected.hasPrefix("0x1a1938 0xbb8 0xbb8 "))
+        #expect(expected.hasPrefix("0x1b1938 0xbb8 0xbb8 "))
         #expect(result.standardOutput == expected)
     }
 }
