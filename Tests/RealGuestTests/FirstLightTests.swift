@@ -119,7 +119,8 @@ extension RealGuest {
                 let isRadix = verdict.witnesses.contains { $0.witness == .pageTables }
                 #expect(
                     Set(verdict.witnesses.map(\.witness))
-                        == Set(Witness.allCases).subtracting(isRadix ? [.crashHeader] : [.crashHeader, .pageTables]))
+                        == Set(Witness.allCases).subtracting(
+                            isRadix ? [.crashHeader, .vmcore] : [.crashHeader, .vmcore, .pageTables]))
                 for statement in verdict.witnesses {
                     #expect(statement.standing == .agrees, "\(statement)")
                     #expect(statement.agreeingCount == verdict.entryCount, "\(statement)")
