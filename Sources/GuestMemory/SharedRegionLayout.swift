@@ -3,8 +3,9 @@
 /// The shared region's format, version 3: where everything stands in the memory that host and guest share.
 ///
 /// Every field is a 64-bit word in the guest's byte order, which the byte-order mark tells. The harness creates the
-/// region zeroed and a power of two in size; the agent, its only writer, lays it out. All offsets follow from the
-/// region's size and the kernel's page size, so a reader computes them and holds the header against its result.
+/// region zeroed and a power of two in size; the agent, its only writer until a dump-capture kernel's comes, lays it out.
+/// All offsets follow from the region's size and the kernel's page size, so a reader computes them and holds the header
+/// against its result.
 ///
 ///     0          header: one word per `Field`, then the kernel's release as text
 ///     4 KiB      capture header: one word per `CaptureField`, then that kernel's release; all zeros until a dump-capture

@@ -9,8 +9,6 @@ struct CaptureHello: Equatable {
     let loadCount: UInt64
     /// What they hold, in bytes.
     let dumpByteCount: UInt64
-    /// The dead kernel's page size in bytes, as its note in the dump says it.
-    let pageByteCount: UInt64
 
     /// Reads the line; throws an infrastructure error that names the field which is missing or impossible.
     init(_ line: ControlLine) throws {
@@ -31,6 +29,5 @@ struct CaptureHello: Equatable {
         }
         loadCount = try number("loads")
         dumpByteCount = try number("dump-bytes")
-        pageByteCount = try number("page")
     }
 }
