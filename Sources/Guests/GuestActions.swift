@@ -18,6 +18,8 @@ package enum GuestAction: Equatable, Sendable {
     case read(String)
     /// Holds memory in a range of physical addresses, so that the kernel cannot give it up.
     case hold(Range<UInt64>)
+    /// Holds memory until the kernel has no more than so many bytes for itself.
+    case leaveFree(byteCount: UInt64)
     /// Gives back what is held.
     case release
 
@@ -32,6 +34,7 @@ package enum GuestAction: Equatable, Sendable {
             ControlLine(identifier: 0, verb: "read").with("path", encoding: Array(path.utf8))
         case .hold(let range):
             ControlLine(identifier: 0, verb: "hold").with("start", range.lowerBound).with("end", range.upperBound)
+        case .leaveFree(let byteCount): ControlLine(identifier: 0, verb: "leave").with("free", byteCount)
         case .release: ControlLine(identifier: 0, verb: "release")
         }
     }

@@ -12,6 +12,7 @@ import GuestMemory
 /// | `probe` | `start` | adds the memory block at a physical address |
 /// | `read` | `path`, `offset` | answers with the next bytes of a file: `content`, none at its end |
 /// | `hold` | `start`, `end` | holds memory in a physical range, so that the kernel cannot give it up; answers `pages` |
+/// | `leave` | `free` | holds memory until the kernel has no more than so many bytes for itself; answers `free` |
 /// | `release` | | gives back what is held |
 ///
 /// What the kernel refuses is an `error` with the reason `refused` and the kernel's error number as `errno`.
@@ -48,6 +49,9 @@ final class GuestActions<System: AgentSystem> {
                     throw .invalid
                 }
                 return reply.with("pages", try held.hold(start..<end))
+            } else if request.has(verb: "leave") {
+                guard let byteCount = request.number("free"), byteCount > 0 else { throw .invalid }
+                return reply.with("free", try held.hold(allBut: byteCount))
             } else if request.has(verb: "release") {
                 held.release()
             } else {

@@ -2,7 +2,7 @@
 
 import GuestMemory
 
-/// Memory that is held on purpose, so that the kernel refuses to give a DIMM up.
+/// Memory that is held on purpose: so that the kernel refuses to give a DIMM up, or runs out of memory in a hot-add.
 ///
 /// Offlining a block fails at once with `EBUSY` when a page in it can neither be freed nor moved
 /// (mm/page_isolation.c: `has_unmovable_pages`).
@@ -11,6 +11,8 @@ final class HeldMemory<System: AgentSystem> {
     private var buffers: [KernelBuffer] = []
 
     private static var bufferByteCount: UInt64 { 4 << 20 }
+    /// The buffers of the last stretch to a size that is to stay free.
+    private static var smallBufferByteCount: UInt64 { 256 << 10 }
     /// What stays free: a kernel that runs out kills, and there is only this process to kill.
     private static var reserveByteCount: UInt64 { 128 << 20 }
 
@@ -34,6 +36,21 @@ final class HeldMemory<System: AgentSystem> {
             elsewhere.append(buffer)
         }
         throw .outOfMemory
+    }
+
+    /// Allocates until no more than so many bytes are free in the zones of the kernel's own, and tells how many are.
+    ///
+    /// Refused with `ENOMEM` when memory runs short before: the movable zone has to hold what else there is.
+    func hold(allBut byteCount: UInt64) throws(ActionRefusal) -> UInt64 {
+        while true {
+            guard let free = Zoneinfo.freeKernelByteCount(system: system) else { throw .invalid }
+            if free <= byteCount { return free }
+            guard Meminfo.byteCount("MemFree:", system: system) >= Self.reserveByteCount + Self.bufferByteCount else {
+                throw .outOfMemory
+            }
+            let size = free - byteCount >= 2 * Self.bufferByteCount ? Self.bufferByteCount : Self.smallBufferByteCount
+            buffers.append(try system.allocateKernelBuffer(byteCount: size))
+        }
     }
 
     /// Gives everything back.

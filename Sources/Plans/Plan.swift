@@ -105,6 +105,8 @@ public struct Plan: Equatable, Sendable {
         case read(path: String, contains: String?)
         /// Holds memory in a DIMM, which the kernel cannot give up then.
         case hold(DIMM)
+        /// Holds memory until the kernel has no more than so many bytes for itself.
+        case leaveFree(UInt64)
         /// Gives back what is held.
         case release
     }
@@ -154,6 +156,8 @@ public enum PlanLimits {
     public static let repeatTimes = 500
     /// The least memory for a crash kernel: a kernel, the agent, and what both need.
     public static let leastCrashKernel: UInt64 = 128 << 20
+    /// What the kernel may be left to allocate from; with less it cannot do the least.
+    public static let leftFree: ClosedRange<UInt64> = 4 << 20...1 << 40
     /// The longest `wait`, in seconds.
     public static let waitSeconds = 600
     /// The longest text of a step, in bytes: a line to the agent holds it, should all of it be escaped.

@@ -81,6 +81,7 @@ extension Plan.Action {
         case .read(let path, let contains):
             .fields([("read", .text(path)), ("contains", contains.map(Node.text))].present)
         case .hold(let dimm): .fields([("hold", dimm.node)])
+        case .leaveFree(let byteCount): .fields([("leave-free", .size(byteCount))])
         case .release: .text("release")
         }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HarnessBasics
 import Verification
 import Yams
 
@@ -169,9 +170,20 @@ struct StepReader {
         case "probe": return .probe(try value.number("probe", in: 0...PlanLimits.blockIndex))
         case "dlpar": return .dlpar(try value.word("dlpar"))
         case "hold": return .hold(try dimm(value, "hold"))
+        case "leave-free":
+            let size = try value.size("leave-free")
+            guard PlanLimits.leftFree.contains(size) else {
+                throw PlanProblem(
+                    value,
+                    "leave-free \(ByteCount(size).text) is outside \(ByteCount(PlanLimits.leftFree.lowerBound).text) to "
+                        + ByteCount(PlanLimits.leftFree.upperBound).text)
+            }
+            return .leaveFree(size)
         default:
             throw PlanProblem(
-                key, "guest has no key '\(word.prefix(80))'; there are online, offline, probe, dlpar, read, hold")
+                key,
+                "guest has no key '\(word.prefix(80))'; there are online, offline, probe, dlpar, read, hold, leave-free"
+            )
         }
     }
 

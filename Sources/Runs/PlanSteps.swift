@@ -51,6 +51,7 @@ extension GuestStep {
         case .dlpar(let line): self.init(.dlpar(line))
         case .read(let path, let contains): self.init(.read(path: path, expected: contains ?? ""))
         case .hold(let dimm): self.init(.hold(dimm: numbers.number(of: dimm) ?? numbers.count))
+        case .leaveFree(let byteCount): self.init(.leaveFree(byteCount: byteCount))
         case .release: self.init(.action(.release))
         }
     }

@@ -67,6 +67,7 @@ import Testing
         "dlpar text=%zz", "probe", "probe start=x", "read path=relative offset=0", "read path=/a", "read offset=0",
         "read path=/a%00b offset=0",
         "read path=/a offset=0xffffffffffffffff", "hold", "hold start=1", "hold start=2 end=1", "hold start=1 end=1",
+        "leave", "leave free=0", "leave free=x",
     ])
     func refusesARequestThatIsNotOfItsForm(request: String) throws {
         let answer = try agent.ask(request)
@@ -106,6 +107,50 @@ import Testing
         guest.bufferErrno = 24
         #expect(try agent.ask("hold start=0x40000000 end=0x80000000").number("errno") == 24)
         #expect(guest.buffers.isEmpty)
+    }
+
+    /// The movable zone is not the kernel's, and what lies below a watermark is nobody's.
+    @Test(
+        arguments: [
+            ("Node 0, zone   Normal\n  pages free     400\n        min      80\n", 320),
+            ("Node 0, zone   Normal\n  pages free 4\n  min 8\nNode 0, zone  Movable\n  pages free 9000\n  min 1\n", 0),
+            (
+                "Node 0, zone   Normal\n  per-node stats\n      nr_free 5\n  pages free     100\n        min      4\n"
+                    + "Node 1, zone   Normal\n  pages free     50\n        boost    3\n        min      6\n  min_x 9\n",
+                140
+            ),
+        ] as [(String, UInt64)])
+    func tellsWhatTheKernelHasForItself(zones: String, pageCount: UInt64) throws {
+        guest.files["/proc/zoneinfo"] = Array(zones.utf8)
+        let answer = try agent.ask("leave free=\(32 << 20)")
+        #expect(answer.has(verb: "ok"))
+        #expect(answer.number("free") == pageCount * 65536)
+        #expect(guest.buffers.isEmpty)
+    }
+
+    @Test func holdsMemoryUntilLittleIsFree() throws {
+        // 64 KiB each; 8 MiB and 65 pages more than is to be left.
+        guest.kernelPageCount = 320 + 128 + 65
+        guest.bufferFrames = [UInt64](repeating: 0x100, count: 100)
+        let answer = try agent.ask("leave free=\(20 << 20)")
+        // Large buffers while there is room for two, small ones to the end, the last of which is larger than it need be.
+        #expect(answer.number("free") == 317 * 65536)
+        let sizes = guest.buffers.values.map(\.buffer.byteCount)
+        #expect(sizes.count { $0 == 4 << 20 } == 2)
+        #expect(sizes.count { $0 == 256 << 10 } == 17)
+        #expect(try agent.ask("release").has(verb: "ok"))
+        #expect(guest.buffers.isEmpty)
+    }
+
+    /// What is held so far stays held until it is given back.
+    @Test func leavesTheRestOfTheMachineItsMemory() throws {
+        guest.files["/proc/zoneinfo"] = Array("Node 0, zone   Normal\n  pages free     800\n        min      80\n".utf8)
+        guest.files["/proc/meminfo"] = Array("MemFree:   131072 kB\n".utf8)
+        guest.bufferFrames = [0x100]
+        #expect(try agent.ask("leave free=\(20 << 20)").number("errno") == 12)
+        #expect(guest.bufferFrames == [0x100])
+        guest.files["/proc/zoneinfo"] = nil
+        #expect(try agent.ask("leave free=\(20 << 20)").number("errno") == 22)
     }
 
     @Test func startsTheMachineAnew() throws {

@@ -29,6 +29,7 @@ enum PlanCases {
         plan("  - guest: {dlpar: memory remove index 0x80000008}"), plan("  - guest: {probe: 6}"),
         plan("  - guest: {read: /proc/meminfo, contains: \"MemTotal: 5\"}"),
         plan("  - plug: 1GiB\n  - guest: {hold: 1}\n  - guest: {hold: last}"),
+        plan("  - guest: {leave-free: 4MiB}\n  - guest: {leave-free: 1TiB}"),
         plan("  - verify\n  - expect: {entries: 0, observed: 1, sections: 2, covered: 3}"),
         plan("  - verify\n  - expect: {findings: [list-cycle, plug-refused]}"),
         plan("  - verify\n  - expect: {unsaid: [model, mirror], entries: 3}"),
@@ -155,6 +156,9 @@ enum PlanCases {
         formal(
             plan("  - verify", guest: "{hpt-page-size: 2MiB}"), "2:24: no hpt-page-size 2 MiB; there are 4KiB, 64KiB,"),
         // What takes arithmetic, or more than one place.
+        other(plan("  - guest: {leave-free: 4095KiB}"), "3:25: leave-free 4095 KiB is outside 4 MiB to 1 TiB"),
+        other(plan("  - guest: {leave-free: 2TiB}"), "3:25: leave-free 2 TiB is outside 4 MiB to 1 TiB"),
+        formal(plan("  - guest: {leave-free: 4}"), "3:25: leave-free has to be a size with its unit"),
         other(plan("  - plug: 300MiB"), "3:11: plug 300 MiB is no multiple of 256 MiB"),
         other(plan("  - plug: 0GiB"), "3:11: plug 0 bytes is no multiple of 256 MiB"),
         other(plan("  - plug: 16TiB"), "3:11: plug 16 TiB is more than 8 TiB, the limit here"),

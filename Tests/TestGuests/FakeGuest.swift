@@ -55,6 +55,9 @@ package final class FakeGuest: AgentSystem {
     package var refusals: [String: UInt64] = [:]
     /// Where the kernel puts its next buffers; each starts at its frame, pages one after another.
     package var bufferFrames: [UInt64] = []
+    /// How many pages the kernel has for itself above the 80 of its watermark and without its buffers; nil where
+    /// /proc/zoneinfo is a file as any.
+    package var kernelPageCount: UInt64?
     /// What it says when there is no next one: `ENOMEM`.
     package var bufferErrno: UInt64 = 12
     /// Whether the log and the trace always have something more to read.
@@ -128,6 +131,13 @@ package final class FakeGuest: AgentSystem {
             self.memory.store(FakeKernelMemory.vmemmapBase | 7, at: FakeKernelMemory.sectionRoot + UInt64(section) * 32)
         }
         for _ in 0..<7 { log("something older") }
+    }
+
+    private func zoneinfo(_ path: String) -> [UInt8]? {
+        guard path == "/proc/zoneinfo", let kernelPageCount else { return nil }
+        let held = buffers.values.reduce(0) { $0 + $1.buffer.byteCount } / pageByteCount
+        let free = 80 + kernelPageCount - held
+        return Array("Node 0, zone   Normal\n  pages free     \(free)\n        min      80\n".utf8)
     }
 
     package func setBlock(_ index: Int, _ state: String) {
@@ -272,7 +282,7 @@ package final class FakeGuest: AgentSystem {
             guard let traced = trace.file(path, mode) else { return nil }
             file = .trace(traced)
         case (_, .read):
-            guard let content = files[path] ?? trace.content(path) else { return nil }
+            guard let content = zoneinfo(path) ?? files[path] ?? trace.content(path) else { return nil }
             file = .content(content, position: 0)
         case (_, .write) where written[path] != nil: file = .sink(path)
         default: return nil
