@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Crypto
+import COpenSSL
 import Foundation
 import Verification
 
@@ -39,9 +39,21 @@ enum RecordFile {
 
     /// The SHA-256 of a file, in hexadecimal digits.
     static func digest(of file: URL) throws(RecordProblem) -> String {
-        var hash = SHA256()
-        try read(file, limit: digestByteLimit) { hash.update(data: $0) }
-        return hash.finalize().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        // SAFETY: the context is freed here and nowhere else, and each call gets a buffer that is as long as it says.
+        let context = unsafe EVP_MD_CTX_new()
+        defer { unsafe EVP_MD_CTX_free(context) }
+        var isDone = unsafe EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1
+        try read(file, limit: digestByteLimit) { data in
+            let isTaken = unsafe data.withUnsafeBytes {
+                unsafe EVP_DigestUpdate(context, $0.baseAddress, $0.count) == 1
+            }
+            isDone = isDone && isTaken
+        }
+        var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
+        var byteCount: UInt32 = 0
+        isDone = unsafe EVP_DigestFinal_ex(context, &digest, &byteCount) == 1 && isDone
+        guard isDone else { throw RecordProblem(file, "cannot be digested: libcrypto has no SHA-256") }
+        return digest.prefix(Int(byteCount)).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
     /// A document of which this program knows one version.
@@ -66,13 +78,16 @@ enum RecordFile {
     /// Reads a regular file piece by piece. Anything else than a regular file could make a reader wait for ever.
     private static func read(_ file: URL, limit: Int, _ body: (Data) -> Void) throws(RecordProblem) {
         func failure() -> RecordProblem {
-            RecordProblem(file, errno == ENOENT ? "is missing" : "cannot be read: \(String(cString: strerror(errno)))")
+            // SAFETY: the C library's text is copied at once.
+            RecordProblem(
+                file, errno == ENOENT ? "is missing" : unsafe "cannot be read: \(String(cString: strerror(errno)))")
         }
-        let descriptor = open(file.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        // SAFETY: a C string that lives for the length of the call, as the status below does.
+        let descriptor = unsafe open(file.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure() }
         let handle = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw failure() }
+        guard unsafe fstat(descriptor, &status) == 0 else { throw failure() }
         guard status.st_mode & S_IFMT == S_IFREG else { throw RecordProblem(file, "is no regular file") }
         guard status.st_size <= limit else {
             throw RecordProblem(file, "has \(status.st_size) bytes; \(limit) are the most that it can have")
