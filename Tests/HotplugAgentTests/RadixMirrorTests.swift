@@ -80,7 +80,7 @@ struct RadixMirrorTests {
         let sectionByteCount: UInt64 = 16 << 20
         let geometry = geometry(pageByteCount)
         let mapByteCount = sectionByteCount / pageByteCount * 64
-        for _ in 0..<20 {
+        for _ in 0..<8 {
             try withRegion(regionByteCount: 8 << 20, pageByteCount: pageByteCount) { region, _ in
                 var mirror = Mirror(region: region)
                 var tables = RadixTables([], pageByteCount: pageByteCount)

@@ -23,7 +23,7 @@ extension RealGuest {
         }
 
         /// In the middle of the history is a kernel that was not built, beside it one that does not boot.
-        @Test func findsTheFirstBadKernel() async throws {
+        @Test(.long) func findsTheFirstBadKernel() async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }
             let folder = harness.runsDirectory.appending(path: "history")

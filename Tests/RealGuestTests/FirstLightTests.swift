@@ -51,7 +51,7 @@ extension RealGuest {
             #expect(try harness.leftovers() == [])
         }
 
-        @Test(arguments: ["POWER9", "POWER10"])
+        @Test(arguments: RealGuest.cases(["POWER9", "POWER10"], everyTime: 1))
         func radixGuestTakesFourGiB(cpu: String) async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }

@@ -37,48 +37,47 @@ extension RealGuest {
                 [], timeouts: timeouts)
         }
 
-        @Test(arguments: [
+        private static let nonsense = [
             Case(
                 mode: "garbage",
                 errors: [
                     "the agent speaks protocol 2", "2 lines on the control channel made no sense, the last is '??'",
                 ]),
+            Case(mode: "chatter", errors: ["the guest has written more than 262144 bytes to the control channel"]),
+            Case(
+                mode: "odd-page",
+                errors: ["the agent's hello says page=0xffffffffffffffff; it is 0x10000"]),
+            Case(
+                mode: "trouble", errors: ["the agent cannot work in this guest: it has no everything"],
+                events: ["0 trouble missing=everything"]),
             Case(
                 mode: "overlong",
                 errors: [
                     "the agent speaks protocol 2",
                     "1 line on the control channel made no sense, each longer than 2048 bytes",
                 ]),
-            Case(mode: "chatter", errors: ["the guest has written more than 262144 bytes to the control channel"]),
             Case(mode: "noise", errors: ["the guest has written more than 262144 bytes to the control channel"]),
             Case(mode: "no-page", errors: ["the agent's hello has no number 'page'"]),
-            Case(
-                mode: "odd-page",
-                errors: ["the agent's hello says page=0xffffffffffffffff; it is 0x10000"]),
             Case(mode: "odd-mmu", errors: ["the agent's hello names no known MMU"]),
             Case(mode: "protocol", errors: ["the agent speaks protocol 2, this program 1"]),
-            Case(
-                mode: "trouble", errors: ["the agent cannot work in this guest: it has no everything"],
-                events: ["0 trouble missing=everything"]),
-        ])
+        ]
+
+        @Test(arguments: RealGuest.cases(nonsense, everyTime: 4))
         func nonsenseInsteadOfAHello(_ misbehaviour: Case) async throws {
             try await expectErrors(misbehaviour, [])
         }
 
-        @Test(arguments: [("deaf", "sync"), ("half", "report")])
-        func silenceInTheMiddle(mode: String, request: String) async throws {
+        /// One answers nothing, so that its time does not matter, the other one answers the first request.
+        @Test(arguments: [("deaf", "sync", 3), ("half", "report", 20)])
+        func silenceInTheMiddle(mode: String, request: String, seconds: Int) async throws {
             var timeouts = Timeouts(factor: 4)
-            timeouts.answer = .seconds(20)
+            timeouts.answer = .seconds(seconds)
             try await expectErrors(
-                Case(mode: mode, errors: ["the agent has not answered '\(request)' within 20.0 seconds"]),
+                Case(mode: mode, errors: ["the agent has not answered '\(request)' within \(seconds).0 seconds"]),
                 [VerifyStep()], timeouts: timeouts)
         }
 
-        @Test(arguments: [
-            Case(mode: "refuses", errors: ["the agent cannot do 'sync': no-mood"]),
-            Case(
-                mode: "again", errors: ["the guest has started anew: its agent said hello a second time"],
-                events: ["0 hello protocol=0x1"]),
+        private static let losses = [
             Case(
                 mode: "unasked",
                 errors: [
@@ -86,7 +85,6 @@ extension RealGuest {
                     "the last is '18446744073709551615 ok'",
                 ],
                 events: ["0 trouble unreadable-line=0x3"]),
-            Case(mode: "late-chatter", errors: ["the guest has written more than 262144 bytes"]),
             Case(
                 mode: "exits",
                 errors: [
@@ -94,8 +92,15 @@ extension RealGuest {
                     "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000100",
                 ], consoleIsShown: false),
             Case(mode: "power-off", errors: ["qemu has ended with exit code 0, which this program has not asked for"]),
+            Case(mode: "refuses", errors: ["the agent cannot do 'sync': no-mood"]),
+            Case(
+                mode: "again", errors: ["the guest has started anew: its agent said hello a second time"],
+                events: ["0 hello protocol=0x1"]),
+            Case(mode: "late-chatter", errors: ["the guest has written more than 262144 bytes"]),
             Case(mode: "reboots", errors: ["qemu has ended with exit code 0, which this program has not asked for"]),
-        ])
+        ]
+
+        @Test(arguments: RealGuest.cases(losses, everyTime: 3))
         func lossInTheMiddle(_ misbehaviour: Case) async throws {
             try await expectErrors(misbehaviour, [VerifyStep()])
         }

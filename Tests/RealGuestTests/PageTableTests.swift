@@ -85,7 +85,9 @@ extension RealGuest {
                 ], "\(step.allFindings)")
         }
 
-        @Test(arguments: ["6.12-64k", "6.12-4k"]) func radixGuestWithoutAListTakesOneGiB(kernel: String) async throws {
+        @Test(arguments: RealGuest.cases(["6.12-4k", "6.12-64k"], everyTime: 1)) func radixGuestWithoutAListTakesOneGiB(
+            kernel: String
+        ) async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }
             let ending = try await harness.run(["--cpu", "POWER9", "--kernel", kernel])

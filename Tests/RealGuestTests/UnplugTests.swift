@@ -15,7 +15,8 @@ extension RealGuest {
     /// Memory that goes again: every witness has to forget the same blocks, and the mirror's nodes are reused as the
     /// kernel's are.
     @Suite struct Unplug {
-        @Test(arguments: [("POWER8", [16, 32, 80, 32, 16]), ("POWER9", [1, 1, 3, 1, 1])])
+        @Test(
+            arguments: RealGuest.cases([("POWER8", [16, 32, 80, 32, 16]), ("POWER9", [1, 1, 3, 1, 1])], everyTime: 1))
         func dimmsGoInAnyOrder(cpu: String, entryCounts: [Int]) async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }
