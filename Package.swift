@@ -28,7 +28,6 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -64,6 +63,7 @@ let package = Package(
             swiftSettings: strict
         ),
         .systemLibrary(name: "CProcess"),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .target(
             name: "RunFixture",
             dependencies: [
@@ -76,10 +76,8 @@ let package = Package(
             swiftSettings: everywhere),
         .target(
             name: "RunRecord",
-            dependencies: [
-                "AgentProtocol", "HarnessBasics", "Verification", .product(name: "Crypto", package: "swift-crypto"),
-            ],
-            swiftSettings: everywhere
+            dependencies: ["AgentProtocol", "COpenSSL", "HarnessBasics", "Verification"],
+            swiftSettings: strict
         ),
         .target(
             name: "Plans",
@@ -219,8 +217,7 @@ let package = Package(
             name: "GuestsTests",
             dependencies: [
                 "Guests", "AgentProtocol", "GuestMemory", "HarnessBasics", "Libvirt", "MemoryBackends", "Plans",
-                "RunRecord",
-                "TestSupport", "Verification", "VmemmapPopulate",
+                "RunFixture", "RunRecord", "TestSupport", "Verification", "VmemmapPopulate",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: everywhere),

@@ -147,6 +147,19 @@ package actor AgentClient {
         return (answer, String(decoding: answer.text("reason") ?? [], as: UTF8.self))
     }
 
+    /// Has the agent of a dump-capture kernel run a tool that writes a dump into the dump area, for a time at most.
+    func dump(_ tool: String) async throws -> DumpAnswer {
+        let seconds = UInt64(max(1, min(3600, timeouts.dump.components.seconds)))
+        let request = ControlLine(identifier: 0, verb: "dump").with("tool", encoding: Array(tool.utf8))
+            .with("level", DumpAnswer.level).with("seconds", seconds)
+        let answer = try await answer(to: request, within: timeouts.dump + timeouts.answer)
+        guard answer.has(verb: "ok") else {
+            let reason = String(decoding: answer.text("reason") ?? [], as: UTF8.self)
+            throw HarnessError.infrastructure("the dump-capture kernel's agent cannot do 'dump': \(reason)")
+        }
+        return try DumpAnswer(answer)
+    }
+
     /// Sends a request to the agent and waits for it to be done.
     package func ask(_ verb: StaticString) async throws -> ControlLine {
         let answer = try await answer(to: ControlLine(identifier: 0, verb: verb), within: timeouts.answer)

@@ -10,14 +10,16 @@ import HarnessBasics
 package struct CrashInitramfs: Sendable {
     /// The agent's initramfs, which the crash kernel boots from as well.
     package let agent: URL
-    /// kexec and its libraries, as scripts/guest-tools makes them.
-    package let tools: URL
+    /// The archive of kexec.
+    package let kexec: URL
+    /// The archives of what writes dumps, which the crash kernel's initramfs has behind the agent.
+    package let dumpTools: [URL]
     /// The kernel, which is the crash kernel too.
     package let kernel: URL
 
     /// What an initramfs is made of.
-    package init(agent: URL, tools: URL, kernel: URL) {
-        (self.agent, self.tools, self.kernel) = (agent, tools, kernel)
+    package init(agent: URL, kexec: URL, dumpTools: [URL], kernel: URL) {
+        (self.agent, self.kexec, self.dumpTools, self.kernel) = (agent, kexec, dumpTools, kernel)
     }
 
     /// The archive. Throws what the file system says of a file that cannot be read.
@@ -26,8 +28,9 @@ package struct CrashInitramfs: Sendable {
         var archive = CpioArchive()
         archive.addFolder("crash")
         archive.addFile("crash/vmlinux", try RegularFile.content(of: kernel))
-        archive.addFile("crash/initramfs", agentContent)
-        var content = agentContent + (try RegularFile.content(of: tools))
+        archive.addFile(
+            "crash/initramfs", try dumpTools.reduce(agentContent) { try $0 + RegularFile.content(of: $1) })
+        var content = agentContent + (try RegularFile.content(of: kexec))
         // An archive that is not compressed begins at a multiple of four bytes (unpack_to_rootfs, init/initramfs.c).
         content += Data(count: (4 - content.count % 4) % 4)
         return content + archive.finished()

@@ -4,9 +4,10 @@ import Foundation
 import HarnessBasics
 import Libvirt
 import MemoryBackends
+package import Plans
 import RunFixture
 package import RunRecord
-import SystemPackage
+package import SystemPackage
 
 /// A guest from its start to its end. What it is made of, each part keeps to itself.
 package actor Guest {
@@ -23,6 +24,7 @@ package actor Guest {
     private let dimms: DIMMs
     private let configuration: GuestConfiguration
     private let regionFile: MappedFile
+    private let dumpFile: DumpFile?
     /// How it ends.
     package nonisolated let ending: GuestEnding
     /// Its kernel; nil until the guest is up.
@@ -39,13 +41,18 @@ package actor Guest {
         let regionByteCount = configuration.sharedRegionByteCount
         try await host.makeSharedRegionFile(byteCount: regionByteCount)
         let regionFile = try MappedFile(host.id.sharedRegionFile, byteCount: regionByteCount)
+        var dumpFile: DumpFile?
+        if let byteCount = configuration.dumpAreaByteCount {
+            try await host.makeDumpAreaFile(byteCount: byteCount)
+            dumpFile = try DumpFile(host.id.dumpAreaFile, byteCount: byteCount)
+        }
         if let initramfs = configuration.crashInitramfs { try await host.makeInitramfs(try initramfs.content()) }
         let xml = try configuration.domain(on: host, console: FilePath(record.consoleLog.path)).xml()
         try record.write(domainXML: xml)
         let domain = try await host.start(domain: xml)
         let guest = Guest(
             configuration, domain: domain, channel: try AgentChannel(socket: host.controlSocket),
-            regionFile: regionFile, console: record.consoleLog,
+            regionFile: regionFile, dumpFile: dumpFile, console: record.consoleLog,
             events: events, timeouts: timeouts)
         guest.ending.console.start()
         try await guest.watch.start(domain)
@@ -55,11 +62,12 @@ package actor Guest {
 
     private init(
         _ configuration: GuestConfiguration, domain: any GuestDomain, channel: AgentChannel, regionFile: MappedFile,
-        console: URL, events: RunEvents, timeouts: Timeouts
+        dumpFile: DumpFile?, console: URL, events: RunEvents, timeouts: Timeouts
     ) {
         self.configuration = configuration
         self.domain = domain
         self.regionFile = regionFile
+        self.dumpFile = dumpFile
         watch = MachineWatch(events: events)
         agent = AgentClient(channel, watch: watch, timeouts: timeouts, events: events)
         let keeper = ConsoleKeeper(file: console, limit: configuration.consoleByteLimit)
@@ -115,6 +123,17 @@ package actor Guest {
         if case .silent = beginning { return beginning }
         await observer.passOverConsole()
         return beginning
+    }
+
+    /// Has a tool write a dump in the dump-capture kernel, and puts it into a file where there is one.
+    package func dump(_ tool: Plan.DumpTool, into target: FileDescriptor?) async throws -> DumpResult {
+        guard let dumpFile, let package = configuration.dumpTools[tool]?.package else {
+            throw HarnessError.infrastructure("the guest was started without '\(tool.rawValue)'")
+        }
+        let answer = try await agent.dump(tool.rawValue)
+        // Headers, notes and bitmaps are less than the memory that they are about.
+        return try dumpFile.result(
+            answer, package: package, into: target, limit: 2 * configuration.mostMemoryByteCount)
     }
 
     /// Loads the crash kernel, or loads it again.

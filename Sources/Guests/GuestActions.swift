@@ -20,6 +20,8 @@ package enum GuestAction: Equatable, Sendable {
     case hold(Range<UInt64>)
     /// Holds memory until the kernel has no more than so many bytes for itself.
     case leaveFree(byteCount: UInt64)
+    /// Sets the hashed page table's size in the kernel's device tree, from where kexec hands it to a crash kernel.
+    case correctHPTSize
     /// Gives back what is held.
     case release
 
@@ -35,6 +37,7 @@ package enum GuestAction: Equatable, Sendable {
         case .hold(let range):
             ControlLine(identifier: 0, verb: "hold").with("start", range.lowerBound).with("end", range.upperBound)
         case .leaveFree(let byteCount): ControlLine(identifier: 0, verb: "leave").with("free", byteCount)
+        case .correctHPTSize: ControlLine(identifier: 0, verb: "correct-hpt-size")
         case .release: ControlLine(identifier: 0, verb: "release")
         }
     }

@@ -29,6 +29,10 @@ package struct GuestConfiguration {
     package let hasHPTResizing: Bool
     /// What the guest's initramfs is made of, where it is to load a crash kernel; nil for the agent's alone.
     package let crashInitramfs: CrashInitramfs?
+    /// What writes dumps in the dump-capture kernel, and the package that it comes from.
+    package let dumpTools: [Plan.DumpTool: GuestTools.Tool]
+    /// The size of the file through which dumps leave the guest; nil where the plan takes none.
+    package let dumpAreaByteCount: UInt64?
     /// What a crash kernel is told.
     package let crashCommandLine: String
     /// The QEMU that runs it; libvirt chooses if nil.
@@ -39,8 +43,8 @@ package struct GuestConfiguration {
 
     /// The guest of a plan that has been resolved. Throws a usage error for a machine that cannot be.
     ///
-    /// `tools` is the archive of the tools that load a crash kernel, which only such a guest needs.
-    package init(_ plan: Plan, kernel: URL, initramfs: URL, tools: URL? = nil) throws {
+    /// `tools` are those of a guest that loads a crash kernel; no other needs any.
+    package init(_ plan: Plan, kernel: URL, initramfs: URL, tools: GuestTools? = nil) throws {
         let guest = plan.guest
         guard let cpu = guest.cpu.flatMap(DomainDescription.CPUModel.init), let memory = guest.memory else {
             throw HarnessError.usage("the plan names no CPU model or no memory")
@@ -63,12 +67,17 @@ package struct GuestConfiguration {
         self.initramfs = initramfs
         hasHPTResizing = guest.hptResizing ?? true
         let crashKernel = guest.crashKernel.map { "crashkernel=\($0 >> 20)M" }
+        dumpTools = tools?.dump ?? [:]
+        dumpAreaByteCount = plan.dumpTools.isEmpty ? nil : guest.dumpArea ?? PlanLimits.dumpArea
         kernelCommandLine = [Self.ownCommandLine, crashKernel, guest.append].compactMap { $0 }.joined(separator: " ")
         // One processor will do, and takes less memory.
         crashCommandLine = ["console=hvc0 panic=-1 nr_cpus=1", guest.append].compactMap { $0 }.joined(separator: " ")
         if crashKernel != nil {
             guard let tools else { throw HarnessError.usage("a guest that loads a crash kernel needs kexec") }
-            crashInitramfs = CrashInitramfs(agent: initramfs, tools: tools, kernel: kernel)
+            // In the order of their names, so that equal guests have equal initramfs.
+            let archives = tools.dump.sorted { $0.key.rawValue < $1.key.rawValue }.map(\.value.archive)
+            crashInitramfs = CrashInitramfs(
+                agent: initramfs, kexec: tools.kexec.archive, dumpTools: archives, kernel: kernel)
         } else {
             crashInitramfs = nil
         }
@@ -88,11 +97,12 @@ package struct GuestConfiguration {
 
     /// What the run puts into files of memory at most, all of them together: memory that the guest never touches takes
     /// nothing.
-    package var sharedMemoryByteCount: UInt64 { mostMemoryByteCount + usedRegionByteCount }
+    package var sharedMemoryByteCount: UInt64 { memoryDemand.guestByteCount + memoryDemand.sharedByteCount }
 
     /// The same, by where it lies.
     package var memoryDemand: MemoryDemand {
-        MemoryDemand(guestByteCount: mostMemoryByteCount, regionByteCount: usedRegionByteCount)
+        MemoryDemand(
+            guestByteCount: mostMemoryByteCount, sharedByteCount: usedRegionByteCount + (dumpAreaByteCount ?? 0))
     }
 
     /// What the domain can grow to: QEMU requires room behind the boot memory for the slot that libvirt requires, also when
@@ -109,19 +119,23 @@ package struct GuestConfiguration {
     /// The domain for libvirt, with the names that its files have on a host.
     package func domain(on host: any GuestHost, console: FilePath) -> DomainDescription {
         var description = domain(
-            name: host.id.name, console: console, control: host.controlSocket, sharedName: host.id.sharedRegionName)
+            name: host.id.name, console: console, control: host.controlSocket, sharedName: host.id.sharedRegionName,
+            dumpName: host.id.dumpAreaName)
         if crashInitramfs != nil { description.initialRAMDisk = host.id.initramfsFile }
         return description
     }
 
     /// The domain for libvirt, with names for its files.
-    package func domain(name: String, console: FilePath, control: FilePath, sharedName: String) -> DomainDescription {
+    package func domain(
+        name: String, console: FilePath, control: FilePath, sharedName: String, dumpName: String
+    ) -> DomainDescription {
         var description = DomainDescription(
             name: name, cpuModel: cpu, bootMemoryByteCount: bootMemoryByteCount,
             maximumMemoryByteCount: domainMaximumMemoryByteCount, slotCount: slotCount, kernel: FilePath(kernel.path),
             initialRAMDisk: FilePath(initramfs.path), commandLine: kernelCommandLine, consoleLog: console,
             controlSocket: control,
-            sharedMemory: .init(name: sharedName, byteCount: sharedRegionByteCount))
+            sharedMemory: [.init(name: sharedName, byteCount: sharedRegionByteCount)]
+                + (dumpAreaByteCount.map { [.init(name: dumpName, byteCount: $0)] } ?? []))
         description.emulator = emulator
         description.cpuCount = cpuCount
         description.numaNodeCount = numaNodeCount

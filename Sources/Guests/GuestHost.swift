@@ -21,6 +21,8 @@ package protocol GuestHost: Sendable {
     func validate(domain xml: String, devices: [String]) async throws
     /// Makes the file that the guest shares with the host, all zeros.
     func makeSharedRegionFile(byteCount: UInt64) async throws
+    /// Makes the file of ``RunID/dumpAreaFile``, all zeros.
+    func makeDumpAreaFile(byteCount: UInt64) async throws
     /// Makes the file of ``RunID/initramfsFile``.
     func makeInitramfs(_ content: Data) async throws
     /// Starts the guest.

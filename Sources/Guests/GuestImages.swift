@@ -56,16 +56,6 @@ package enum GuestImages {
         throw HarnessError.infrastructure("the agent is not built for \(machine(order)): run scripts/build-agent")
     }
 
-    /// The archive of the tools that load a crash kernel, as scripts/guest-tools has fetched it.
-    package static func tools(environment: [String: String]) throws -> URL {
-        let file = cache(environment).appending(path: "tools/kexec/tools.cpio.gz")
-        guard FileManager.default.fileExists(atPath: file.path) else {
-            throw HarnessError.infrastructure(
-                "kexec is not there, which a guest needs that loads a crash kernel: run scripts/guest-tools")
-        }
-        return try checked(file)
-    }
-
     private static func checked(_ initramfs: URL) throws -> URL {
         do {
             try RegularFile.check(initramfs)

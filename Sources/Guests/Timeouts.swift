@@ -10,6 +10,8 @@ package struct Timeouts: Sendable {
     package var plug: Duration
     /// From an unplug to the end of its DIMM, or to the guest's refusal.
     package var unplug: Duration
+    /// For a tool that writes a dump: 2 to 8 s for a few GiB under emulation on an idle machine.
+    var dump: Duration
     /// While memory is taken back and nothing changes, before that is taken for its end. An LMB of 4 KiB pages needs most of
     /// a second to go.
     var rollback: Duration
@@ -24,6 +26,7 @@ package struct Timeouts: Sendable {
         answer = .seconds(30) * factor
         plug = .seconds(120) * factor
         unplug = .seconds(120) * factor
+        dump = .seconds(120) * factor
         rollback = .seconds(10) * factor
         powerOff = .seconds(20) * factor
         ending = .seconds(1) * factor

@@ -62,9 +62,14 @@ public protocol AgentSystem: AnyObject {
     /// Reads up to `byteCount` bytes of a file from an offset on, and waits for none.
     func take(from path: [UInt8], at offset: UInt64, byteCount: Int) -> ReadResult
 
-    /// Runs a program, its path and arguments as given, and waits for its end, so many milliseconds at most; then it is
-    /// killed. Of its output so many bytes are kept.
-    func run(_ arguments: [[UInt8]], outputByteCount: Int, milliseconds: Int) -> ProgramEnd
+    /// Starts a program by its path, its arguments as given, the path first; nil when that fails.
+    func start(_ arguments: [[UInt8]]) -> RunningProgram?
+
+    /// How a program has ended, after which it is not known any more; nil while it runs, unless the end is waited for.
+    func end(of program: Int, mayWait: Bool) -> ProgramEnd?
+
+    /// Kills a program and what it has started (SIGKILL).
+    func kill(_ program: Int)
 
     /// Has the kernel allocate memory that it cannot move.
     func allocateKernelBuffer(byteCount: UInt64) throws(ActionRefusal) -> KernelBuffer

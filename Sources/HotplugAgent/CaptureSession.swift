@@ -104,6 +104,10 @@ final class CaptureSession<System: AgentSystem> {
             again.verb = bytes("ok")
             return again
         }
+        if request.has(verb: "dump") {
+            guard var writer = DumpWriter(system: system) else { return Self.refusal(request, "no-dump-area") }
+            return writer.answer(to: request, system: system)
+        }
         guard request.has(verb: "report") else { return Self.refusal(request, "unknown-verb") }
         guard let dump = CoreFile(.dead, system: system) else { return Self.refusal(request, "vmcore-elf") }
         let state: KernelState

@@ -23,16 +23,22 @@ enum CrashKernel {
         guard let commandLine = request.bytes("append"), !commandLine.contains(0) else {
             return refusal.with("reason", text: bytes("append"))
         }
-        var arguments = [bytes("/usr/sbin/kexec")]
+        var arguments: [[UInt8]] = []
         // A kernel that can keep the header true while memory comes and goes does so for whoever asks
         // (KEXEC_CRASH_HOTPLUG_SUPPORT).
         if system.content(hotplugFile) != nil { arguments.append(bytes("--hotplug")) }
         arguments += [
             bytes("-p"), bytes("/crash/vmlinux"), bytes("--initrd=/crash/initramfs"), bytes("--append=") + commandLine,
         ]
-        let end = system.run(arguments, outputByteCount: 4096, milliseconds: milliseconds)
+        var output: [UInt8] = []
+        let end = GuestProgram.run(
+            bytes("kexec"), of: bytes("kexec"), arguments, milliseconds: milliseconds, system: system
+        ) { _, piece in
+            output += piece.prefix(outputByteLimit - output.count)
+            return true
+        }
         var line = refusal.with("reason", text: bytes("kexec"))
-        switch end.status {
+        switch end {
         case .exited(0):
             if let loaded = system.content("/sys/kernel/kexec_crash_loaded"), loaded[...].number == 1 {
                 return ControlLine(identifier: request.identifier, verb: "ok")
@@ -42,33 +48,11 @@ enum CrashKernel {
         case .exited(let status): line = line.with("exit", status)
         case .killed(let signal): line = line.with("signal", signal)
         }
-        return line.with("output", encoding: Array(end.output.prefix(outputByteLimit)))
+        return line.with("output", encoding: output)
     }
 
     /// Has the kernel crash (sysrq-c, drivers/tty/sysrq.c), which does not return.
     static func crash(system: some AgentSystem) {
         _ = system.put(bytes("c"), into: bytes("/proc/sysrq-trigger"))
-    }
-}
-
-/// How a program has ended.
-public struct ProgramEnd: Equatable, Sendable {
-    /// By itself or by a signal.
-    public enum Status: Equatable, Sendable {
-        /// With this status; 127 where it could not be started.
-        case exited(UInt64)
-        /// By this signal: SIGKILL where its time was over.
-        case killed(signal: UInt64)
-    }
-
-    /// How it ended.
-    public let status: Status
-    /// What it wrote to its output and error streams, to a limit.
-    public let output: [UInt8]
-
-    /// Describes an end.
-    public init(status: Status, output: [UInt8]) {
-        self.status = status
-        self.output = output
     }
 }

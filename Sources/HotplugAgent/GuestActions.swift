@@ -13,6 +13,7 @@ import GuestMemory
 /// | `read` | `path`, `offset` | answers with the next bytes of a file: `content`, none at its end |
 /// | `hold` | `start`, `end` | holds memory in a physical range, so that the kernel cannot give it up; answers `pages` |
 /// | `leave` | `free` | holds memory until the kernel has no more than so many bytes for itself; answers `free` |
+/// | `correct-hpt-size` | | sets `ibm,pft-size` in the device tree to the hashed page table's size; answers `order` |
 /// | `release` | | gives back what is held |
 ///
 /// What the kernel refuses is an `error` with the reason `refused` and the kernel's error number as `errno`.
@@ -52,6 +53,8 @@ final class GuestActions<System: AgentSystem> {
             } else if request.has(verb: "leave") {
                 guard let byteCount = request.number("free"), byteCount > 0 else { throw .invalid }
                 return reply.with("free", try held.hold(allBut: byteCount))
+            } else if request.has(verb: "correct-hpt-size") {
+                return reply.with("order", try HashTableSize.correct(system: system))
             } else if request.has(verb: "release") {
                 held.release()
             } else {
@@ -104,6 +107,8 @@ public struct ActionRefusal: Error {
 
     /// `EINVAL`: the request is not of its form.
     static var invalid: ActionRefusal { ActionRefusal(errno: 22) }
+    /// `ENOENT`.
+    static var missing: ActionRefusal { ActionRefusal(errno: 2) }
     /// `ENOMEM`.
     static var outOfMemory: ActionRefusal { ActionRefusal(errno: 12) }
 }

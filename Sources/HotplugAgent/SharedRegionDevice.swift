@@ -2,10 +2,10 @@
 
 import GuestMemory
 
-/// The ivshmem device whose memory is the shared region.
+/// The ivshmem devices whose memory host and guest share: the region, and in a guest that is to write a dump, the dump area.
 enum SharedRegionDevice {
-    /// Maps BAR 2 of the first ivshmem device (PCI 1af4:1110), which needs no driver; nil when there is none.
-    static func map(system: some AgentSystem) -> MappedWords? {
+    /// Maps BAR 2 of the ivshmem device (PCI 1af4:1110) that is wanted, which needs no driver; nil when there is none.
+    static func map(isDumpArea: Bool = false, system: some AgentSystem) -> MappedWords? {
         for name in system.names(in: "/sys/bus/pci/devices") {
             func path(_ file: StaticString) -> [UInt8] {
                 var path = bytes("/sys/bus/pci/devices/")
@@ -22,7 +22,8 @@ enum SharedRegionDevice {
             system.close(enable)
             guard let resource = system.open(path("/resource2"), .readWriteNonblocking) else { continue }
             defer { system.close(resource) }
-            if let words = system.map(resource) { return words }
+            guard let words = system.map(resource), let first = try? words.load(at: 0) else { continue }
+            if (ByteOrder.little.value(ofStored: first) == DumpArea.magic) == isDumpArea { return words }
         }
         return nil
     }

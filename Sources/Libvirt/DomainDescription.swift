@@ -63,7 +63,7 @@ public struct DomainDescription: Equatable, Sendable {
     /// The socket that is the other end of hvc1.
     public var controlSocket: FilePath
     /// What host and guest share, apart from RAM.
-    public var sharedMemory: SharedMemory?
+    public var sharedMemory: [SharedMemory]
 
     /// A guest with one CPU.
     public init(
@@ -77,7 +77,7 @@ public struct DomainDescription: Equatable, Sendable {
         commandLine: String,
         consoleLog: FilePath,
         controlSocket: FilePath,
-        sharedMemory: SharedMemory?
+        sharedMemory: [SharedMemory]
     ) {
         self.name = name
         self.cpuModel = cpuModel
@@ -198,14 +198,14 @@ public struct DomainDescription: Equatable, Sendable {
                 source: element("source", ["mode": "bind", "path": controlSocket.string])
             ),
         ]
-        if let sharedMemory {
+        for memory in sharedMemory {
             devices.append(
                 try element(
                     "shmem",
-                    ["name": sharedMemory.name],
+                    ["name": memory.name],
                     children: [
                         element("model", ["type": "ivshmem-plain"]),
-                        element("size", ["unit": "bytes"], text: "\(sharedMemory.byteCount)"),
+                        element("size", ["unit": "bytes"], text: "\(memory.byteCount)"),
                     ]
                 )
             )

@@ -106,22 +106,9 @@ private struct ImageFile {
         guard offset <= byteCount, count <= byteCount - offset else {
             throw KernelImageError.cutOff(path, byteCount: byteCount)
         }
-        let total = Int(count)
-        var bytes = [UInt8](repeating: 0, count: total)
-        // SAFETY: the file is read into the array's own buffer, and no further than that reaches.
-        let readCount = try unsafe bytes.withUnsafeMutableBytes { buffer in
-            var done = 0
-            while done < total {
-                let piece = try unsafe descriptor.read(
-                    fromAbsoluteOffset: Int64(offset) + Int64(done),
-                    into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]))
-                if piece == 0 { break }
-                done += piece
-            }
-            return done
-        }
+        let bytes = try descriptor.bytes(at: offset, byteCount: Int(count))
         // Someone may have cut it since it was measured.
-        guard readCount == total else { throw KernelImageError.cutOff(path, byteCount: byteCount) }
+        guard bytes.count == Int(count) else { throw KernelImageError.cutOff(path, byteCount: byteCount) }
         return bytes
     }
 }

@@ -44,6 +44,8 @@ public struct Plan: Equatable, Sendable {
         public var hptResizing: Bool?
         /// What is reserved for a crash kernel (`crashkernel=`); nil for a guest that loads none.
         public var crashKernel: UInt64?
+        /// The file through which a dump leaves the guest (``DumpTool``); nil for ``PlanLimits/dumpArea``.
+        public var dumpArea: UInt64?
         /// Words to add to the kernel's command line.
         public var append: String?
 
@@ -69,6 +71,8 @@ public struct Plan: Equatable, Sendable {
         case loadCrashKernel
         /// Crash the kernel, and compare what the dump-capture kernel reads of it.
         case crash
+        /// Have a tool write a dump in the dump-capture kernel.
+        case dump(DumpTool)
         /// Compare the step before with what is expected of it.
         case expect(Expectation)
         /// Take steps several times.
@@ -81,6 +85,14 @@ public struct Plan: Equatable, Sendable {
         case number(Int)
         /// The one that was plugged last, of those that are not unplugged.
         case last
+    }
+
+    /// A tool that writes dumps, by the name that scripts/guest-tools has for it.
+    public enum DumpTool: String, CaseIterable, Sendable {
+        /// makedumpfile of Debian 12.
+        case makedumpfile
+        /// makedumpfile of Debian's unstable suite.
+        case makedumpfileUnstable = "makedumpfile-unstable"
     }
 
     /// What is waited for.
@@ -107,6 +119,8 @@ public struct Plan: Equatable, Sendable {
         case hold(DIMM)
         /// Holds memory until the kernel has no more than so many bytes for itself.
         case leaveFree(UInt64)
+        /// Sets `ibm,pft-size` in the kernel's device tree to the size that the hashed page table has by now.
+        case correctHPTSize
         /// Gives back what is held.
         case release
     }
@@ -136,9 +150,26 @@ public struct Plan: Equatable, Sendable {
         /// Whether plugged memory holds its own memory map, as the running kernel's newest verification shows: `seen` or
         /// `none`.
         public var altmap: String?
+        /// What came of a dump: `complete`, `cut-off` or `failed`.
+        public var dump: String?
 
         /// Expects nothing.
         public init() {}
+    }
+}
+
+extension Plan {
+    /// The tools that write the dumps of the steps.
+    public var dumpTools: Set<DumpTool> { Self.dumpTools(of: steps) }
+
+    private static func dumpTools(of steps: [Step]) -> Set<DumpTool> {
+        steps.reduce(into: []) { tools, step in
+            switch step {
+            case .dump(let tool): tools.insert(tool)
+            case .repeat(_, let steps): tools.formUnion(dumpTools(of: steps))
+            default: break
+            }
+        }
     }
 }
 
@@ -158,6 +189,10 @@ public enum PlanLimits {
     public static let leastCrashKernel: UInt64 = 128 << 20
     /// What the kernel may be left to allocate from; with less it cannot do the least.
     public static let leftFree: ClosedRange<UInt64> = 4 << 20...1 << 40
+    /// The file through which a dump leaves the guest, where a plan does not say.
+    public static let dumpArea: UInt64 = 256 << 20
+    /// How large it may be; a PCI BAR is a power of two.
+    public static let dumpAreas: ClosedRange<UInt64> = 1 << 20...4 << 30
     /// The longest `wait`, in seconds.
     public static let waitSeconds = 600
     /// The longest text of a step, in bytes: a line to the agent holds it, should all of it be escaped.

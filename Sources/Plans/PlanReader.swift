@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
 import HarnessBasics
 import Verification
 import Yams
@@ -74,12 +75,19 @@ extension Plan.Guest {
             }
             return size
         }
+        dumpArea = try fields.take("dump-area").map { node throws(PlanProblem) in
+            let size = try node.size("dump-area")
+            guard PlanLimits.dumpAreas.contains(size), size.isPowerOfTwo else {
+                throw PlanProblem(node, "dump-area \(ByteCount(size).text) is no power of two from 1 MiB to 4 GiB")
+            }
+            return size
+        }
         append = try fields.take("append").map { node throws(PlanProblem) in try node.word("append") }
         try fields.end(known: Self.keys)
     }
 
     static let keys = [
         "cpu", "kernel", "memory", "maximum-memory", "slots", "vcpus", "numa-nodes", "hpt-page-size", "hpt-resizing",
-        "crash-kernel", "append",
+        "crash-kernel", "dump-area", "append",
     ]
 }

@@ -25,7 +25,8 @@ extension Plan.Guest {
             ("vcpus", vcpus.map(Node.number)), ("numa-nodes", numaNodes.map(Node.number)),
             ("hpt-page-size", hptPageSize.map(Node.size)),
             ("hpt-resizing", hptResizing.map { Node.text($0 ? "on" : "off") }),
-            ("crash-kernel", crashKernel.map(Node.size)), ("append", append.map(Node.text)),
+            ("crash-kernel", crashKernel.map(Node.size)), ("dump-area", dumpArea.map(Node.size)),
+            ("append", append.map(Node.text)),
         ].present
     }
 }
@@ -37,6 +38,7 @@ extension Plan.Step {
         case .reboot: .text("reboot")
         case .loadCrashKernel: .text("load-crash-kernel")
         case .crash: .text("crash")
+        case .dump(let tool): .fields([("dump", .text(tool.rawValue))])
         case .plug(let size, nil, nil): .fields([("plug", .size(size))])
         case .plug(let size, let node, let base):
             .fields([
@@ -82,6 +84,7 @@ extension Plan.Action {
             .fields([("read", .text(path)), ("contains", contains.map(Node.text))].present)
         case .hold(let dimm): .fields([("hold", dimm.node)])
         case .leaveFree(let byteCount): .fields([("leave-free", .size(byteCount))])
+        case .correctHPTSize: .text("correct-hpt-size")
         case .release: .text("release")
         }
     }
@@ -97,6 +100,7 @@ extension Plan.Expectation {
             ("covered", covered.map(Node.number)), ("mmu", mmu.map(Node.text)),
             ("page-size", pageSize.map(Node.size)), ("vmemmap-page-size", vmemmapPageSize.map(Node.size)),
             ("unplug", unplug.map(Node.text)), ("altmap", altmap.map(Node.text)),
+            ("dump", dump.map(Node.text)),
         ].present
     }
 }

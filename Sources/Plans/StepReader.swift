@@ -36,7 +36,7 @@ struct StepReader {
         return steps
     }
 
-    private static let keys = ["plug", "unplug", "wait", "guest", "expect", "repeat"]
+    private static let keys = ["plug", "unplug", "wait", "guest", "dump", "expect", "repeat"]
 
     private mutating func step(_ node: Node, repeatDepth: Int) throws(PlanProblem) -> Plan.Step {
         if case .scalar = node {
@@ -55,7 +55,7 @@ struct StepReader {
         }
         var fields = try PlanFields(node, "a step")
         let (key, word, value) = try fields.takeOnly()
-        if word != "expect" { try checkAlive(key, word) }
+        if word != "expect", word != "dump" { try checkAlive(key, word) }
         switch word {
         case "plug": return note(try plug(value))
         case "unplug":
@@ -68,6 +68,10 @@ struct StepReader {
             hasSubject = wait == .settled
             return .wait(wait)
         case "guest": return note(.guest(try action(value)))
+        case "dump":
+            guard hasCrashed else { throw PlanProblem(key, "dump has no crash before it to take a dump of") }
+            let tool = try value.word("dump", of: Plan.DumpTool.allCases.map(\.rawValue))
+            return note(.dump(Plan.DumpTool(rawValue: tool) ?? .makedumpfile))
         case "expect":
             guard hasSubject else {
                 throw PlanProblem(key, "expect has no step before it to look at; a wait for a time is not one")
@@ -85,7 +89,7 @@ struct StepReader {
     /// Of a dead kernel there is nothing more to see than what the crash showed.
     private func checkAlive(_ node: Node, _ word: String) throws(PlanProblem) {
         guard hasCrashed else { return }
-        throw PlanProblem(node, "\(word.prefix(80)) cannot follow crash; only expect can")
+        throw PlanProblem(node, "\(word.prefix(80)) cannot follow crash; only dump and expect can")
     }
 
     private mutating func note(_ step: Plan.Step) -> Plan.Step {
@@ -152,8 +156,7 @@ struct StepReader {
 
     private func action(_ node: Node) throws(PlanProblem) -> Plan.Action {
         if case .scalar = node {
-            _ = try node.word("guest", of: ["release"])
-            return .release
+            return try node.word("guest", of: ["release", "correct-hpt-size"]) == "release" ? .release : .correctHPTSize
         }
         var fields = try PlanFields(node, "guest")
         if let path = fields.take("read") {
@@ -240,13 +243,13 @@ extension Plan.Expectation {
         vmemmapPageSize = try size("vmemmap-page-size")
         unplug = try word("unplug", ["removed", "refused", "silent"])
         altmap = try word("altmap", ["seen", "none"])
+        dump = try word("dump", ["complete", "cut-off", "failed"])
         try fields.end(known: Self.keys)
         guard self != Self() else { throw PlanProblem(node, "expect expects nothing") }
     }
 
     static let keys = [
         "findings", "unsaid", "entries", "observed", "sections", "covered", "mmu", "page-size", "vmemmap-page-size",
-        "unplug",
-        "altmap",
+        "unplug", "altmap", "dump",
     ]
 }

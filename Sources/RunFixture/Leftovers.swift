@@ -51,7 +51,8 @@ extension RunFixture {
                 do throws(RunFixtureError) {
                     if !isDryRun {
                         try removeRun(
-                            id, root: root, files: [folders.memory(of: id), id.sharedRegionFile, id.initramfsFile])
+                            id, root: root,
+                            files: [folders.memory(of: id), id.sharedRegionFile, id.dumpAreaFile, id.initramfsFile])
                     }
                     removal.removed.append(id)
                 } catch {

@@ -10,19 +10,19 @@ package import SystemPackage
 package struct MemoryDemand {
     /// Boot memory and the most that is plugged at once.
     package let guestByteCount: UInt64
-    /// What the shared region's file takes.
-    package let regionByteCount: UInt64
+    /// What the shared region's file takes, and that for dumps.
+    package let sharedByteCount: UInt64
 
     /// Takes both, in bytes.
-    package init(guestByteCount: UInt64, regionByteCount: UInt64) {
+    package init(guestByteCount: UInt64, sharedByteCount: UInt64) {
         self.guestByteCount = guestByteCount
-        self.regionByteCount = regionByteCount
+        self.sharedByteCount = sharedByteCount
     }
 
     /// Refuses to start a guest whose memory the file system cannot hold: the guest would die of SIGBUS in the middle.
     ///
-    /// `memoryFolder` is where libvirt puts the guest's memory, nil where that is not known: then only the shared region
-    /// is looked at, which always lies in /dev/shm, and `tell` is told.
+    /// `memoryFolder` is where libvirt puts the guest's memory, nil where that is not known: then only what is
+    /// shared is looked at, which always lies in /dev/shm, and `tell` is told.
     ///
     /// Throws an infrastructure error that names what is needed and what is free.
     package func check(memoryFolder: FilePath?, tell: (String) -> Void) throws {
@@ -32,17 +32,17 @@ package struct MemoryDemand {
             tell(
                 "where the daemon puts guests' memory cannot be told, so whether there is room for "
                     + "\(ByteCount(guestByteCount).gibibytes(rounded: .up)) is not checked")
-            return try Self.check("the shared region takes", need: regionByteCount, free: free, in: shared)
+            return try Self.check("the shared files take", need: sharedByteCount, free: free, in: shared)
         }
         if FileSystem.isSame(folder, shared) {
             return try Self.check(
-                "the guest's memory, its plugs and the shared region take", need: guestByteCount + regionByteCount,
+                "the guest's memory, its plugs and the shared files take", need: guestByteCount + sharedByteCount,
                 free: free, in: shared)
         }
         try Self.check(
             "the guest's memory and its plugs take", need: guestByteCount, free: FileSystem.freeByteCount(of: folder),
             in: folder)
-        try Self.check("the shared region takes", need: regionByteCount, free: free, in: shared)
+        try Self.check("the shared files take", need: sharedByteCount, free: free, in: shared)
     }
 
     /// A file system that does not tell its free space is left to try.

@@ -121,11 +121,21 @@ package final class RunFixture: Sendable {
     ///
     /// - Throws: `Errno` if the operating system refuses, also because the file is there already.
     package func makeSharedRegionFile(byteCount: UInt64) async throws {
+        try await makeSharedFile(id.sharedRegionFile, "shared-region file", byteCount: byteCount)
+    }
+
+    /// Makes the file through which dumps leave the guest, likewise.
+    ///
+    /// - Throws: `Errno` if the operating system refuses, also because the file is there already.
+    package func makeDumpAreaFile(byteCount: UInt64) async throws {
+        try await makeSharedFile(id.dumpAreaFile, "file for dumps", byteCount: byteCount)
+    }
+
+    private func makeSharedFile(_ file: FilePath, _ name: String, byteCount: UInt64) async throws {
         let owner = try await emulatorOwner()
-        let file = id.sharedRegionFile
         let descriptor = try FileDescriptor.open(
             file, .readWrite, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
-        own("shared-region file") { try removeTree(file) }
+        own(name) { try removeTree(file) }
         try descriptor.closeAfter {
             try descriptor.resize(to: Int64(byteCount))
             // A daemon may run QEMU as another user; only root can give it the file, and only root reads its memory.

@@ -43,6 +43,12 @@ package struct RunID: Hashable, Sendable, CustomStringConvertible {
     /// That file: QEMU looks for it in /dev/shm, wherever RAM goes.
     package var sharedRegionFile: FilePath { FilePath("/dev/shm").appending(sharedRegionName) }
 
+    /// The name of the file through which dumps leave the guest, as libvirt is told it.
+    package var dumpAreaName: String { name + ".dump" }
+
+    /// That file, where the run has one.
+    package var dumpAreaFile: FilePath { FilePath("/dev/shm").appending(dumpAreaName) }
+
     /// The initramfs that was made for the run's guest, where the agent's own is not enough.
     package var initramfsFile: FilePath { FilePath("/tmp").appending(name + ".initramfs") }
 

@@ -109,6 +109,17 @@ public final class RunDirectory: Sendable {
         try writeJSON(snapshot, as: RecordFile.snapshot(step: step))
     }
 
+    /// The file of a step's dump, from the record's folder.
+    public static func dumpName(step: Int) -> String { "dumps/dump-\(step)" }
+
+    /// Where the file of a step's dump goes, in a folder that is made for it.
+    public func dumpFile(step: Int) throws -> URL {
+        let file = url.appending(path: Self.dumpName(step: step))
+        try FileManager.default.createDirectory(
+            at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        return file
+    }
+
     /// How many events were left out, all of them the guest's.
     public var leftOutEventCount: Int { state.withLock { $0.leftOutEventCount } }
 
@@ -171,7 +182,8 @@ public final class RunDirectory: Sendable {
     private static func point(_ link: URL, to target: String, identifier: String) throws {
         let fresh = link.deletingLastPathComponent().appending(path: ".latest-\(identifier)")
         try FileManager.default.createSymbolicLink(atPath: fresh.path, withDestinationPath: target)
-        guard rename(fresh.path, link.path) == 0 else {
+        // SAFETY: C strings that live for the length of the call.
+        guard unsafe rename(fresh.path, link.path) == 0 else {
             let code = POSIXErrorCode(rawValue: errno) ?? .EIO
             try? FileManager.default.removeItem(at: fresh)
             throw POSIXError(code)

@@ -53,6 +53,8 @@ public struct StepResult: Codable, Equatable, Sendable {
     /// What a person is told of the step beside its outcome: which kernel booted, or what came of a step that can come out
     /// in more than one right way.
     public var note: String?
+    /// What came of a dump.
+    public var dump: DumpResult?
     /// What a step that is no verification found.
     public var findings: [Finding]?
     /// The findings that this step expects of the one before it, by their names; nil when it is no expectation.

@@ -42,7 +42,7 @@ extension Plan.Expectation {
         for (name, size) in [("page size", pageSize), ("vmemmap page size", vmemmapPageSize)] {
             if let size { texts.append("\(name) \(ByteCount(size).text)") }
         }
-        for (name, word) in [("mmu", mmu), ("unplug", unplug), ("altmap", altmap)] {
+        for (name, word) in [("mmu", mmu), ("unplug", unplug), ("altmap", altmap), ("dump", dump)] {
             if let word { texts.append("\(name) \(word)") }
         }
         return texts
@@ -74,6 +74,7 @@ extension Plan.Expectation {
         compare("the page size", pageSize, guest.pageByteCount) { ByteCount($0).text }
         compare("the vmemmap page size", vmemmapPageSize, guest.vmemmapPageByteCount) { ByteCount($0).text }
         compare("the unplug", unplug, context.past.unplugResult?.rawValue) { $0 }
+        compare("the dump", dump, previous?.dump?.ending.rawValue) { $0 }
         compare("an altmap", altmap, context.past.altmap) { $0 }
         return unmet
     }

@@ -38,6 +38,7 @@ package struct GuestStep: RunStep {
         case .action(.read(let path)), .read(let path, _): "read \(path)"
         case .action(.hold(let range)): "hold \(range.lowerBound.hexadecimal)"
         case .action(.leaveFree(let byteCount)): "leave \(ByteCount(byteCount).text) free"
+        case .action(.correctHPTSize): "correct ibm,pft-size"
         case .action(.release): "release"
         case .hold(let dimm): "hold DIMM \(dimm)"
         }

@@ -32,6 +32,7 @@ extension Plan {
             case .reboot: taken.append(RebootStep())
             case .loadCrashKernel: taken.append(LoadCrashKernelStep())
             case .crash: taken.append(CrashStep())
+            case .dump(let tool): taken.append(DumpStep(tool: tool))
             case .expect(let expectation): taken.append(ExpectStep(expectation: expectation))
             case .repeat(let times, let steps):
                 for _ in 0..<times { taken += runSteps(steps, numbers: &numbers) }
@@ -52,6 +53,7 @@ extension GuestStep {
         case .read(let path, let contains): self.init(.read(path: path, expected: contains ?? ""))
         case .hold(let dimm): self.init(.hold(dimm: numbers.number(of: dimm) ?? numbers.count))
         case .leaveFree(let byteCount): self.init(.leaveFree(byteCount: byteCount))
+        case .correctHPTSize: self.init(.action(.correctHPTSize))
         case .release: self.init(.action(.release))
         }
     }

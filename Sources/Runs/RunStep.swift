@@ -27,6 +27,8 @@ package struct RunContext {
     let events: RunEvents
     let timeouts: Timeouts
     let interrupts: Interrupts
+    /// Whether dumps go into the record.
+    let keepsDumps: Bool
     var information: RunInformation
     /// The guest, once it was started.
     var guest: Guest?

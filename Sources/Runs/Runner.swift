@@ -21,6 +21,8 @@ package struct Runner {
     let observers: [any RunObserver]
     /// Leaves the guest running.
     let keepsGuest: Bool
+    /// Keeps dumps in the record.
+    let keepsDumps: Bool
     /// The witnesses that may leave something unsaid.
     let allowedUnsaid: [Witness]
 
@@ -28,7 +30,7 @@ package struct Runner {
     /// happens, beside the record.
     package init(
         plan: Plan, steps: [any RunStep], configuration: GuestConfiguration, timeouts: Timeouts,
-        observers: [any RunObserver], keepsGuest: Bool, allowedUnsaid: [Witness] = []
+        observers: [any RunObserver], keepsGuest: Bool, keepsDumps: Bool = false, allowedUnsaid: [Witness] = []
     ) {
         self.plan = plan
         self.steps = steps
@@ -36,6 +38,7 @@ package struct Runner {
         self.timeouts = timeouts
         self.observers = observers
         self.keepsGuest = keepsGuest
+        self.keepsDumps = keepsDumps
         self.allowedUnsaid = allowedUnsaid
     }
 
@@ -104,7 +107,7 @@ package struct Runner {
             on: host, console: FilePath(record.consoleLog.path))
         var context = RunContext(
             host: host, record: record, events: events(of: record), timeouts: timeouts, interrupts: interrupts,
-            information: ending.information)
+            keepsDumps: keepsDumps, information: ending.information)
         do {
             try await take(&ending.results, in: &context)
         } catch {

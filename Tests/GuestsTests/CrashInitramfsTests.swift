@@ -43,13 +43,16 @@ import Testing
             try Data("<\(name)>".utf8).write(to: file)
             return file
         }
-        let initramfs = CrashInitramfs(agent: try file("agent"), tools: try file("tools"), kernel: try file("kernel"))
+        let initramfs = CrashInitramfs(
+            agent: try file("agent"), kexec: try file("tools"), dumpTools: [try file("dumper")],
+            kernel: try file("kernel"))
         let content = String(decoding: try initramfs.content(), as: UTF8.self)
         // 14 bytes, and two of padding.
         #expect(content.hasPrefix("<agent><tools>\0\0070701"))
         #expect(content.contains("crash/vmlinux") && content.contains("<kernel>"))
         #expect(content.components(separatedBy: "<agent>").count == 3)
-        try FileManager.default.removeItem(at: initramfs.tools)
+        #expect(content.contains("<agent><dumper>"))
+        try FileManager.default.removeItem(at: initramfs.kexec)
         #expect(throws: (any Error).self) { try initramfs.content() }
     }
 }

@@ -5,6 +5,7 @@ import GuestMemory
 import HarnessBasics
 import Libvirt
 import Plans
+import RunFixture
 import SystemPackage
 import Testing
 
@@ -34,7 +35,8 @@ import Testing
 
     @Test func describesTheDomain() throws {
         let guest = try Self.configuration(plugs: [Self.gibibyte, 2 * Self.gibibyte], cpuCount: 2, append: "quiet")
-        let domain = guest.domain(name: "qh-1", console: "/c", control: "/s", sharedName: "qh-1.shared")
+        let domain = guest.domain(
+            name: "qh-1", console: "/c", control: "/s", sharedName: "qh-1.shared", dumpName: "qh-1.dump")
         #expect(domain.name == "qh-1")
         #expect(domain.cpuModel == .power9)
         #expect(domain.cpuCount == 2)
@@ -45,7 +47,7 @@ import Testing
         #expect(domain.initialRAMDisk == "/boot/initramfs")
         #expect(domain.consoleLog == "/c")
         #expect(domain.controlSocket == "/s")
-        #expect(domain.sharedMemory == .init(name: "qh-1.shared", byteCount: guest.sharedRegionByteCount))
+        #expect(domain.sharedMemory == [.init(name: "qh-1.shared", byteCount: guest.sharedRegionByteCount)])
         #expect(domain.commandLine.split(separator: " ").contains("no_hash_pointers"))
         #expect(domain.commandLine.hasSuffix(" quiet"))
         #expect(try !Self.configuration().kernelCommandLine.hasSuffix(" "))
@@ -53,7 +55,7 @@ import Testing
 
     /// A guest that is to crash reserves memory, and its initramfs is the run's own.
     @Test func describesAGuestThatIsToCrash() throws {
-        var plan = Plan(description: "d", steps: [.loadCrashKernel, .crash])
+        var plan = Plan(description: "d", steps: [.loadCrashKernel, .crash, .dump(.makedumpfile)])
         (plan.guest.cpu, plan.guest.memory) = ("POWER8", 2 * Self.gibibyte)
         (plan.guest.crashKernel, plan.guest.hptResizing) = (512 << 20, false)
         plan.guest.append = "disable_radix"
@@ -61,14 +63,19 @@ import Testing
         #expect(throws: HarnessError.usage("a guest that loads a crash kernel needs kexec")) {
             try GuestConfiguration(plan, kernel: kernel, initramfs: agent)
         }
-        let guest = try GuestConfiguration(
-            plan, kernel: kernel, initramfs: agent, tools: URL(filePath: "/tools.cpio.gz"))
+        func tool(_ name: String) -> GuestTools.Tool { .init(archive: URL(filePath: "/\(name)"), package: name) }
+        let tools = GuestTools(kexec: tool("kexec"), dump: [.makedumpfile: tool("makedumpfile")])
+        let guest = try GuestConfiguration(plan, kernel: kernel, initramfs: agent, tools: tools)
         #expect(guest.kernelCommandLine.hasSuffix(" crashkernel=512M disable_radix"))
         #expect(guest.crashCommandLine.hasSuffix(" disable_radix"))
         #expect(!guest.crashCommandLine.contains("crashkernel="))
         #expect(guest.crashInitramfs?.kernel == kernel)
-        let domain = guest.domain(name: "qh-1", console: "/c", control: "/s", sharedName: "qh-1.shared")
+        #expect(guest.crashInitramfs?.dumpTools == [URL(filePath: "/makedumpfile")])
+        let domain = guest.domain(
+            name: "qh-1", console: "/c", control: "/s", sharedName: "qh-1.shared", dumpName: "qh-1.dump")
         #expect(!domain.hasHPTResizing)
+        #expect(domain.sharedMemory.last == .init(name: "qh-1.dump", byteCount: 256 << 20))
+        #expect(guest.memoryDemand.sharedByteCount == guest.usedRegionByteCount + 256 << 20)
         #expect(try Self.configuration().crashInitramfs == nil)
     }
 

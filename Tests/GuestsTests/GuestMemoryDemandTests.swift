@@ -28,9 +28,9 @@ import Testing
         let demand = configuration.memoryDemand
         #expect(demand.guestByteCount == byteCount)
         // The region's file has room for the maximum memory; the nodes of 4 KiB pages are its most.
-        #expect(demand.regionByteCount <= configuration.sharedRegionByteCount)
-        #expect(demand.regionByteCount >= byteCount >> 30 * 4096 * 24)
-        #expect(demand.regionByteCount < 4 << 20)
-        #expect(configuration.sharedMemoryByteCount == byteCount + demand.regionByteCount)
+        #expect(demand.sharedByteCount <= configuration.sharedRegionByteCount)
+        #expect(demand.sharedByteCount >= byteCount >> 30 * 4096 * 24)
+        #expect(demand.sharedByteCount < 4 << 20)
+        #expect(configuration.sharedMemoryByteCount == byteCount + demand.sharedByteCount)
     }
 }

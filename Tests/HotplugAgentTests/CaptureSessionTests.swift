@@ -61,6 +61,96 @@ import VmemmapPopulate
         #expect(guest.programs.isEmpty)
     }
 
+    private func dumpArea(byteCount: Int) throws -> MappedWords {
+        let words = HeapWords(byteCount: byteCount).words
+        try words.store(ByteOrder.little.value(ofStored: DumpArea.magic), at: 0)
+        return words
+    }
+
+    private func bytes(_ words: MappedWords, _ range: Range<UInt64>) throws -> [UInt8] {
+        try stride(from: range.lowerBound, to: range.upperBound, by: 8).flatMap { offset in
+            let word = try words.load(at: offset)
+            return withUnsafeBytes(of: word) { Array($0) }
+        }
+    }
+
+    /// What makedumpfile writes goes into the second device's memory, byte for byte.
+    @Test func aDumpGoesIntoItsArea() throws {
+        let area = try dumpArea(byteCount: 128 << 10)
+        guest.dumpArea = area
+        let output = (0..<4003).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+        guest.program = .init(output: output, errors: Array("Remaining pages  : 1\n".utf8))
+        let agent = RunningAgent(guest)
+        _ = guest.takeLines()
+        let answer = try agent.ask("dump tool=makedumpfile level=31 seconds=60")
+        #expect(answer.has(verb: "ok"))
+        #expect(answer.number("exit") == 0)
+        #expect(answer.number("bytes") == 4003)
+        #expect(answer.number("words") == 21)
+        #expect(answer.number("cut") == 0)
+        let folder = "/tools/makedumpfile"
+        #expect(
+            guest.programs == [
+                [folder + "/ld64.so.2", "--library-path", folder, folder + "/makedumpfile", "-F", "-c", "-d", "31"]
+                    + ["--message-level", "22", "/proc/vmcore"]
+            ])
+        #expect(try Array(bytes(area, DumpArea.dumpOffset..<DumpArea.dumpOffset + 4008).prefix(4003)) == output)
+        let words = try bytes(area, DumpArea.wordsOffset..<DumpArea.wordsOffset + 24).prefix(21)
+        #expect(Array(words) == Array("Remaining pages  : 1\n".utf8))
+    }
+
+    /// A dump ends where its area does, what a tool says at the end of its room; more of either harms nobody.
+    @Test func aDumpIsCutOffAtTheAreasEnd() throws {
+        let area = try dumpArea(byteCount: 128 << 10)
+        guest.dumpArea = area
+        guest.program = .init(
+            output: Array(repeating: 1, count: 64 << 10) + [2], errors: Array(repeating: 3, count: 100_000),
+            end: .exited(1))
+        let agent = RunningAgent(guest)
+        _ = guest.takeLines()
+        let answer = try agent.ask("dump tool=makedumpfile level=0 seconds=1")
+        #expect(answer.number("exit") == 1)
+        #expect(answer.number("bytes") == 64 << 10)
+        #expect(answer.number("cut") == 1)
+        #expect(answer.number("words") == DumpArea.wordsByteCount)
+        #expect(Set(try bytes(area, DumpArea.dumpOffset..<area.byteCount)) == [1])
+        #expect(try area.load(at: 0) == ByteOrder.little.value(ofStored: DumpArea.magic))
+    }
+
+    @Test func aToolThatDoesNotEndIsKilled() throws {
+        guest.dumpArea = try dumpArea(byteCount: 128 << 10)
+        guest.program = .init(errors: Array("hm\n".utf8), end: nil)
+        let agent = RunningAgent(guest)
+        _ = guest.takeLines()
+        let before = guest.clock
+        let answer = try agent.ask("dump tool=makedumpfile level=31 seconds=2")
+        #expect(answer.number("signal") == 9)
+        #expect(answer.number("words") == 3)
+        #expect(2_000_000..<3_100_000 ~= guest.clock - before)
+        #expect(guest.running.isEmpty)
+    }
+
+    @Test(arguments: [
+        ("level=31 seconds=60", "dump"), ("tool=../sbin level=31 seconds=60", "dump"),
+        ("tool= level=1 seconds=1", "dump"),
+        ("tool=a%00 level=1 seconds=1", "dump"), ("tool=a level=32 seconds=1", "dump"),
+        ("tool=a level=1 seconds=0", "dump"), ("tool=a level=1 seconds=3601", "dump"),
+    ])
+    func aDumpThatIsNotValidIsRefused(fields: String, reason: String) throws {
+        guest.dumpArea = try dumpArea(byteCount: 128 << 10)
+        let agent = RunningAgent(guest)
+        _ = guest.takeLines()
+        #expect(try agent.ask("dump " + fields).text("reason").map(Array.init) == Array(reason.utf8))
+        #expect(guest.programs.isEmpty)
+    }
+
+    @Test func withoutAnAreaThereIsNoDump() throws {
+        let agent = RunningAgent(guest)
+        _ = guest.takeLines()
+        let answer = try agent.ask("dump tool=makedumpfile level=31 seconds=60")
+        #expect(answer.text("reason").map(Array.init) == Array("no-dump-area".utf8))
+    }
+
     /// Of what the dead kernel's agent has written not a word changes.
     @Test func itWritesNothingButWhatIsItsOwn() throws {
         let layout = try SharedRegionLayout(regionByteCount: 4 << 20, pageByteCount: 65536)

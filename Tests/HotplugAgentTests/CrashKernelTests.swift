@@ -20,29 +20,29 @@ import Testing
     func loadsTheKernel(hotplug: String?, answered: UInt64) throws {
         guest.files["/sys/kernel/kexec_crash_loaded"] = Array("1\n".utf8)
         guest.files[Self.hotplugFile] = hotplug.map { Array($0.utf8) }
-        guest.programEnd = ProgramEnd(status: .exited(0), output: Array("loaded\n".utf8))
+        guest.program?.output = Array("loaded\n".utf8)
         let answer = try agent.ask("load-crash-kernel append=console=hvc0%20panic=-1")
         #expect(answer.has(verb: "ok"))
         #expect(answer.number("crash-hotplug") == answered)
         let option = hotplug == nil ? [] : ["--hotplug"]
         #expect(
             guest.programs == [
-                ["/usr/sbin/kexec"] + option
+                ["/tools/kexec/ld64.so.2", "--library-path", "/tools/kexec", "/tools/kexec/kexec"] + option
                     + ["-p", "/crash/vmlinux", "--initrd=/crash/initramfs", "--append=console=hvc0 panic=-1"]
             ])
     }
 
-    private typealias Ending = (status: ProgramEnd.Status, loaded: String?, key: String, number: UInt64)
+    private typealias Ending = (end: ProgramEnd, loaded: String?, key: String, number: UInt64)
     private static let failures: [Ending] = [
         (.exited(0), "0\n", "exit", 0), (.exited(1), "1\n", "exit", 1), (.exited(0), nil, "exit", 0),
         (.exited(127), "0\n", "exit", 127), (.killed(signal: 9), "1\n", "signal", 9),
     ]
 
     @Test(arguments: failures)
-    func tellsWhatKexecSaid(status: ProgramEnd.Status, loaded: String?, key: String, number: UInt64) throws {
+    func tellsWhatKexecSaid(end: ProgramEnd, loaded: String?, key: String, number: UInt64) throws {
         guest.files["/sys/kernel/kexec_crash_loaded"] = loaded.map { Array($0.utf8) }
         let output = Array("no room\n".utf8) + Array(repeating: UInt8(0xff), count: 4000)
-        guest.programEnd = ProgramEnd(status: status, output: output)
+        guest.program = .init(errors: output, end: end)
         let answer = try agent.ask("load-crash-kernel append=x")
         #expect(answer.has(verb: "error"))
         #expect(answer.text("reason").map(Array.init) == Array("kexec".utf8))

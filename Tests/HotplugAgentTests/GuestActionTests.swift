@@ -153,6 +153,32 @@ import Testing
         #expect(try agent.ask("leave free=\(20 << 20)").number("errno") == 22)
     }
 
+    /// Two processors and their cache; the number is the kernel's own.
+    @Test func correctsTheHashTablesSize() throws {
+        let tree = "/proc/device-tree/cpus"
+        guest.folders[tree] = ["PowerPC,POWER8@0", "PowerPC,POWER8@8", "l2-cache@1", "name"]
+        for (index, name) in ["PowerPC,POWER8@0", "PowerPC,POWER8@8", "l2-cache@1"].enumerated() {
+            guest.files["\(tree)/\(name)/phandle"] = [0x12, 0x34, 0, UInt8(index)]
+        }
+        // 10 is a newline's byte.
+        for name in ["PowerPC,POWER8@0", "PowerPC,POWER8@8"] {
+            guest.files["\(tree)/\(name)/ibm,pft-size"] = [0, 0, 0, 0, 0, 0, 0, 10]
+        }
+        guest.written["/proc/ppc64/ofdt"] = []
+        #expect(try agent.ask("correct-hpt-size").number("errno") == 2)
+        guest.files["/sys/kernel/debug/powerpc/hpt_order"] = Array("27\n".utf8)
+        #expect(try agent.ask("correct-hpt-size").number("order") == 27)
+        let line = Array("update_property 305397761 ibm,pft-size 8 ".utf8) + [0, 0, 0, 0, 0, 0, 0, 27]
+        #expect(guest.written["/proc/ppc64/ofdt"] == line)
+        guest.refusals["/proc/ppc64/ofdt"] = 22
+        #expect(try agent.ask("correct-hpt-size").number("errno") == 22)
+        guest.files["/sys/kernel/debug/powerpc/hpt_order"] = Array("64\n".utf8)
+        #expect(try agent.ask("correct-hpt-size").number("errno") == 2)
+        guest.files["/sys/kernel/debug/powerpc/hpt_order"] = Array("27\n".utf8)
+        guest.folders[tree] = ["l2-cache@1"]
+        #expect(try agent.ask("correct-hpt-size").number("errno") == 2)
+    }
+
     @Test func startsTheMachineAnew() throws {
         guest.input += Array("1 reboot\n".utf8)
         agent.agent.serve()

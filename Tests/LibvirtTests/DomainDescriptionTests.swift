@@ -19,7 +19,7 @@ import Testing
         commandLine: "console=hvc0 a=\"<b>\"",
         consoleLog: "/run/console.log",
         controlSocket: "/run/control.sock",
-        sharedMemory: .init(name: "qh-1.shared", byteCount: 1 << 20)
+        sharedMemory: [.init(name: "qh-1.shared", byteCount: 1 << 20)]
     )
 
     @Test func saysWhatItWasGiven() throws {
@@ -41,7 +41,7 @@ import Testing
     @Test func leavesOutWhatIsNotThere() throws {
         var description = description
         description.initialRAMDisk = nil
-        description.sharedMemory = nil
+        description.sharedMemory = []
         let domain = try parsed(description.xml())
         #expect(try domain.nodes(forXPath: "os/initrd").isEmpty)
         #expect(try domain.nodes(forXPath: "devices/shmem").isEmpty)
@@ -89,7 +89,7 @@ import Testing
         var inName = description
         inName.name = text
         var inAttribute = description
-        inAttribute.sharedMemory = .init(name: text, byteCount: 1)
+        inAttribute.sharedMemory = [.init(name: text, byteCount: 1)]
         let codePoint = try #require(text.unicodeScalars.dropFirst().first).value
         #expect(throws: DomainXMLError.forbiddenCharacter(place: "<cmdline>", codePoint: codePoint)) {
             try inCommandLine.xml()

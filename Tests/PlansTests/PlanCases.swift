@@ -25,6 +25,7 @@ enum PlanCases {
         plan("  - plug: {size: 1GiB, node: 1}", guest: "{numa-nodes: 2, memory: 1GiB}"),
         plan("  - plug: 1GiB\n  - unplug: 1"), plan("  - plug: 1GiB\n  - unplug: last\n  - unplug: 1"),
         plan("  - wait: settled"), plan("  - wait: 600s"), plan("  - guest: release"),
+        plan("  - guest: correct-hpt-size"),
         plan("  - guest: {online: 0}"), plan("  - guest: {offline: 1048576}"),
         plan("  - guest: {dlpar: memory remove index 0x80000008}"), plan("  - guest: {probe: 6}"),
         plan("  - guest: {read: /proc/meminfo, contains: \"MemTotal: 5\"}"),
@@ -48,6 +49,10 @@ enum PlanCases {
                 + "  - expect: {findings: [vmcore-not-in-dump]}",
             guest: "{memory: 2GiB, crash-kernel: 512MiB, hpt-resizing: off}"),
         plan("  - verify", guest: "{hpt-resizing: \"on\", crash-kernel: 4GiB}"),
+        plan(
+            "  - crash\n  - expect: {entries: 1}\n  - dump: makedumpfile\n  - expect: {dump: complete}\n"
+                + "  - dump: makedumpfile-unstable\n  - expect: {dump: cut-off}",
+            guest: "{crash-kernel: 512MiB, dump-area: 1MiB}"),
         "#" + String(repeating: "*", count: 80) + "\n# a comment with * and &\n" + plan("  - verify # and one more"),
     ]
 
@@ -62,11 +67,21 @@ enum PlanCases {
     static let refused = [
         formal("steps: [verify]", "1:1: a plan has no 'description'"),
         formal("description: d", "1:1: a plan has no 'steps'"),
+        other(plan("  - dump: makedumpfile"), "3:5: dump has no crash before it"),
+        formal(
+            plan("  - crash\n  - dump: crash", guest: "{crash-kernel: 512MiB}"),
+            "5:11: no dump 'crash'; there are makedumpfile, makedumpfile-unstable"),
+        other(
+            plan("  - verify", guest: "{dump-area: 3MiB}"),
+            "2:20: dump-area 3 MiB is no power of two from 1 MiB to 4 GiB"),
+        other(plan("  - verify", guest: "{dump-area: 8GiB}"), "2:20: dump-area 8 GiB is no power of two"),
+        formal(
+            plan("  - verify\n  - expect: {dump: good}"), "4:20: no dump 'good'; there are complete, cut-off, failed"),
         other(plan("  - crash"), "1:1: load-crash-kernel and crash need 'crash-kernel' of the guest"),
         other(plan("  - load-crash-kernel"), "1:1: load-crash-kernel and crash need 'crash-kernel' of the guest"),
         other(
             plan("  - crash\n  - verify", guest: "{crash-kernel: 512MiB}"),
-            "5:5: verify cannot follow crash; only expect can"),
+            "5:5: verify cannot follow crash; only dump and expect can"),
         other(
             plan("  - crash\n  - plug: 1GiB", guest: "{crash-kernel: 512MiB}"), "5:5: plug cannot follow crash"),
         other(

@@ -59,13 +59,26 @@ import Testing
         (["plan", "list"], ["setup --build", "swift"]), (["prune"], ["setup --build", "swift"]),
         (["doctor", "numa"], ["setup --build", "swift"]),
         (["--bisect", "--kernel", "vmlinux"], ["setup", "build-agent", "swift"]),
+        (["kdump-stale"], ["setup", "guest-kernel", "guest-tools kexec", "build-agent", "swift"]),
+        (
+            ["run", "kdump"],
+            ["setup", "guest-kernel", "guest-tools kexec", "guest-tools makedumpfile", "build-agent", "swift"]
+        ),
+        (
+            ["kdump-hotplug", "--kernel", "vmlinux"],
+            ["setup", "guest-tools kexec", "guest-tools makedumpfile", "guest-tools makedumpfile-unstable"]
+                + ["build-agent", "swift"]
+        ),
     ])
     func runSetsUpWhatItsArgumentsNeed(arguments: [String], expected: [String]) throws {
         try FileManager.default.createDirectory(
             at: folder.url.appending(path: "tree/scripts"), withIntermediateDirectories: true)
         try FileManager.default.copyItem(
             at: Self.scripts.appending(path: "run"), to: folder.url.appending(path: "tree/scripts/run"))
-        for name in ["setup", "guest-kernel", "build-agent"] {
+        try FileManager.default.copyItem(
+            at: Self.scripts.deletingLastPathComponent().appending(path: "plans"),
+            to: folder.url.appending(path: "tree/plans"))
+        for name in ["setup", "guest-kernel", "guest-tools", "build-agent"] {
             try writeProgram(#"echo "${0##*/}${*:+ $*}" >>"$FAKE/log""#, to: "tree/scripts/\(name)")
         }
         try writeProgram(#"echo swift >>"$FAKE/log""#, to: "bin/swift")

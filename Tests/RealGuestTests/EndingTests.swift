@@ -266,7 +266,7 @@ extension RealGuest {
 
         /// Places where no run can be recorded, and a guest that has no room.
         @Test(arguments: [
-            (["--plug", "7TiB"], "the guest's memory, its plugs and the shared region take up to "),
+            (["--plug", "7TiB"], "the guest's memory, its plugs and the shared files take up to "),
             (["--runs-dir", "/proc/nonexistent/runs"], "cannot make a record in /proc/nonexistent/runs: "),
             (["--runs-dir", "/dev/null"], "cannot make a record in /dev/null: "),
             (["--runs-dir", "/dev/null/runs"], "cannot make a record in /dev/null/runs: "),

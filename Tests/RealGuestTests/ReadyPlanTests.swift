@@ -35,7 +35,10 @@ extension RealGuest {
                 ("kdump-hotplug", ["--cpu", "POWER8", "--kernel", "6.12-4k"]),
                 ("kdump-hotplug", ["--cpu", "POWER9", "--kernel", "6.12-4k"]),
                 ("kdump-hotplug", ["--cpu", "POWER9", "--kernel", "6.12-64k"]),
-                ("kdump-stale", []), ("kdump-hpt-resize", []),
+                ("kdump-stale", []), ("kdump-unplug", []), ("kdump-hpt-resize", []),
+                ("kdump-hpt-resize", ["--cpu", "POWER9", "--append", "disable_radix"]),
+                ("kdump-hpt-resize-fixed", []),
+                ("kdump-hpt-resize-fixed", ["--cpu", "POWER9", "--append", "disable_radix"]),
             ])
         func crashPassesToo(plan: String, options: [String]) async throws {
             try await Self.expectToPass(plan, options)
@@ -67,6 +70,18 @@ extension RealGuest {
                     "- plug: 1GiB\n- guest: {offline: 5}\n- verify\n- guest: {online: 5}\n- verify\n- wait: 1s\n"
                         + "- wait: settled\n- guest: {read: /proc/cmdline, contains: disable_radix}"
                 ),
+                // The kernel keeps the header true, and the device tree as it was at boot.
+                (
+                    "{kernel: 6.12-4k, cpu: POWER8, memory: 2GiB, crash-kernel: 512MiB}",
+                    "- load-crash-kernel\n- plug: 4GiB\n- verify\n- expect: {findings: [crash-header-hpt-size]}\n"
+                        + "- crash\n- expect: {findings: [vmcore-silent]}"
+                ),
+                // What is loaded again lacks all DIMMs until the next one comes.
+                (
+                    "{kernel: 6.12-4k, cpu: POWER8, memory: 2GiB, crash-kernel: 512MiB}",
+                    "- load-crash-kernel\n- plug: 4GiB\n- guest: correct-hpt-size\n- load-crash-kernel\n"
+                        + "- plug: 256MiB\n- verify\n- crash"
+                ),
             ])
         func variantPasses(guest: String, steps: String) async throws {
             let harness = try HarnessProcess()
@@ -74,8 +89,13 @@ extension RealGuest {
             let file = harness.runsDirectory.appending(path: "variant.yaml")
             try "description: A variant.\nguest: \(guest)\nsteps:\n\(steps)\n".write(
                 to: file, atomically: true, encoding: .utf8)
-            let ending = try await harness.run([file.path, "--slowdown", "4"])
+            let ending = try await harness.run([file.path, "--slowdown", Self.slowdown(steps)])
             #expect(ending.status == .exited(0), "\(ending.errors)\(ending.output)")
+        }
+
+        /// Who waits for what never comes waits no longer than has to be.
+        private static func slowdown(_ plan: String) -> String {
+            plan.contains("vmcore-silent") || plan == "kdump-hpt-resize" ? "1" : "4"
         }
 
         /// What a plan expects, and what it does not, decides what the run comes to; the record says the same again.
@@ -108,7 +128,7 @@ extension RealGuest {
         private static func expectToPass(_ plan: String, _ options: [String] = []) async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }
-            let ending = try await harness.run([plan, "--slowdown", "4"] + options)
+            let ending = try await harness.run([plan, "--slowdown", slowdown(plan)] + options)
             #expect(ending.status == .exited(0), "\(ending.errors)\(ending.output)")
             #expect(try harness.results().outcome == .passed)
             // The resolved plan is part of the record, and a plan like any other.

@@ -63,10 +63,10 @@ import Testing
     /// Where a daemon puts memory may not be known; the shared region always lies in /dev/shm.
     @Test func anUnknownFolderIsSaidAndTheRegionIsChecked() {
         var told: [String] = []
-        let demand = MemoryDemand(guestByteCount: .max >> 1, regionByteCount: 0)
+        let demand = MemoryDemand(guestByteCount: .max >> 1, sharedByteCount: 0)
         #expect(throws: Never.self) { try demand.check(memoryFolder: nil) { told.append($0) } }
         #expect(told.count == 1 && told[0].hasPrefix("where the daemon puts guests' memory cannot be told"))
-        let large = MemoryDemand(guestByteCount: 0, regionByteCount: .max >> 1)
+        let large = MemoryDemand(guestByteCount: 0, sharedByteCount: .max >> 1)
         #expect(throws: HarnessError.self) { try large.check(memoryFolder: nil) { told.append($0) } }
         #expect(throws: HarnessError.self) {
             try large.check(memoryFolder: "/dev/shm") { Issue.record("\($0)") }

@@ -150,7 +150,7 @@ import Testing
             lines.map { $0.dropFirst(12) } == [
                 "cannot remove it", "1 boot: passed", "  plug-refused: one LMB", "2 verify: failed",
                 "  list-cycle: back to 0x0", "  crash-header-hpt-size: 24 and 27",
-                "events.jsonl is full: 3 events of the guest's were left out",
+                "3 dump with makedumpfile: passed", "events.jsonl is full: 3 events of the guest's were left out",
                 "console.log was full: about 4 bytes of it were left out", "error: the guest is lost",
             ])
     }

@@ -40,7 +40,13 @@ enum Samples {
             unsaid: [Unsaid(.mmu, count: 1, "it was not asked")], account: .list, entryCount: 1,
             provenance: [.observed: 1, .healed: 2], sectionCount: 64,
             coveredSectionCount: 60)
-        return RunResults(run: "20231114T221320Z-abc", outcome: .failed, error: nil, steps: [boot, verify])
+        var dump = StepResult(number: 3, title: "dump with makedumpfile", seconds: 2, outcome: .passed)
+        dump.dump = DumpResult(
+            package: "makedumpfile 1:1.7.2-1 bookworm", exitStatus: 0, signal: nil, byteCount: 5, isCutOff: false,
+            fileByteCount: 4, problem: nil,
+            words: "Original pages : 0x3\nExcluded pages : 0x1\nRemaining pages : 0x2")
+        dump.dump?.file = RunDirectory.dumpName(step: 3)
+        return RunResults(run: "20231114T221320Z-abc", outcome: .failed, error: nil, steps: [boot, verify, dump])
     }
 
     static var snapshot: Snapshot {

@@ -56,6 +56,8 @@ final class StandInHost: GuestHost {
         state.withLock { $0.regionByteCount = byteCount }
     }
 
+    func makeDumpAreaFile(byteCount: UInt64) async throws {}
+
     func makeInitramfs(_ content: Data) async throws {
         try content.write(to: URL(filePath: folder.appending("initramfs").string))
     }

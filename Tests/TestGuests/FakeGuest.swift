@@ -15,9 +15,11 @@ package final class FakeGuest: AgentSystem {
         case log(position: UInt64)
         case trace(FakeTrace.File)
         case pagemap
+        case stream([UInt8], ofProgram: Int)
         case channel
         case console
         case region
+        case dumpArea
     }
 
     /// Whole files, by path. Without an entry a file cannot be opened.
@@ -89,6 +91,17 @@ package final class FakeGuest: AgentSystem {
     private var nextDescriptor = 3
 
     package static let device = "/sys/bus/pci/devices/0000:00:03.0"
+    /// An ivshmem device that comes before the region's.
+    package static let dumpDevice = "/sys/bus/pci/devices/0000:00:02.0"
+    /// Where dumps go; nil for a guest without such a device.
+    package var dumpArea: MappedWords? {
+        didSet {
+            folders["/sys/bus/pci/devices"] = ["0000:00:01.0", "0000:00:02.0", "0000:00:03.0"]
+            files[Self.dumpDevice + "/vendor"] = Array("0x1af4\n".utf8)
+            files[Self.dumpDevice + "/device"] = Array("0x1110\n".utf8)
+            written[Self.dumpDevice + "/enable"] = []
+        }
+    }
     package static let debugControl = "/sys/kernel/debug/dynamic_debug/control"
 
     package convenience init(regionByteCount: Int = 4 << 20, vmcoreinfo: SampleVmcoreinfo = SampleVmcoreinfo()) {
@@ -278,6 +291,7 @@ package final class FakeGuest: AgentSystem {
             file = .kcore
         case ("/proc/vmcore", .read) where dump != nil: file = .vmcore
         case (Self.device + "/resource2", .readWriteNonblocking) where files[path] != nil: file = .region
+        case (Self.dumpDevice + "/resource2", .readWriteNonblocking) where dumpArea != nil: file = .dumpArea
         case _ where trace.file(path, mode) != nil:
             guard let traced = trace.file(path, mode) else { return nil }
             file = .trace(traced)
@@ -314,6 +328,11 @@ package final class FakeGuest: AgentSystem {
                 clock += 1000
             }
             return trace.read(byteCount: byteCount)
+        case .stream(let content, let program):
+            guard !content.isEmpty else { return running[program]?.end == nil ? .nothingYet : .end }
+            let piece = Array(content.prefix(min(byteCount, 1000)))
+            descriptors[descriptor] = .stream(Array(content.dropFirst(piece.count)), ofProgram: program)
+            return .bytes(piece)
         case .channel:
             guard !input.isEmpty else { return .nothingYet }
             let piece = Array(input.prefix(byteCount))
@@ -391,13 +410,14 @@ package final class FakeGuest: AgentSystem {
             case .log(let position): position < oldestSequence || records.keys.contains { $0 >= position }
             case .trace(.pipe): trace.hasText
             case .channel: !input.isEmpty
+            case .stream(let content, let program): !content.isEmpty || running[program]?.end != nil
             default: false
             }
         }
     }
 
     package func makeFolder(_ path: StaticString) -> Bool {
-        trace.makeInstance("\(path)")
+        "\(path)" == "/tmp" || trace.makeInstance("\(path)")
     }
 
     package func removeFolder(_ path: StaticString) {
@@ -411,8 +431,11 @@ package final class FakeGuest: AgentSystem {
 
     package func map(_ descriptor: Int) -> MappedWords? {
         // Without `enable` the device's memory does not answer.
-        guard case .region = descriptors[descriptor], written[Self.device + "/enable"] == [0x31] else { return nil }
-        return region
+        switch descriptors[descriptor] {
+        case .region where written[Self.device + "/enable"]?.last == 0x31: return region
+        case .dumpArea where written[Self.dumpDevice + "/enable"]?.last == 0x31: return dumpArea
+        default: return nil
+        }
     }
 
     package func mount(_ type: StaticString, at target: StaticString) {
@@ -436,12 +459,45 @@ package final class FakeGuest: AgentSystem {
 
     /// The programs that were run, with their arguments.
     package private(set) var programs: [[String]] = []
-    /// How the next program ends.
-    package var programEnd = ProgramEnd(status: .exited(0), output: [])
+    /// What a program does that is started.
+    package struct Program {
+        /// What it writes to its output and error streams.
+        package var output: [UInt8]
+        package var errors: [UInt8]
+        /// How it ends; nil for one that runs until it is killed.
+        package var end: ProgramEnd?
 
-    package func run(_ arguments: [[UInt8]], outputByteCount: Int, milliseconds: Int) -> ProgramEnd {
+        package init(output: [UInt8] = [], errors: [UInt8] = [], end: ProgramEnd? = .exited(0)) {
+            (self.output, self.errors, self.end) = (output, errors, end)
+        }
+    }
+    /// What programs do that are started; nil where there are none.
+    package var program: Program? = Program()
+    /// The programs that run now.
+    package private(set) var running: [Int: Program] = [:]
+
+    package func start(_ arguments: [[UInt8]]) -> RunningProgram? {
+        guard let program else { return nil }
         programs.append(arguments.map { String(decoding: $0, as: UTF8.self) })
-        return programEnd
+        running[programs.count] = program
+        defer { nextDescriptor += 2 }
+        for (index, content) in [program.output, program.errors].enumerated() {
+            descriptors[nextDescriptor + index] = .stream(content, ofProgram: programs.count)
+        }
+        return RunningProgram(identifier: programs.count, output: nextDescriptor, errors: nextDescriptor + 1)
+    }
+
+    package func end(of program: Int, mayWait: Bool) -> ProgramEnd? {
+        guard let end = running[program]?.end else {
+            precondition(!mayWait, "waits for ever")
+            return nil
+        }
+        running[program] = nil
+        return end
+    }
+
+    package func kill(_ program: Int) {
+        running[program]?.end = .killed(signal: 9)
     }
 
     package func put(_ content: [UInt8], into path: [UInt8]) -> UInt64 {

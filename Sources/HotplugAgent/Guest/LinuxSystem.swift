@@ -28,11 +28,10 @@ func qhPread(_ descriptor: Int, _ buffer: UnsafeMutableRawPointer, _ byteCount: 
 @_extern(c, "qh_put") func qhPut(_ path: UnsafePointer<UInt8>, _ buffer: UnsafeRawPointer, _ byteCount: Int) -> Int
 @_extern(c, "qh_take")
 func qhTake(_ path: UnsafePointer<UInt8>, _ buffer: UnsafeMutableRawPointer, _ byteCount: Int, _ offset: Int) -> Int
-@_extern(c, "qh_run")
-func qhRun(
-    _ arguments: UnsafePointer<UInt8>, _ byteCount: Int, _ buffer: UnsafeMutableRawPointer, _ bufferByteCount: Int,
-    _ milliseconds: Int, _ status: UnsafeMutablePointer<UInt64>
-) -> Int
+@_extern(c, "qh_start")
+func qhStart(_ arguments: UnsafePointer<UInt8>, _ byteCount: Int, _ ends: UnsafeMutablePointer<Int>) -> Int
+@_extern(c, "qh_end") func qhEnd(_ child: Int, _ mayWait: Int) -> Int
+@_extern(c, "qh_kill") func qhKill(_ child: Int)
 @_extern(c, "qh_allocate") func qhAllocate(_ byteCount: UInt64, _ address: UnsafeMutablePointer<UInt64>) -> Int
 @_extern(c, "qh_free") func qhFree(_ descriptor: Int, _ address: UInt64, _ byteCount: UInt64)
 
@@ -171,22 +170,31 @@ final class LinuxSystem: AgentSystem {
         }
     }
 
-    func run(_ arguments: [[UInt8]], outputByteCount: Int, milliseconds: Int) -> ProgramEnd {
+    func start(_ arguments: [[UInt8]]) -> RunningProgram? {
         var joined: [UInt8] = []
         for argument in arguments { joined += argument + [0] }
-        var status: UInt64 = 0
-        // SAFETY: the arguments are NUL-terminated, the buffer has room for outputByteCount bytes, and the C side writes one
-        // word more.
-        let output = unsafe joined.withUnsafeBufferPointer { arguments in
-            unsafe filled(outputByteCount) { buffer in
-                unsafe arguments.baseAddress.map {
-                    unsafe qhRun($0, arguments.count, buffer, outputByteCount, milliseconds, &status)
-                } ?? 0
+        var ends = [0, 0]
+        // SAFETY: the arguments are NUL-terminated, and the C side writes two words.
+        let child = unsafe joined.withUnsafeBufferPointer { arguments in
+            unsafe ends.withUnsafeMutableBufferPointer { ends in
+                unsafe arguments.baseAddress.flatMap { words in
+                    unsafe ends.baseAddress.map { unsafe qhStart(words, arguments.count, $0) }
+                } ?? -1
             }
         }
-        let end: ProgramEnd.Status = status >= 256 ? .killed(signal: status - 256) : .exited(status)
-        guard case .bytes(let content) = output else { return ProgramEnd(status: end, output: []) }
-        return ProgramEnd(status: end, output: content)
+        return child < 0 ? nil : RunningProgram(identifier: child, output: ends[0], errors: ends[1])
+    }
+
+    func end(of program: Int, mayWait: Bool) -> ProgramEnd? {
+        let status = qhEnd(program, mayWait ? 1 : 0)
+        if status == -Self.tryAgain { return nil }
+        // A process that is not there any more has ended, and nobody can say how.
+        if status < 0 { return .exited(127) }
+        return status >= 256 ? .killed(signal: UInt64(status) - 256) : .exited(UInt64(status))
+    }
+
+    func kill(_ program: Int) {
+        qhKill(program)
     }
 
     func allocateKernelBuffer(byteCount: UInt64) throws(ActionRefusal) -> KernelBuffer {

@@ -162,57 +162,57 @@ int64_t qh_take(const char *path, void *buffer, int64_t byte_count, int64_t offs
     return count;
 }
 
-// Runs the program that the first of the arguments names, which end with a NUL byte each, and waits for its end. Returns how
-// much of its output is in the buffer; the rest is dropped. The status is that of its exit, or 256 and the signal's number.
-int64_t qh_run(const char *arguments, int64_t argument_bytes, void *buffer, int64_t byte_count, int64_t milliseconds,
-               uint64_t *status) {
+// Starts the program that the first of the arguments names, which end with a NUL byte each. Returns its process, or -errno;
+// its output and error streams are read at ends[0] and ends[1], which do not wait. What cannot be executed ends with 127.
+int64_t qh_start(const char *arguments, int64_t argument_bytes, int64_t *ends) {
     char *vector[16] = {NULL};
     int count = 0;
     for (int64_t at = 0; at < argument_bytes && count < 15; at += (int64_t)strlen(arguments + at) + 1)
         vector[count++] = (char *)arguments + at;
-    int ends[2];
-    *status = 127;
-    if (count == 0 || pipe2(ends, O_CLOEXEC) != 0) return 0;
+    int pipes[2][2];
+    if (pipe2(pipes[0], O_CLOEXEC) != 0) return -errno;
+    if (pipe2(pipes[1], O_CLOEXEC) != 0) {
+        int64_t status = -errno;
+        close(pipes[0][0]);
+        close(pipes[0][1]);
+        return status;
+    }
     pid_t child = fork();
+    int64_t status = child < 0 ? -errno : child;
     if (child == 0) {
         // Its own children go with it.
         setsid();
-        dup2(ends[1], 1);
-        dup2(ends[1], 2);
+        dup2(pipes[0][1], 1);
+        dup2(pipes[1][1], 2);
         static char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
         execve(vector[0], vector, environment);
         _exit(127);
     }
-    close(ends[1]);
-    if (child < 0) {
-        close(ends[0]);
-        return 0;
+    for (int index = 0; index < 2; index++) {
+        close(pipes[index][1]);
+        if (child < 0) close(pipes[index][0]);
+        else fcntl(pipes[index][0], F_SETFL, O_NONBLOCK);
+        ends[index] = pipes[index][0];
     }
-    uint64_t deadline = qh_microseconds() + (uint64_t)milliseconds * 1000;
-    int64_t used = 0;
-    for (;;) {
-        uint64_t now = qh_microseconds();
-        struct pollfd item = {.fd = ends[0], .events = POLLIN};
-        if (now >= deadline || poll(&item, 1, (int)((deadline - now) / 1000 + 1)) <= 0) {
-            kill(-child, SIGKILL);
-            kill(child, SIGKILL);
-            break;
-        }
-        char rest[512];
-        int64_t room = byte_count - used;
-        ssize_t got = room > 0 ? read(ends[0], (char *)buffer + used, (size_t)room) : read(ends[0], rest, sizeof rest);
-        if (got <= 0) break;
-        if (room > 0) used += got;
-    }
-    close(ends[0]);
+    return status;
+}
+
+// How a process has ended: the status of its exit, or 256 and the signal's number; -EAGAIN while it runs, unless the end is
+// waited for.
+int64_t qh_end(int64_t child, int64_t may_wait) {
     int state = 0;
-    // A program that closed its output and goes on has its time as well.
-    while (waitpid(child, &state, WNOHANG) == 0) {
-        if (qh_microseconds() >= deadline) kill(child, SIGKILL);
-        poll(NULL, 0, 5);
-    }
-    *status = WIFSIGNALED(state) ? 256 + (uint64_t)WTERMSIG(state) : (uint64_t)WEXITSTATUS(state);
-    return used;
+    pid_t found;
+    do found = waitpid((pid_t)child, &state, may_wait ? 0 : WNOHANG);
+    while (found < 0 && errno == EINTR);
+    if (found < 0) return -errno;
+    if (found == 0) return -EAGAIN;
+    return WIFSIGNALED(state) ? 256 + WTERMSIG(state) : WEXITSTATUS(state);
+}
+
+void qh_kill(int64_t child) {
+    // Before its setsid it is no group's leader.
+    kill((pid_t)-child, SIGKILL);
+    kill((pid_t)child, SIGKILL);
 }
 
 // The buffer of a perf event that counts nothing: pages that the kernel has allocated for itself (rb_alloc), so that it

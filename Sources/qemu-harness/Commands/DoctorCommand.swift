@@ -46,7 +46,8 @@ struct DoctorCommand: AsyncParsableCommand {
             kernelName: plan.guest.kernel ?? RunCommand.defaultKernel)
         // What the guest boots from has checks of its own, and matters to none of the others.
         let nothing = URL(filePath: "/nonexistent")
-        var configuration = try GuestConfiguration(plan, kernel: nothing, initramfs: nothing, tools: nothing)
+        var configuration = try GuestConfiguration(
+            plan, kernel: nothing, initramfs: nothing, tools: GuestTools(kexec: .init(archive: nothing, package: "")))
         configuration.emulator = qemu
         let host = HostChecks(environment: environment, configuration: configuration)
         let libvirt = LibvirtCheck(

@@ -104,6 +104,9 @@ struct RunCommand: AsyncParsableCommand {
     @Flag(help: "Leave the guest running afterwards; 'qemu-harness prune --kept' ends it.")
     var keep = false
 
+    @Flag(help: "Keep the dumps of a plan's dump steps in the record, under dumps/.")
+    var keepDumps = false
+
     @Flag(help: "Print the domain's XML and the plan as it would be run, and do nothing.")
     var dryRun = false
 
@@ -152,7 +155,7 @@ struct RunCommand: AsyncParsableCommand {
             initramfs: GuestImages.initramfs(
                 GuestImages.byteOrder(ofKernel: kernelFile), environment: environment,
                 executable: Program.executable),
-            tools: plan.guest.crashKernel == nil ? nil : GuestImages.tools(environment: environment))
+            tools: GuestTools(for: plan, environment: environment))
         try refusePathsThatNoDomainCanName(kernel: kernelFile)
         guest.emulator = qemu
         let connection = try ConnectionTarget(option: connect, environment: environment, tell: Terminal.tell)
@@ -162,17 +165,22 @@ struct RunCommand: AsyncParsableCommand {
         let runner = Runner(
             plan: plan, steps: plan.runSteps(guest, keepsGuest: keep), configuration: guest,
             timeouts: Timeouts(factor: slowdown), observers: [RunProgress(style: progress)], keepsGuest: keep,
-            allowedUnsaid: allowUnsaid)
+            keepsDumps: keepDumps, allowedUnsaid: allowUnsaid)
         let fixture = RunFixture(
             id: .random(), capabilitiesCache: GuestImages.capabilitiesCache(environment), connection: connection,
             emulator: qemu)
         let (memory, runsFolder) = (guest.memoryDemand, URL(filePath: runsDir))
+        let keptByteCount = keepDumps ? guest.dumpAreaByteCount : nil
         let commandLine = CommandLine.arguments
         let report = try await Interrupts.watching { interrupts in
             await Self.removeLeftovers()
             try memory.check(
                 memoryFolder: connection.memoryFolder(environment: environment), tell: Terminal.tell)
             let record = try Self.record(of: fixture.id, in: runsFolder)
+            if let byteCount = keptByteCount {
+                Terminal.tell(
+                    "each dump is kept in \(record.url.path)/dumps, up to \(ByteCount(byteCount).text) of data")
+            }
             return await runner.run(in: fixture, record: record, interrupts: interrupts, commandLine: commandLine)
         }
         // What kept the run from a verdict comes first: the verdict is what a person sees last.
@@ -241,7 +249,7 @@ struct RunCommand: AsyncParsableCommand {
     private static func show(_ guest: GuestConfiguration, _ plan: Plan) throws {
         let domain = guest.domain(
             name: "qh-example", console: "/run/console.log", control: "/run/control.sock",
-            sharedName: "qh-example.shared")
+            sharedName: "qh-example.shared", dumpName: "qh-example.dump")
         print(try domain.xml())
         print(try plan.yaml(), terminator: "")
     }

@@ -31,7 +31,7 @@ package struct ResultTable {
 
     /// The whole table. What the guest, a plan or a record says in it cannot steer a terminal.
     package func text(isColored: Bool = false) -> String {
-        [guestLines, stepLines, entryLines, findingLines, verdictLines(isColored: isColored), endLines]
+        [guestLines, stepLines, entryLines, findingLines, dumpLines, verdictLines(isColored: isColored), endLines]
             .filter { !$0.isEmpty }
             .map { $0.joined(separator: "\n") }
             .joined(separator: "\n\n") + "\n"
@@ -116,6 +116,25 @@ package struct ResultTable {
         }
         let rest = findings.count - Self.findingLimit
         return ["findings"] + lines + (rest > 0 ? ["  … and \(rest) more in results.json"] : [])
+    }
+
+    /// What tools made of the dead kernel. A tool that fails where all witnesses agree lacks something itself.
+    private var dumpLines: [String] {
+        let dumps = results.steps.compactMap { step in step.dump.map { (step.number, $0) } }
+        guard !dumps.isEmpty else { return [] }
+        let areAllAgreed = results.steps.last { $0.verdict != nil }?.verdict?.findings.isEmpty == true
+        let lines = dumps.flatMap { number, dump -> [String] in
+            var text = "  step \(number): \(dump.tool) \(dump.text)"
+            if let warning = dump.words.split(separator: "\n").first(where: { $0.hasPrefix("WARNING") }) {
+                text += "; it said: \(warning.prefix(240))"
+            }
+            if dump.ending == .failed {
+                if let words = dump.lastWords { text += "; it said: \(words.prefix(240))" }
+                if areAllAgreed { text += " (the witnesses agree, so the gap is the tool's)" }
+            }
+            return Self.paragraph(text, indent: "    ")
+        }
+        return ["dumps"] + lines
     }
 
     // MARK: - The verdict

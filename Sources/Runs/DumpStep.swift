@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Guests
+import HarnessBasics
+import Plans
+package import RunRecord
+import SystemPackage
+
+/// Has a tool write a dump in the dump-capture kernel, and looks at what comes out of the guest.
+///
+/// A tool that fails is no finding: the guest's memory has been judged by the step before, whatever the tool makes of it.
+package struct DumpStep: RunStep {
+    let tool: Plan.DumpTool
+
+    package var title: String { "dump with \(tool.rawValue)" }
+
+    package func perform(in context: inout RunContext, result: inout StepResult) async throws {
+        let guest = try context.runningGuest()
+        guard await guest.agent.isUp else {
+            result.note = "not taken: no dump-capture kernel's agent runs"
+            return
+        }
+        let file = try context.keepsDumps ? context.record.dumpFile(step: result.number) : nil
+        // For this user only: a dump holds whatever a kernel has had in its memory.
+        let target = try file.map {
+            try FileDescriptor.open(
+                FilePath($0.path), .writeOnly, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
+        }
+        defer { try? target?.close() }
+        var dump = try await guest.dump(tool, into: target)
+        if let file {
+            if dump.fileByteCount != nil {
+                dump.file = RunDirectory.dumpName(step: result.number)
+            } else {
+                try FileManager.default.removeItem(at: file)
+            }
+        }
+        result.dump = dump
+        result.note = "\(dump.tool) \(dump.text)"
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import HarnessBasics
+import Plans
+import Testing
+
+@testable import Guests
+
+/// What scripts/guest-tools has fetched, or has not.
+@Suite struct GuestToolsTests {
+    private let cache = FileManager.default.temporaryDirectory.appending(path: "qh-tools-\(UUID().uuidString)")
+
+    private func plan(_ steps: [Plan.Step], crashKernel: UInt64? = 512 << 20) -> Plan {
+        var plan = Plan(description: "d", steps: steps)
+        plan.guest.crashKernel = crashKernel
+        return plan
+    }
+
+    private func fetch(_ name: String, package: String) throws {
+        let folder = cache.appending(path: "qemu-harness/tools/\(name)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        try Data("archive".utf8).write(to: folder.appending(path: "tools.cpio.gz"))
+        try Data(package.utf8).write(to: folder.appending(path: "package"))
+    }
+
+    @Test func onlyWhatAPlanNeedsIsLookedFor() throws {
+        defer { try? FileManager.default.removeItem(at: cache) }
+        let environment = ["XDG_CACHE_HOME": cache.path]
+        let crash: [Plan.Step] = [.loadCrashKernel, .crash]
+        let dump = crash + [.repeat(times: 1, steps: [.dump(.makedumpfile)])]
+        #expect(try GuestTools(for: plan([.verify], crashKernel: nil), environment: environment) == nil)
+        let missing = { (name: String) in
+            HarnessError.infrastructure("\(name) is not there, which the plan needs: run scripts/guest-tools \(name)")
+        }
+        #expect(throws: missing("kexec")) { try GuestTools(for: plan(crash), environment: environment) }
+        try fetch("kexec", package: "kexec-tools 1:2.0.32-3 unstable\nlibc6 2 unstable\n")
+        let tools = try #require(try GuestTools(for: plan(crash), environment: environment))
+        #expect(tools.kexec.package == "kexec-tools 1:2.0.32-3 unstable")
+        #expect(tools.dump.isEmpty)
+        #expect(throws: missing("makedumpfile")) { try GuestTools(for: plan(dump), environment: environment) }
+        try fetch("makedumpfile", package: "libc6 2.36 bookworm\nmakedumpfile 1:1.7.2-1 bookworm\n")
+        let dumping = try #require(try GuestTools(for: plan(dump), environment: environment))
+        #expect(dumping.dump[.makedumpfile]?.package == "makedumpfile 1:1.7.2-1 bookworm")
+        #expect(dumping.dump.count == 1)
+    }
+}
