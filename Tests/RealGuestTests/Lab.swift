@@ -53,6 +53,22 @@ enum Lab {
             initramfs: initramfs.map { agent.deletingLastPathComponent().appending(path: $0) } ?? agent)
     }
 
+    /// A guest with memory for a crash kernel and what loads it, which keeps its hashed page table as it is.
+    static func crashConfiguration(
+        cpu: DomainDescription.CPUModel = .power8, crashKernelByteCount: UInt64 = 512 << 20, append: String? = nil
+    ) throws -> GuestConfiguration {
+        let environment = ProcessInfo.processInfo.environment
+        var plan = Plan(
+            description: "A test's guest.",
+            steps: [.plug(size: 1 << 30, node: nil, base: nil), .loadCrashKernel, .crash])
+        (plan.guest.cpu, plan.guest.memory) = (cpu.rawValue, 2 << 30)
+        (plan.guest.crashKernel, plan.guest.hptResizing, plan.guest.append) = (crashKernelByteCount, false, append)
+        return try GuestConfiguration(
+            plan, kernel: GuestImages.kernel(named: "6.1", environment: environment),
+            initramfs: GuestImages.initramfs(.little, environment: environment, executable: HarnessProcess.program),
+            tools: GuestTools(for: plan, environment: environment))
+    }
+
     /// What a run came to.
     struct Run {
         let report: Runner.Report

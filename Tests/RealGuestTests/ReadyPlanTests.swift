@@ -70,6 +70,11 @@ extension RealGuest {
                     "- plug: 1GiB\n- guest: {offline: 5}\n- verify\n- guest: {online: 5}\n- verify\n- wait: 1s\n"
                         + "- wait: settled\n- guest: {read: /proc/cmdline, contains: disable_radix}"
                 ),
+                // A dump with more bytes than there is room for.
+                (
+                    "{kernel: \"6.1\", memory: 2GiB, crash-kernel: 512MiB, hpt-resizing: off, dump-area: 1MiB}",
+                    "- load-crash-kernel\n- crash\n- dump: makedumpfile\n- expect: {dump: cut-off}"
+                ),
                 // The kernel keeps the header true, and the device tree as it was at boot.
                 (
                     "{kernel: 6.12-4k, cpu: POWER8, memory: 2GiB, crash-kernel: 512MiB}",

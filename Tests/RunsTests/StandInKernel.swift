@@ -23,11 +23,19 @@ final class StandInKernel {
         case endsInPlug(StandInMachine.Ending)
         /// Its agent does not start.
         case hasNoAgent
+        /// Its header for a crash lacks the DIMMs, also when it is loaded again.
+        case leavesDIMMsOutOfHeader
+        /// The dump lacks the memory from an address on.
+        case losesMemory(from: UInt64)
+        /// Its dump has no note.
+        case losesNote
     }
 
-    private let guest: FakeGuest
-    private let memory: StandInMemory
-    private let flaw: Flaw?
+    let guest: FakeGuest
+    let memory: StandInMemory
+    let flaw: Flaw?
+    /// What its dump has, once a crash kernel is loaded.
+    var loads: [Range<UInt64>] = []
     private var list: VmemmapList<StandInKernelServices>
 
     static let geometry = MemoryMapGeometry(
@@ -41,6 +49,7 @@ final class StandInKernel {
         self.flaw = flaw
         list = VmemmapList(store: StandInKernelServices(memory: memory, mmu: mmu))
         for section in Self.sections(of: 0..<memory.bootByteCount) { populate(section) }
+        reserveCrashMemory()
     }
 
     // MARK: - Hot-plug

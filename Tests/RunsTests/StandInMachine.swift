@@ -112,14 +112,38 @@ final class StandInMachine: Sendable {
         if case .hasNoAgent = flaw {
             while state.withLock({ $0.requestedEnding }) == nil { socket.wait(milliseconds: 1000) }
         } else {
-            let agent = Agent(system: guest)
-            agent.start()
-            agent.serve()
+            var hasCrashed = false
+            guest.onCrash = { guest in
+                // What was said before arrives; nothing of this kernel does any more, and its agent's loop ends.
+                self.socket.send(guest.takeOutput())
+                hasCrashed = true
+                guest.input = Array("0 poweroff\n".utf8)
+            }
+            Self.serve(guest)
+            if hasCrashed, state.withLock({ $0.requestedEnding }) == nil { capture(kernel) }
         }
         guest.whileIdle = nil
         let ending = state.withLock { $0.requestedEnding }
         if ending == nil { socket.send(guest.takeOutput()) }
         finish(ending ?? .poweredOff)
+    }
+
+    private static func serve(_ guest: FakeGuest) {
+        let agent = Agent(system: guest)
+        agent.start()
+        agent.serve()
+    }
+
+    /// Boots the dump-capture kernel, with the same agent.
+    private func capture(_ dead: StandInKernel) {
+        guard !dead.loads.isEmpty else { return requestEnd(.panicked) }
+        let guest = FakeGuest(memory: FakeKernelMemory(ram: memory), region: region)
+        guest.dump = dead.dump
+        guest.hasKcore = false
+        guest.whileIdle = { guest, milliseconds in self.idle(guest, dead, milliseconds: milliseconds) }
+        Self.serve(guest)
+        guest.whileIdle = nil
+        if state.withLock({ $0.requestedEnding }) == nil { socket.send(guest.takeOutput()) }
     }
 
     private func idle(_ guest: FakeGuest, _ kernel: StandInKernel, milliseconds: Int) {

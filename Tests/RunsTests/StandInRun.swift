@@ -25,14 +25,20 @@ struct StandInRun {
     /// Takes the steps of a plan, `steps` being its YAML, on a machine of 1 GiB. The run is cancelled where a step begins,
     /// if one is given.
     static func take(
-        _ steps: String, flaw: StandInKernel.Flaw? = nil, hasKprobes: Bool = false, keepsGuest: Bool = false,
+        _ steps: String, crashKernel: String? = nil, flaw: StandInKernel.Flaw? = nil, hasKprobes: Bool = false,
+        keepsGuest: Bool = false,
         cancelledAtStep: Int? = nil
     ) async throws -> StandInRun {
+        let reservation = crashKernel.map { ", crash-kernel: \($0)" } ?? ""
         let plan = try Plan(
-            yaml: "description: d\nguest: {cpu: POWER8, kernel: /vmlinux, memory: 1GiB}\nsteps: \(steps)\n")
-        let configuration = try GuestConfiguration(
-            plan, kernel: URL(filePath: "/vmlinux"), initramfs: URL(filePath: "/initramfs"))
+            yaml:
+                "description: d\nguest: {cpu: POWER8, kernel: /vmlinux, memory: 1GiB\(reservation)}\nsteps: \(steps)\n")
         let folder = try TemporaryFolder()
+        // What an initramfs is made of has to be there, where one is made.
+        func image(_ name: String) throws -> URL { URL(filePath: try folder.write(Array(name.utf8), to: name)) }
+        let configuration = try GuestConfiguration(
+            plan, kernel: image("vmlinux"), initramfs: image("initramfs"),
+            tools: GuestTools(kexec: .init(archive: image("kexec"), package: "kexec-tools 1 x")))
         let machineFolder = folder.url.appending(path: "machine")
         try FileManager.default.createDirectory(at: machineFolder, withIntermediateDirectories: false)
         let host = StandInHost(in: machineFolder, flaw: flaw, hasKprobes: hasKprobes)

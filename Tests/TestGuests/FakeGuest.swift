@@ -473,6 +473,10 @@ package final class FakeGuest: AgentSystem {
     }
     /// What programs do that are started; nil where there are none.
     package var program: Program? = Program()
+    /// Called when a program starts, with its arguments.
+    package var onStart: ((FakeGuest, [String]) -> Void)?
+    /// Called when the kernel is to crash.
+    package var onCrash: ((FakeGuest) -> Void)?
     /// The programs that run now.
     package private(set) var running: [Int: Program] = [:]
 
@@ -480,6 +484,7 @@ package final class FakeGuest: AgentSystem {
         guard let program else { return nil }
         programs.append(arguments.map { String(decoding: $0, as: UTF8.self) })
         running[programs.count] = program
+        onStart?(self, programs[programs.count - 1])
         defer { nextDescriptor += 2 }
         for (index, content) in [program.output, program.errors].enumerated() {
             descriptors[nextDescriptor + index] = .stream(content, ofProgram: programs.count)
@@ -505,6 +510,7 @@ package final class FakeGuest: AgentSystem {
         if let errno = refusals[path] { return errno }
         guard written[path] != nil else { return 2 }
         written[path] = content
+        if path == "/proc/sysrq-trigger" { onCrash?(self) }
         return 0
     }
 

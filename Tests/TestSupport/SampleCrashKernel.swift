@@ -1,39 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import GuestMemory
-import TestSupport
+package import GuestMemory
 
 /// Bytes of numbers, as trees have them.
-func bigEndian(_ numbers: UInt64..., byteCount: Int = 4) -> [UInt8] {
+package func bigEndian(_ numbers: UInt64..., byteCount: Int = 4) -> [UInt8] {
     numbers.flatMap { number in (0..<byteCount).reversed().map { UInt8(truncatingIfNeeded: number >> (UInt64($0) * 8)) }
     }
 }
 
 /// A flattened device tree of a few nodes, as kexec-tools writes them.
-struct SampleTree {
-    var bootArguments = "quiet elfcorehdr=2048K savemaxmem=4M"
-    var orders: [UInt64] = [24, 24]
+package struct SampleTree {
+    package var bootArguments: String
+    package var orders: [UInt64]
     /// Numbers of the header that are not what they should be, by their place.
-    var header: [Int: UInt64] = [:]
+    package var header: [Int: UInt64]
     /// What stands in the structure block in place of a correct one.
-    var structure: [UInt8]?
+    package var structure: [UInt8]?
+
+    package init(
+        bootArguments: String = "quiet elfcorehdr=2048K savemaxmem=4M", orders: [UInt64] = [24, 24],
+        header: [Int: UInt64] = [:], structure: [UInt8]? = nil
+    ) {
+        (self.bootArguments, self.orders, self.header, self.structure) = (bootArguments, orders, header, structure)
+    }
 
     /// Behind the header and one empty reservation.
-    static let structureOffset = 56
+    package static let structureOffset = 56
 
     private static func padded(_ bytes: [UInt8]) -> [UInt8] {
         bytes + [UInt8](repeating: 0, count: (4 - bytes.count % 4) % 4)
     }
 
-    static func node(_ name: String, _ content: [UInt8]) -> [UInt8] {
+    package static func node(_ name: String, _ content: [UInt8]) -> [UInt8] {
         bigEndian(1) + padded(Array(name.utf8) + [0]) + content + bigEndian(2)
     }
 
-    static func property(_ name: UInt64, _ value: [UInt8]) -> [UInt8] {
+    package static func property(_ name: UInt64, _ value: [UInt8]) -> [UInt8] {
         bigEndian(3, UInt64(value.count), name) + padded(value)
     }
 
-    static let strings = Array("bootargs\0ibm,pft-size\0reg\0".utf8)
+    package static let strings = Array("bootargs\0ibm,pft-size\0reg\0".utf8)
 
     private var correctStructure: [UInt8] {
         var cpus: [UInt8] = []
@@ -47,7 +53,7 @@ struct SampleTree {
         return Self.node("", content) + bigEndian(9)
     }
 
-    var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         let structure = structure ?? correctStructure
         let stringsOffset = Self.structureOffset + structure.count
         let total = stringsOffset + Self.strings.count
@@ -61,20 +67,24 @@ struct SampleTree {
 }
 
 /// An ELF core header as kexec-tools writes it: notes, then memory.
-struct SampleCoreHeader {
-    struct Piece {
-        var type: UInt64 = 1
-        var offset: UInt64
-        var physAddr: UInt64
-        var byteCount: UInt64
+package struct SampleCoreHeader {
+    package struct Piece {
+        package var type: UInt64 = 1
+        package var offset: UInt64
+        package var physAddr: UInt64
+        package var byteCount: UInt64
+
+        package init(type: UInt64 = 1, offset: UInt64, physAddr: UInt64, byteCount: UInt64) {
+            (self.type, self.offset, self.physAddr, self.byteCount) = (type, offset, physAddr, byteCount)
+        }
     }
 
-    var order = ByteOrder.little
-    var type: UInt64 = 4
-    var machine: UInt64 = 21
-    var entryByteCount: UInt64 = 56
-    var tableOffset: UInt64 = 64
-    var pieces = [
+    package var order: ByteOrder
+    package var type: UInt64
+    package var machine: UInt64
+    package var entryByteCount: UInt64
+    package var tableOffset: UInt64
+    package var pieces = [
         Piece(type: 4, offset: 0x8000, physAddr: 0x8000, byteCount: 0x200),
         Piece(type: 4, offset: 0x3000, physAddr: 0x3000, byteCount: 0x1000),
         Piece(offset: 0x21_0000, physAddr: 0, byteCount: 0x1_0000),
@@ -82,12 +92,20 @@ struct SampleCoreHeader {
         Piece(offset: 0x30_0000, physAddr: 0x30_0000, byteCount: 0x10_0000),
     ]
 
+    package init(
+        order: ByteOrder = .little, type: UInt64 = 4, machine: UInt64 = 21, entryByteCount: UInt64 = 56,
+        tableOffset: UInt64 = 64
+    ) {
+        (self.order, self.type, self.machine) = (order, type, machine)
+        (self.entryByteCount, self.tableOffset) = (entryByteCount, tableOffset)
+    }
+
     private func number(_ value: UInt64, _ byteCount: Int) -> [UInt8] {
         let bytes = bigEndian(value, byteCount: byteCount)
         return order == .little ? bytes.reversed() : bytes
     }
 
-    var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         var bytes: [UInt8] = [0x7f, 0x45, 0x4c, 0x46, 2, order == .little ? 1 : 2, 1]
         bytes += [UInt8](repeating: 0, count: 9)
         let fields: [(UInt64, Int)] = [

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import RunRecord
+import Runs
+import Testing
+import Verification
+
+/// Whole plans with a crash on a stand-in machine: the dump-capture kernel's agent is the real one, the dump is made up.
+@Suite struct WholeCrashTests {
+    private static let plan = "[{plug: 512MiB}, load-crash-kernel, verify, crash]"
+
+    @Test("what the dump-capture kernel finds is what was there")
+    func passes() async throws {
+        let run = try await StandInRun.take(Self.plan, crashKernel: "256MiB")
+        let results = run.report.results
+        #expect(results.error == nil)
+        #expect(results.outcome == .passed, "\(results)")
+        #expect(run.verdicts.map { $0.verdict?.entryCount } == [24, 24])
+        let crash = try #require(run.verdicts.last?.verdict)
+        for witness in [Witness.mirror, .kernelList, .model, .vmcore, .crashHeader] {
+            let statement = crash.witnesses.first { $0.witness == witness }
+            #expect(statement?.standing == .agrees, "\(witness): \(String(describing: statement))")
+        }
+        #expect(crash.witnesses.first { $0.witness == .vmcore }?.agreeingCount == 24)
+        // Nobody asks the MMU or the dead agent.
+        #expect(crash.witnesses.first { $0.witness == .mmu }?.standing == .absent)
+        #expect(run.host.endings == [.removed(hasGuestEnded: true)])
+        try run.expectCompleteRecord(snapshots: [4, 5])
+    }
+
+    /// What is wrong with a crash kernel or a dump, and what is found where.
+    struct Case: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        var plan = WholeCrashTests.plan
+        var flaw: StandInKernel.Flaw?
+        /// What the crash's verdict finds.
+        let findings: Set<String>
+    }
+
+    @Test(
+        "a dump that lacks something is found out",
+        arguments: [
+            Case(
+                testDescription: "loaded before the plug", plan: "[load-crash-kernel, verify, {plug: 512MiB}, crash]",
+                findings: ["crash-header-missing-memory"]),
+            Case(
+                testDescription: "kexec leaves the DIMM out", flaw: .leavesDIMMsOutOfHeader,
+                findings: ["crash-header-missing-memory"]),
+            Case(testDescription: "no note", flaw: .losesNote, findings: ["vmcore-unreadable"]),
+            Case(
+                testDescription: "no boot memory in the dump", flaw: .losesMemory(from: 0),
+                findings: ["vmcore-unreadable"]),
+        ])
+    func findings(_ wrong: Case) async throws {
+        let run = try await StandInRun.take(wrong.plan, crashKernel: "256MiB", flaw: wrong.flaw)
+        #expect(run.report.results.error == nil)
+        #expect(run.report.exitCode == 1)
+        let crash = try #require(run.report.results.steps.first { $0.title == "crash" })
+        #expect(Set(crash.allFindings.map(\.name)) == wrong.findings, "\(crash.allFindings)")
+        #expect(run.host.endings == [.removed(hasGuestEnded: true)])
+    }
+
+    @Test("a crash with nothing loaded is a panic")
+    func panics() async throws {
+        let run = try await StandInRun.take("[verify, crash]", crashKernel: "256MiB")
+        #expect(run.report.exitCode == 1)
+        #expect(run.report.results.steps.flatMap(\.allFindings).map(\.name) == ["guest-panic"])
+    }
+}
