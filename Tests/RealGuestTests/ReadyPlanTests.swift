@@ -35,7 +35,7 @@ extension RealGuest {
                 ("kdump-hotplug", ["--cpu", "POWER8", "--kernel", "6.12-4k"]),
                 ("kdump-hotplug", ["--cpu", "POWER9", "--kernel", "6.12-4k"]),
                 ("kdump-hotplug", ["--cpu", "POWER9", "--kernel", "6.12-64k"]),
-                ("kdump-stale", []), ("kdump-unplug", []), ("kdump-hpt-resize", []),
+                ("kdump-stale", []), ("kdump-altmap", []), ("kdump-unplug", []), ("kdump-hpt-resize", []),
                 ("kdump-hpt-resize", ["--cpu", "POWER9", "--append", "disable_radix"]),
                 ("kdump-hpt-resize-fixed", []),
                 ("kdump-hpt-resize-fixed", ["--cpu", "POWER9", "--append", "disable_radix"]),

@@ -215,6 +215,27 @@ import Verification
         #expect("\n\(ending.output)".contains(damage.output))
     }
 
+    /// Whoever takes the crash kernel's header out of a snapshot, with all that follows from it, is found out by the steps.
+    @Test(arguments: [7, 8]) func aCrashKernelIsDueOnceItIsLoaded(step: Int) async throws {
+        let run = try RecordedRun("run-6.1-power8-kdump")
+        let name = "snapshot-\(step).json"
+        var snapshot = try JSONDecoder().decode(Snapshot.self, from: Data(contentsOf: run.file(name)))
+        #expect(snapshot.crashHeader != nil)
+        snapshot.crashHeader = nil
+        snapshot.witnesses.removeAll { $0 == .crashHeader }
+        try RunDirectory.json(snapshot).write(to: run.file(name))
+        var results = try JSONDecoder().decode(RunResults.self, from: Data(contentsOf: run.file("results.json")))
+        let index = try #require(results.steps.firstIndex { $0.number == step })
+        results.steps[index].verdict = try Verifier.verdict(on: snapshot)
+        #expect(results.steps[index].verdict?.findings == [])
+        try RunDirectory.json(results).write(to: run.file("results.json"))
+        for file in [name, "results.json"] { try await run.coverUp(file) }
+        let ending = try await run.verify()
+        #expect(ending.status == .exited(2))
+        #expect(ending.errors.hasPrefix("qemu-harness: \(name) has the witnesses "), "\(ending.errors)")
+        #expect(ending.errors.hasSuffix(", crash-header\n"), "\(ending.errors)")
+    }
+
     /// `--json` says the same in one document.
     @Test func isNamedInJSONToo() async throws {
         let run = try RecordedRun()
