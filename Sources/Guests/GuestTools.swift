@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Foundation
+package import GuestMemory
 import HarnessBasics
 package import Plans
 
@@ -31,10 +32,10 @@ package struct GuestTools: Sendable {
         self.dump = dump
     }
 
-    /// The tools that a plan needs, from this program's cache; nil where it needs none.
+    /// The tools that a plan needs in a kernel of a byte order, from this program's cache; nil where it needs none.
     ///
-    /// Throws an infrastructure error that names a tool that is not there.
-    package init?(for plan: Plan, environment: [String: String]) throws {
+    /// Throws an infrastructure error that names a tool that is not there, and a usage error for one that nobody has.
+    package init?(for plan: Plan, _ order: ByteOrder, environment: [String: String]) throws {
         guard plan.guest.crashKernel != nil else { return nil }
         let folder = GuestImages.cache(environment).appending(path: "tools")
         func tool(_ name: String, program: String) throws -> Tool {
@@ -54,7 +55,10 @@ package struct GuestTools: Sendable {
                 throw HarnessError.infrastructure("cannot read \(files.path): \(error.localizedDescription)")
             }
         }
-        kexec = try tool("kexec", program: "kexec-tools")
+        if order == .big, let tool = plan.dumpTools.first {
+            throw HarnessError.usage("\(tool.rawValue) is to be had for little-endian kernels only")
+        }
+        kexec = try tool(order == .big ? "kexec-be" : "kexec", program: "kexec-tools")
         var dump: [Plan.DumpTool: Tool] = [:]
         for name in plan.dumpTools { dump[name] = try tool(name.rawValue, program: "makedumpfile") }
         self.dump = dump

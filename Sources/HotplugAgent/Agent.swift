@@ -95,8 +95,9 @@ public final class Agent<System: AgentSystem> {
     }
 
     private func answer(to request: ControlLine) -> ControlLine {
-        if let answer = actions.answer(to: request) { return answer }
+        // A kernel that is there to tell of another one does nothing else.
         if let capture { return capture.answer(to: request) }
+        if let answer = actions.answer(to: request) { return answer }
         if request.has(verb: "load-crash-kernel") { return CrashKernel.load(request, system: system) }
         if request.has(verb: "crash") { return ControlLine(identifier: request.identifier, verb: "ok") }
         guard let session else {

@@ -2,7 +2,8 @@
 
 import GuestMemory
 
-/// A program that the agent runs: one of the tools that scripts/guest-tools puts into /tools, each with its own libraries.
+/// A program that the agent runs: one of the tools that scripts/guest-tools puts into /tools, each with its own libraries
+/// and the loader that finds them, or linked with what it needs.
 enum GuestProgram {
     /// What a program writes to.
     enum Stream {
@@ -21,8 +22,12 @@ enum GuestProgram {
         take: (Stream, [UInt8]) -> Bool
     ) -> ProgramEnd {
         let folder = bytes("/tools/") + tool
-        let loader = folder + bytes("/ld64.so.2")
-        let words = [loader, bytes("--library-path"), folder, folder + bytes("/") + program] + arguments
+        let (loader, file) = (folder + bytes("/ld64.so.2"), folder + bytes("/") + program)
+        var words = [file] + arguments
+        if let descriptor = system.open(loader, .read) {
+            system.close(descriptor)
+            words = [loader, bytes("--library-path"), folder] + words
+        }
         guard let running = system.start(words) else { return .exited(127) }
         let deadline = system.microseconds() + UInt64(milliseconds) * 1000
         var streams: [(stream: Stream, descriptor: Int)] = [(.output, running.output), (.errors, running.errors)]

@@ -16,8 +16,11 @@ import Testing
     }
 
     /// Who keeps the header true depends on the kernel, and only one that can is asked to.
-    @Test(arguments: [(nil, 0), ("0\n", 0), ("1\n", 1)] as [(String?, UInt64)])
-    func loadsTheKernel(hotplug: String?, answered: UInt64) throws {
+    @Test(arguments: [(nil, 0), ("0\n", 0), ("1\n", 1)] as [(String?, UInt64)], [true, false])
+    func loadsTheKernel(hotplug: (text: String?, answered: UInt64), hasLoader: Bool) throws {
+        let (hotplug, answered) = hotplug
+        if hasLoader { guest.files["/tools/kexec/ld64.so.2"] = [] }
+        let loader = hasLoader ? ["/tools/kexec/ld64.so.2", "--library-path", "/tools/kexec"] : []
         guest.files["/sys/kernel/kexec_crash_loaded"] = Array("1\n".utf8)
         guest.files[Self.hotplugFile] = hotplug.map { Array($0.utf8) }
         guest.program?.output = Array("loaded\n".utf8)
@@ -27,7 +30,7 @@ import Testing
         let option = hotplug == nil ? [] : ["--hotplug"]
         #expect(
             guest.programs == [
-                ["/tools/kexec/ld64.so.2", "--library-path", "/tools/kexec", "/tools/kexec/kexec"] + option
+                loader + ["/tools/kexec/kexec"] + option
                     + ["-p", "/crash/vmlinux", "--initrd=/crash/initramfs", "--append=console=hvc0 panic=-1"]
             ])
     }

@@ -33,6 +33,31 @@ extension RealGuest {
             #expect(verdicts.map(\.coveredSectionCount) == [64, 320, 64])
         }
 
+        /// Both kernels are big-endian, and kexec is; the host is not.
+        @Test(
+            .enabled("kexec is built from its source: run scripts/guest-tools kexec-be") {
+                FileManager.default.fileExists(
+                    atPath: GuestImages.cache(ProcessInfo.processInfo.environment)
+                        .appending(path: "tools/kexec-be/tools.cpio.gz").path)
+            }, arguments: ["POWER8", "POWER9"])
+        func theDumpCaptureKernelFindsThePages(cpu: String) async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let file = harness.runsDirectory.appending(path: "plan.yaml")
+            try """
+            description: A crash.
+            guest: {kernel: 6.1-be, cpu: \(cpu), memory: 2GiB, crash-kernel: 512MiB, hpt-resizing: off}
+            steps: [verify, plug: 1GiB, load-crash-kernel, plug: 1GiB, load-crash-kernel, verify, crash]
+            """.write(to: file, atomically: true, encoding: .utf8)
+            let ending = try await harness.run([file.path, "--slowdown", "4"])
+            #expect(ending.status == .exited(0), "\(ending.errors)\(ending.output)")
+            let verdicts = try harness.results().steps.compactMap(\.verdict)
+            #expect(verdicts.map(\.entryCount) == (cpu == "POWER8" ? [28, 56, 56] : [1, 2, 2]))
+            #expect(verdicts.last?.sectionCount == 256)
+            #expect(verdicts.last?.witnesses.first { $0.witness == .vmcore }?.standing == .agrees)
+            #expect(try await HarnessProcess.start(["verify", harness.record.path]).status == .exited(0))
+        }
+
         /// Plugs a DIMM and unplugs it: every witness agrees before and after each.
         private func verdicts(cpu: String, mmu: String, plug: String) async throws -> [Verdict] {
             let harness = try HarnessProcess()

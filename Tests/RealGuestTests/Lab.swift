@@ -66,7 +66,7 @@ enum Lab {
         return try GuestConfiguration(
             plan, kernel: GuestImages.kernel(named: "6.1", environment: environment),
             initramfs: GuestImages.initramfs(.little, environment: environment, executable: HarnessProcess.program),
-            tools: GuestTools(for: plan, environment: environment))
+            tools: GuestTools(for: plan, .little, environment: environment))
     }
 
     /// What a run came to.

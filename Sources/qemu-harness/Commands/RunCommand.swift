@@ -150,12 +150,11 @@ struct RunCommand: AsyncParsableCommand {
         let plan = try resolvedPlan(environment)
         let kernel = plan.guest.kernel ?? Self.defaultKernel
         let kernelFile = try GuestImages.kernel(named: kernel, environment: environment)
+        let order = try GuestImages.byteOrder(ofKernel: kernelFile)
         var guest = try GuestConfiguration(
             plan, kernel: kernelFile,
-            initramfs: GuestImages.initramfs(
-                GuestImages.byteOrder(ofKernel: kernelFile), environment: environment,
-                executable: Program.executable),
-            tools: GuestTools(for: plan, environment: environment))
+            initramfs: GuestImages.initramfs(order, environment: environment, executable: Program.executable),
+            tools: GuestTools(for: plan, order, environment: environment))
         try refusePathsThatNoDomainCanName(kernel: kernelFile)
         guest.emulator = qemu
         let connection = try ConnectionTarget(option: connect, environment: environment, tell: Terminal.tell)
