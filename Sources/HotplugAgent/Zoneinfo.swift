@@ -11,7 +11,8 @@ enum Zoneinfo {
         var free: UInt64 = 0
         var minimum: UInt64 = 0
         var zoneCount = 0
-        for line in (system.content("/proc/zoneinfo") ?? []).split(separator: 0x0a) {
+        // A zone takes some KiB, with many processors more.
+        for line in (system.content(bytes("/proc/zoneinfo"), limit: 1 << 20) ?? []).split(separator: 0x0a) {
             let words = line.split(separator: 0x20)
             if words.count == 4, words[2].elementsEqual(bytes("zone")) {
                 isKernelZone = !words[3].elementsEqual(bytes("Movable"))

@@ -21,20 +21,20 @@ package struct DumpStep: RunStep {
             result.note = "not taken: no dump-capture kernel's agent runs"
             return
         }
-        let file = try context.keepsDumps ? context.record.dumpFile(step: result.number) : nil
-        // For this user only: a dump holds whatever a kernel has had in its memory.
-        let target = try file.map {
-            try FileDescriptor.open(
-                FilePath($0.path), .writeOnly, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
-        }
-        defer { try? target?.close() }
-        var dump = try await guest.dump(tool, into: target)
-        if let file {
-            if dump.fileByteCount != nil {
-                dump.file = RunDirectory.dumpName(step: result.number)
-            } else {
-                try FileManager.default.removeItem(at: file)
-            }
+        var dump: DumpResult
+        if context.keepsDumps {
+            let file = try context.record.dumpFile(step: result.number)
+            var isWhole = false
+            defer { if !isWhole { try? FileManager.default.removeItem(at: file) } }
+            // For this user only: a dump holds whatever a kernel has had in its memory.
+            let target = try FileDescriptor.open(
+                FilePath(file.path), .writeOnly, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
+            defer { try? target.close() }
+            dump = try await guest.dump(tool, into: target)
+            isWhole = dump.fileByteCount != nil
+            if isWhole { dump.file = RunDirectory.dumpName(step: result.number) }
+        } else {
+            dump = try await guest.dump(tool, into: nil)
         }
         result.dump = dump
         result.note = "\(dump.tool) \(dump.text)"

@@ -11,21 +11,7 @@ import Testing
 
     init() throws { folder = try TemporaryFolder() }
 
-    private static func bigEndian(_ number: UInt64) -> [UInt8] {
-        (0..<8).map { UInt8(truncatingIfNeeded: number >> (56 - 8 * $0)) }
-    }
-
-    private static func header(_ type: UInt64 = 1, _ version: UInt64 = 1, name: String = "makedumpfile") -> [UInt8] {
-        var block = Array(name.utf8)
-        block += [UInt8](repeating: 0, count: 16 - block.count) + bigEndian(type) + bigEndian(version)
-        return block + [UInt8](repeating: 0, count: 4096 - block.count)
-    }
-
-    private static func piece(_ place: UInt64, _ bytes: [UInt8]) -> [UInt8] {
-        bigEndian(place) + bigEndian(UInt64(bytes.count)) + bytes
-    }
-
-    private static let end = bigEndian(.max) + bigEndian(.max)
+    private typealias Sample = SampleFlattenedDump
 
     /// What comes of a stream that stands behind 16 other bytes: the file, or what is wrong.
     private func rearranged(_ stream: [UInt8]) throws -> (size: UInt64, file: [UInt8]) {
@@ -45,30 +31,35 @@ import Testing
     /// Pieces come in any order, may lie over each other, and leave zeros between them.
     @Test func piecesGoWhereTheyBelong() throws {
         let stream =
-            Self.header() + Self.piece(10, [7, 8]) + Self.piece(0, [1, 2, 3]) + Self.piece(1, [9]) + Self.end + [1, 2]
+            Sample.header() + Sample.piece(10, [7, 8]) + Sample.piece(0, [1, 2, 3]) + Sample.piece(1, [9]) + Sample.end
+            + [1, 2]
         let (size, file) = try rearranged(stream)
         #expect(size == 12)
         #expect(file == [1, 9, 3, 0, 0, 0, 0, 0, 0, 0, 7, 8])
-        #expect(try rearranged(Self.header() + Self.end).size == 0)
+        #expect(try rearranged(Sample.header() + Sample.end).size == 0)
     }
 
     @Test func largePiecesAreCopiedWhole() throws {
         let bytes = (0..<(1 << 20) - 5).map { UInt8(truncatingIfNeeded: $0 / 3) }
-        #expect(try rearranged(Self.header() + Self.piece(5, bytes) + Self.end).file.dropFirst(5).elementsEqual(bytes))
+        #expect(
+            try rearranged(Sample.header() + Sample.piece(5, bytes) + Sample.end).file.dropFirst(5).elementsEqual(bytes)
+        )
     }
 
     private static let damaged: [(stream: [UInt8], problem: FlattenedDumpProblem)] = [
-        ([], .ends(at: 0)), (Array(header().dropLast()), .ends(at: 0)), (header(2), .header), (header(1, 2), .header),
-        (header(name: "makedumpfilf"), .header), ([UInt8](repeating: 0, count: 4096), .header),
-        (header(), .ends(at: 4096)), (header() + end.dropLast(), .ends(at: 4096)),
-        (header() + piece(0, [1]), .ends(at: 4113)), (header() + piece(0, [1, 2]).dropLast(), .ends(at: 4112)),
-        (header() + piece(1 << 20, [1]) + end, .place(at: 4096, 1 << 20, 1, limit: 1 << 20)),
-        (header() + piece(.max, [1]) + end, .place(at: 4096, .max, 1, limit: 1 << 20)),
+        ([], .ends(at: 0)), (Array(Sample.header().dropLast()), .ends(at: 0)), (Sample.header(2), .header),
+        (Sample.header(1, 2), .header),
+        (Sample.header(name: "makedumpfilf"), .header), ([UInt8](repeating: 0, count: 4096), .header),
+        (Sample.header(), .ends(at: 4096)), (Sample.header() + Sample.end.dropLast(), .ends(at: 4096)),
+        (Sample.header() + Sample.piece(0, [1]), .ends(at: 4113)),
+        (Sample.header() + Sample.piece(0, [1, 2]).dropLast(), .ends(at: 4112)),
+        (Sample.header() + Sample.piece(1 << 20, [1]) + Sample.end, .place(at: 4096, 1 << 20, 1, limit: 1 << 20)),
+        (Sample.header() + Sample.piece(.max, [1]) + Sample.end, .place(at: 4096, .max, 1, limit: 1 << 20)),
         (
-            header() + bigEndian(1) + bigEndian(.max) + end,
+            Sample.header() + bigEndian(1, .max, byteCount: 8) + Sample.end,
             .place(at: 4096, 1, .max, limit: 1 << 20)
         ),
-        (header() + bigEndian(0) + bigEndian(1 << 20), .ends(at: 4112)),
+        (Sample.header() + bigEndian(0, 1 << 20, byteCount: 8), .ends(at: 4112)),
     ]
 
     @Test(arguments: damaged) func damageIsNamed(stream: [UInt8], problem: FlattenedDumpProblem) throws {

@@ -41,6 +41,12 @@ extension StandInKernel {
         memory.store(sample.bytes, at: tree)
     }
 
+    /// What the tool does that writes a dump there.
+    var dumpTool: FakeGuest.Program {
+        if case .dumps(let program) = flaw { return program }
+        return FakeGuest.Program()
+    }
+
     /// The dump that another kernel finds.
     var dump: FakeDump {
         var pieces = loads

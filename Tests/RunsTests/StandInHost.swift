@@ -21,6 +21,7 @@ final class StandInHost: GuestHost {
 
     private struct State {
         var regionByteCount: UInt64 = 0
+        var dumpByteCount: UInt64 = 0
         var machine: StandInMachine?
         var endings: [Ending] = []
     }
@@ -56,7 +57,12 @@ final class StandInHost: GuestHost {
         state.withLock { $0.regionByteCount = byteCount }
     }
 
-    func makeDumpAreaFile(byteCount: UInt64) async throws {}
+    func makeDumpAreaFile(byteCount: UInt64) async throws {
+        let descriptor = try FileDescriptor.open(
+            id.dumpAreaFile, .readWrite, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
+        try descriptor.closeAfter { try descriptor.resize(to: Int64(byteCount)) }
+        state.withLock { $0.dumpByteCount = byteCount }
+    }
 
     func makeInitramfs(_ content: Data) async throws {
         try content.write(to: URL(filePath: folder.appending("initramfs").string))
@@ -68,12 +74,15 @@ final class StandInHost: GuestHost {
             let maximumByteCount = domain.child("maxMemory").flatMap({ UInt64($0.text) }),
             let console = domain.child("devices")?.child("serial")?.child("source")?.attributes["path"]
         else { throw DomainXMLError.malformed("it has no name, console, memory or maximum memory in bytes") }
-        let regionByteCount = state.withLock { $0.regionByteCount }
+        let (regionByteCount, dumpByteCount) = state.withLock { ($0.regionByteCount, $0.dumpByteCount) }
+        let dumpArea =
+            dumpByteCount == 0
+            ? nil : try MappedFile(id.dumpAreaFile, byteCount: dumpByteCount, isWritable: true).words
         let machine = try StandInMachine(
             memory: try StandInMemory(in: folder, bootByteCount: bootByteCount, maximumByteCount: maximumByteCount),
             controlSocket: controlSocket, console: FilePath(console),
             region: try MappedFile(id.sharedRegionFile, byteCount: regionByteCount, isWritable: true).words,
-            flaw: flaw, hasKprobes: hasKprobes)
+            dumpArea: dumpArea, flaw: flaw, hasKprobes: hasKprobes)
         state.withLock { $0.machine = machine }
         machine.start()
         return StandInDomain(machine: machine, name: name)
@@ -86,7 +95,8 @@ final class StandInHost: GuestHost {
         }
         machine?.requestEnd(.destroyed)
         var removal = RunFixture.Removal()
-        for file in [id.sharedRegionFile, controlSocket] where FileManager.default.fileExists(atPath: file.string) {
+        for file in [id.sharedRegionFile, id.dumpAreaFile, controlSocket]
+        where FileManager.default.fileExists(atPath: file.string) {
             do {
                 try FileManager.default.removeItem(atPath: file.string)
                 removal.removed.append(file.string)

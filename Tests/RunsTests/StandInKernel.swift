@@ -29,6 +29,8 @@ final class StandInKernel {
         case losesMemory(from: UInt64)
         /// Its dump has no note.
         case losesNote
+        /// What writes dumps there does this.
+        case dumps(FakeGuest.Program)
     }
 
     let guest: FakeGuest

@@ -49,6 +49,7 @@ final class StandInMachine: Sendable {
     private let eventSink: AsyncStream<DomainEvent>.Continuation
     private let socket: ControlSocket
     private let region: MappedWords
+    private let dumpArea: MappedWords?
     private let console: FilePath
     private let flaw: StandInKernel.Flaw?
     private let hasKprobes: Bool
@@ -56,10 +57,11 @@ final class StandInMachine: Sendable {
 
     init(
         memory: StandInMemory, controlSocket: FilePath, console: FilePath, region: MappedWords,
-        flaw: StandInKernel.Flaw?, hasKprobes: Bool
+        dumpArea: MappedWords?, flaw: StandInKernel.Flaw?, hasKprobes: Bool
     ) throws {
         self.memory = memory
         self.region = region
+        self.dumpArea = dumpArea
         self.console = console
         self.flaw = flaw
         self.hasKprobes = hasKprobes
@@ -139,6 +141,8 @@ final class StandInMachine: Sendable {
         guard !dead.loads.isEmpty else { return requestEnd(.panicked) }
         let guest = FakeGuest(memory: FakeKernelMemory(ram: memory), region: region)
         guest.dump = dead.dump
+        if let dumpArea { guest.dumpArea = dumpArea }
+        guest.program = dead.dumpTool
         guest.hasKcore = false
         guest.whileIdle = { guest, milliseconds in self.idle(guest, dead, milliseconds: milliseconds) }
         Self.serve(guest)

@@ -27,7 +27,7 @@ struct StandInRun {
     static func take(
         _ steps: String, crashKernel: String? = nil, flaw: StandInKernel.Flaw? = nil, hasKprobes: Bool = false,
         keepsGuest: Bool = false,
-        cancelledAtStep: Int? = nil
+        keepsDumps: Bool = false, cancelledAtStep: Int? = nil
     ) async throws -> StandInRun {
         let reservation = crashKernel.map { ", crash-kernel: \($0)" } ?? ""
         let plan = try Plan(
@@ -38,7 +38,9 @@ struct StandInRun {
         func image(_ name: String) throws -> URL { URL(filePath: try folder.write(Array(name.utf8), to: name)) }
         let configuration = try GuestConfiguration(
             plan, kernel: image("vmlinux"), initramfs: image("initramfs"),
-            tools: GuestTools(kexec: .init(archive: image("kexec"), package: "kexec-tools 1 x")))
+            tools: GuestTools(
+                kexec: .init(archive: image("kexec"), package: "kexec-tools 1 x"),
+                dump: [.makedumpfile: .init(archive: image("makedumpfile"), package: "makedumpfile 1 x")]))
         let machineFolder = folder.url.appending(path: "machine")
         try FileManager.default.createDirectory(at: machineFolder, withIntermediateDirectories: false)
         let host = StandInHost(in: machineFolder, flaw: flaw, hasKprobes: hasKprobes)
@@ -48,7 +50,7 @@ struct StandInRun {
         let observer = Listener(cancelsAtStep: cancelledAtStep)
         let runner = Runner(
             plan: plan, steps: plan.runSteps(configuration, keepsGuest: keepsGuest), configuration: configuration,
-            timeouts: timeouts, observers: [observer], keepsGuest: keepsGuest)
+            timeouts: timeouts, observers: [observer], keepsGuest: keepsGuest, keepsDumps: keepsDumps)
         let record = try RunDirectory(
             parent: folder.url.appending(path: "runs"), identifier: host.id.description, startedAt: Date())
         // A task of its own, which can be cancelled without the test's.
@@ -78,7 +80,7 @@ struct StandInRun {
         #expect(
             names.filter { $0.hasPrefix("snapshot-") }.sorted() == snapshots.map { "snapshot-\($0).json" })
         #expect(Set(["run.json", "results.json", "events.jsonl", "plan.yaml", "domain.xml"]).isSubset(of: names))
-        for file in [host.id.sharedRegionFile, host.controlSocket] {
+        for file in [host.id.sharedRegionFile, host.id.dumpAreaFile, host.controlSocket] {
             #expect(!FileManager.default.fileExists(atPath: file.string))
         }
     }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
+import HotplugAgent
 import RunRecord
 import Runs
+import TestGuests
+import TestSupport
 import Testing
 import Verification
 
@@ -58,6 +62,36 @@ import Verification
         let crash = try #require(run.report.results.steps.first { $0.title == "crash" })
         #expect(Set(crash.allFindings.map(\.name)) == wrong.findings, "\(crash.allFindings)")
         #expect(run.host.endings == [.removed(hasGuestEnded: true)])
+    }
+
+    /// A tool, what its dump comes to, and whether it is kept.
+    private static let tools: [(FakeGuest.Program, DumpResult.Ending, isKept: Bool)] = [
+        (.init(output: SampleFlattenedDump.stream, errors: Array("done\n".utf8)), .complete, true),
+        (.init(output: SampleFlattenedDump.stream, end: .exited(1)), .failed, true),
+        (.init(errors: Array("Failed.\n".utf8), end: .exited(1)), .failed, false),
+        (.init(output: SampleFlattenedDump.stream + [UInt8](repeating: 0, count: 1 << 20)), .cutOff, true),
+    ]
+
+    @Test("a dump is kept where it is one, and decides nothing", arguments: tools)
+    func dumps(tool: FakeGuest.Program, ending: DumpResult.Ending, isKept: Bool) async throws {
+        for keepsDumps in [true, false] {
+            let run = try await StandInRun.take(
+                "[load-crash-kernel, crash, {dump: makedumpfile}, {expect: {dump: \(ending.rawValue)}}]",
+                crashKernel: "256MiB, dump-area: 1MiB", flaw: .dumps(tool), keepsDumps: keepsDumps)
+            #expect(run.report.exitCode == 0, "\(run.report.results)")
+            let dump = try #require(run.report.results.steps.compactMap(\.dump).first)
+            #expect(dump.ending == ending)
+            #expect(dump.package == "makedumpfile 1 x")
+            let folder = run.report.directory.appending(path: "dumps")
+            let files = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+            #expect(files == (isKept && keepsDumps ? ["dump-4"] : []))
+            #expect(dump.file == files.first.map { "dumps/\($0)" })
+            for file in files {
+                let content = try Data(contentsOf: folder.appending(path: file))
+                #expect(Array(content) == SampleFlattenedDump.file)
+            }
+            try run.expectCompleteRecord(snapshots: [3])
+        }
     }
 
     @Test("a crash with nothing loaded is a panic")
