@@ -36,19 +36,30 @@ private func reapProbes() {
     guard unsafe waitid(P_ALL, 0, &child, WEXITED | WNOHANG | WNOWAIT) == 0,
         unsafe child._sifields._sigchld.si_pid != 0
     else { return }
+    let threadNames = Set(
+        names(in: "/proc/self/task").compactMap { task in
+            FileManager.default.contents(atPath: "/proc/self/task/\(task)/comm").map {
+                String(decoding: $0.prefix { $0 != 0x0a }, as: UTF8.self)
+            }
+        })
     for entry in names(in: "/proc") {
         guard let processID = Int32(entry),
-            let status = FileManager.default.contents(atPath: "/proc/\(processID)/stat")
-        else { continue }
-        // The name in parentheses, then state, parent, process group and session.
-        let text = String(decoding: status, as: UTF8.self)
-        guard let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")") else { continue }
-        let fields = text[close...].split(separator: " ")
-        // libvirt forks a daemon by way of a child in a session of its own, which still has this program's name, and
-        // waits for that child itself.
-        guard !text[open...].hasPrefix("(qemu-harness"), fields.count > 4, fields[1] == "Z",
-            fields[2] == "\(getpid())", fields[4] != "\(getsid(0))"
+            let status = FileManager.default.contents(atPath: "/proc/\(processID)/stat"),
+            isEndedDaemon(
+                String(decoding: status, as: UTF8.self), parent: getpid(), session: getsid(0), threadNames: threadNames)
         else { continue }
         waitpid(processID, nil, WNOHANG)
     }
+}
+
+/// Whether a process is a dead child that is a daemon, by its line in /proc (proc_pid_stat(5)).
+///
+/// libvirt forks a daemon by way of a child in a session of its own, and waits for that child itself. It has executed
+/// nothing, so it still has the name of the thread that forked it.
+func isEndedDaemon(_ stat: String, parent: Int32, session: Int32, threadNames: Set<String>) -> Bool {
+    // The name in parentheses, then state, parent, process group and session.
+    guard let open = stat.firstIndex(of: "("), let close = stat.lastIndex(of: ")") else { return false }
+    let fields = stat[close...].split(separator: " ")
+    return fields.count > 4 && fields[1] == "Z" && fields[2] == "\(parent)" && fields[4] != "\(session)"
+        && !threadNames.contains(String(stat[stat.index(after: open)..<close]))
 }

@@ -35,10 +35,12 @@ extension RealGuest {
 
         /// Both kernels are big-endian, and kexec is; the host is not.
         @Test(
-            .enabled("kexec is built from its source: run scripts/guest-tools kexec-be") {
-                FileManager.default.fileExists(
-                    atPath: GuestImages.cache(ProcessInfo.processInfo.environment)
-                        .appending(path: "tools/kexec-be/tools.cpio.gz").path)
+            .enabled("needs scripts/guest-tools kexec-be, and a kernel that was built with CRASH_DUMP") {
+                let cache = GuestImages.cache(ProcessInfo.processInfo.environment)
+                let config = try? String(contentsOf: cache.appending(path: "kernels/6.1-be/config"), encoding: .utf8)
+                return config?.contains("\nCONFIG_CRASH_DUMP=y\n") == true
+                    && FileManager.default.fileExists(
+                        atPath: cache.appending(path: "tools/kexec-be/tools.cpio.gz").path)
             }, arguments: ["POWER8", "POWER9"])
         func theDumpCaptureKernelFindsThePages(cpu: String) async throws {
             let harness = try HarnessProcess()

@@ -55,7 +55,8 @@ enum Lab {
 
     /// A guest with memory for a crash kernel and what loads it, which keeps its hashed page table as it is.
     static func crashConfiguration(
-        cpu: DomainDescription.CPUModel = .power8, crashKernelByteCount: UInt64 = 512 << 20, append: String? = nil
+        cpu: DomainDescription.CPUModel = .power8, kernel: String = "6.1", crashKernelByteCount: UInt64 = 512 << 20,
+        append: String? = nil
     ) throws -> GuestConfiguration {
         let environment = ProcessInfo.processInfo.environment
         var plan = Plan(
@@ -64,7 +65,7 @@ enum Lab {
         (plan.guest.cpu, plan.guest.memory) = (cpu.rawValue, 2 << 30)
         (plan.guest.crashKernel, plan.guest.hptResizing, plan.guest.append) = (crashKernelByteCount, false, append)
         return try GuestConfiguration(
-            plan, kernel: GuestImages.kernel(named: "6.1", environment: environment),
+            plan, kernel: GuestImages.kernel(named: kernel, environment: environment),
             initramfs: GuestImages.initramfs(.little, environment: environment, executable: HarnessProcess.program),
             tools: GuestTools(for: plan, .little, environment: environment))
     }
