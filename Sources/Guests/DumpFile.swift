@@ -35,7 +35,8 @@ struct DumpFile: Sendable {
             var fileByteCount: UInt64?
             var problem: String?
             if end > byteCount {
-                problem = "the agent tells of \(answer.byteCount) bytes, and there is room for \(byteCount)"
+                let room = byteCount - DumpArea.dumpOffset
+                problem = "the agent tells of \(answer.byteCount) bytes, and there is room for \(room)"
             } else {
                 do {
                     fileByteCount = try FlattenedDump.rearrange(

@@ -37,7 +37,7 @@ package struct GuestTools: Sendable {
     /// Throws an infrastructure error that names a tool that is not there, and a usage error for one that nobody has.
     package init?(for plan: Plan, _ order: ByteOrder, environment: [String: String]) throws {
         guard plan.guest.crashKernel != nil else { return nil }
-        let folder = GuestImages.cache(environment).appending(path: "tools")
+        let folder = GuestImages.cache(environment).appending(path: "tools/2")
         func tool(_ name: String, program: String) throws -> Tool {
             let files = folder.appending(path: name)
             let archive = files.appending(path: "tools.cpio.gz")

@@ -40,7 +40,7 @@ enum RecordFile {
     /// The SHA-256 of a file, in hexadecimal digits.
     static func digest(of file: URL) throws(RecordProblem) -> String {
         // SAFETY: the context is freed here and nowhere else, and each call gets a buffer that is as long as it says.
-        let context = unsafe EVP_MD_CTX_new()
+        guard let context = unsafe EVP_MD_CTX_new() else { throw RecordProblem(file, "cannot be digested: no memory") }
         defer { unsafe EVP_MD_CTX_free(context) }
         var isDone = unsafe EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1
         try read(file, limit: digestByteLimit) { data in

@@ -142,9 +142,11 @@ package struct Runner {
         var hasPanicked = false
         for (index, step) in steps.enumerated() {
             try Task.checkCancellation()
-            // Nothing but an expectation can follow, and nothing else has to.
-            if hasPanicked, !(step is ExpectStep) {
-                let rest = steps[index...].filter { !($0 is ExpectStep) && !($0 is PowerOffStep) }
+            // Nothing but an expectation can follow, and nothing else has to; a dump says itself that it is not taken.
+            if hasPanicked, !(step is ExpectStep), !(step is DumpStep) {
+                let rest = steps[index...].filter {
+                    !($0 is ExpectStep) && !($0 is DumpStep) && !($0 is PowerOffStep)
+                }
                 guard let first = rest.first else { return }
                 throw HarnessError.infrastructure("\(rest.count) steps were not taken, from '\(first.title)' on")
             }

@@ -53,9 +53,9 @@ import Testing
         // More than there is room for, nothing, more words than there are, and no end.
         (
             "bytes=0xffffffffff words=0 cut=0 exit=0",
-            "the agent tells of 1099511627775 bytes, and there is room for 131072"
+            "the agent tells of 1099511627775 bytes, and there is room for 65536"
         ),
-        ("bytes=0x10001 words=0 cut=0 exit=0", "the agent tells of 65537 bytes, and there is room for 131072"),
+        ("bytes=0x10001 words=0 cut=0 exit=0", "the agent tells of 65537 bytes, and there is room for 65536"),
         ("bytes=0 words=0 cut=0 exit=0", "it ends at byte 0, before its end mark"),
         ("bytes=0x10000 words=0xfffffffff cut=0 exit=0", "it does not begin as makedumpfile's flattened format does"),
         ("bytes=\(stream.count - 1) words=0 cut=0 exit=0", "it ends at byte 4132, before its end mark"),

@@ -19,7 +19,7 @@ import Testing
     }
 
     private func fetch(_ name: String, package: String) throws {
-        let folder = cache.appending(path: "qemu-harness/tools/\(name)")
+        let folder = cache.appending(path: "qemu-harness/tools/2/\(name)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         try Data("archive".utf8).write(to: folder.appending(path: "tools.cpio.gz"))
         try Data(package.utf8).write(to: folder.appending(path: "package"))

@@ -40,7 +40,7 @@ extension RealGuest {
                 let config = try? String(contentsOf: cache.appending(path: "kernels/6.1-be/config"), encoding: .utf8)
                 return config?.contains("\nCONFIG_CRASH_DUMP=y\n") == true
                     && FileManager.default.fileExists(
-                        atPath: cache.appending(path: "tools/kexec-be/tools.cpio.gz").path)
+                        atPath: cache.appending(path: "tools/2/kexec-be/tools.cpio.gz").path)
             }, arguments: ["POWER8", "POWER9"])
         func theDumpCaptureKernelFindsThePages(cpu: String) async throws {
             let harness = try HarnessProcess()

@@ -122,7 +122,8 @@ package struct ResultTable {
     private var dumpLines: [String] {
         let dumps = results.steps.compactMap { step in step.dump.map { (step.number, $0) } }
         guard !dumps.isEmpty else { return [] }
-        let areAllAgreed = results.steps.last { $0.verdict != nil }?.verdict?.findings.isEmpty == true
+        let verdict = results.steps.last { $0.verdict != nil }?.verdict
+        let areAllAgreed = verdict?.findings.isEmpty == true && verdict?.unsaid.isEmpty == true
         let lines = dumps.flatMap { number, dump -> [String] in
             var text = "  step \(number): \(dump.tool) \(dump.text)"
             if let warning = dump.words.split(separator: "\n").first(where: { $0.hasPrefix("WARNING") }) {
@@ -130,7 +131,10 @@ package struct ResultTable {
             }
             if dump.ending == .failed {
                 if let words = dump.lastWords { text += "; it said: \(words.prefix(240))" }
-                if areAllAgreed { text += " (the witnesses agree, so the gap is the tool's)" }
+                // One that was killed, or could not be started, has not failed at the dump.
+                if areAllAgreed, let status = dump.exitStatus, status != 0, status != 127 {
+                    text += " (the witnesses agree, so the gap is the tool's)"
+                }
             }
             return Self.paragraph(text, indent: "    ")
         }
