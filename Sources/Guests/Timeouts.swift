@@ -10,7 +10,7 @@ package struct Timeouts: Sendable {
     package var plug: Duration
     /// From an unplug to the end of its DIMM, or to the guest's refusal.
     package var unplug: Duration
-    /// For a tool that writes a dump: 2 to 8 s for a few GiB under emulation on an idle machine.
+    /// For a tool that writes a dump: 5 s for 4 GiB under emulation on an idle machine, 35 s with pages of 4 KiB.
     var dump: Duration
     /// While memory is taken back and nothing changes, before that is taken for its end. An LMB of 4 KiB pages needs most of
     /// a second to go.

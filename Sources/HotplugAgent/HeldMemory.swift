@@ -40,7 +40,8 @@ final class HeldMemory<System: AgentSystem> {
 
     /// Allocates until no more than so many bytes are free in the zones of the kernel's own, and tells how many are.
     ///
-    /// Refused with `ENOMEM` when memory runs short before: the movable zone has to hold what else there is.
+    /// Refused with `ENOMEM` when memory runs short before, and what was taken by then stays held until ``release()``: the
+    /// movable zone has to hold what else there is.
     func hold(allBut byteCount: UInt64) throws(ActionRefusal) -> UInt64 {
         while true {
             guard let free = Zoneinfo.freeKernelByteCount(system: system) else { throw .invalid }

@@ -28,7 +28,7 @@ public struct DumpResult: Codable, Equatable, Sendable {
     public var ending: Ending
     /// The tool's exit status; nil where a signal ended it.
     public var exitStatus: UInt64?
-    /// The signal that ended it: 9 where its time was over.
+    /// The signal that ended it: 9 where its time was over, or the kernel had no memory for it.
     public var signal: UInt64?
     /// How many bytes it wrote, as far as there was room.
     public var byteCount: UInt64
