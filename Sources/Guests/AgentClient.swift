@@ -72,7 +72,7 @@ package actor AgentClient {
             }
             return nil
         }
-        isUp = beginning != nil
+        isUp = beginning?.missing == nil && beginning != nil
         return beginning
     }
 
@@ -112,6 +112,9 @@ package actor AgentClient {
         isUp = false
     }
 
+    /// The guest's kernel is about to crash otherwise.
+    func expectCrash() { isUp = false }
+
     /// What came of loading a crash kernel.
     package enum CrashKernelLoad: Equatable {
         /// It is loaded; whether the kernel keeps its header true while memory comes and goes (crash hotplug).
@@ -133,11 +136,9 @@ package actor AgentClient {
             let reason = String(decoding: answer.text("reason") ?? [], as: UTF8.self)
             throw HarnessError.infrastructure("the agent cannot do 'load-crash-kernel': \(reason)")
         }
-        let ending =
-            answer.number("exit").map { "exit status \($0)" } ?? answer.number("signal").map { "signal \($0)" }
-            ?? "no exit status"
+        let end = ProgramEnd(answer)?.text ?? "it is not said how it ended"
         let output = (answer.bytes("output") ?? []).prefix(400).printable
-        return .refused("kexec ended with \(ending)\(output.isEmpty ? "" : ": \(output)")")
+        return .refused("kexec: \(end)\(output.isEmpty ? "" : ": \(output)")")
     }
 
     /// Has the agent of a dump-capture kernel read the dump into the shared region; its answer, or why it cannot.
@@ -193,7 +194,15 @@ package actor AgentClient {
 
     /// Has the agent do something. Throws only when it does not answer, or answers nonsense.
     func perform(_ action: GuestAction) async throws -> GuestActionResult {
-        guard case .read = action else { return try await settled(action.request).result }
+        guard case .read = action else {
+            let (result, answer) = try await settled(action.request)
+            guard case .done = result, let name = action.numberName else { return result }
+            guard let number = answer.number(name) else {
+                let verb = String(decoding: action.request.verb, as: UTF8.self)
+                throw HarnessError.infrastructure("the agent has answered '\(verb)' without a valid '\(name)'")
+            }
+            return .done(number: number)
+        }
         var content: [UInt8] = []
         while true {
             let (result, answer) = try await settled(action.request.with("offset", UInt64(content.count)))
@@ -201,10 +210,10 @@ package actor AgentClient {
             guard let piece = answer.bytes("content") else {
                 throw HarnessError.infrastructure("the agent has answered 'read' without content")
             }
-            if piece.isEmpty { return .done(content: content, isWhole: true) }
+            if piece.isEmpty { return .read(content: content, isWhole: true) }
             content += piece
             guard content.count <= Self.contentByteLimit else {
-                return .done(content: Array(content.prefix(Self.contentByteLimit)), isWhole: false)
+                return .read(content: Array(content.prefix(Self.contentByteLimit)), isWhole: false)
             }
         }
     }
@@ -216,7 +225,7 @@ package actor AgentClient {
         }
         // The kernel moves and frees memory before it answers.
         let answer = try await answer(to: request, within: timeouts.plug)
-        if answer.has(verb: "ok") { return (.done(content: [], isWhole: true), answer) }
+        if answer.has(verb: "ok") { return (.done(number: nil), answer) }
         guard answer.text("reason")?.elementsEqual("refused".utf8) == true, let number = answer.number("errno"),
             let errno = Int32(exactly: number)
         else {

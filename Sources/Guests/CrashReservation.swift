@@ -15,7 +15,7 @@ package struct CrashReservation: Equatable, Sendable {
     /// Asks a guest's agent; throws an infrastructure error when the guest has no reservation that could be one.
     init(askedOf agent: AgentClient) async throws {
         func property(_ name: String) async throws -> UInt64 {
-            guard case .done(let content, true) = try await agent.perform(.read(Self.folder + name)), content.count == 8
+            guard case .read(let content, true) = try await agent.perform(.read(Self.folder + name)), content.count == 8
             else {
                 throw HarnessError.infrastructure("the guest's device tree has no \(Self.folder)\(name) of 8 bytes")
             }
@@ -36,7 +36,7 @@ extension AgentClient {
     /// log2 of the hashed page table in bytes as the kernel has it now (debugfs powerpc/hpt_order); nil where it does not
     /// say that.
     func hashTableOrder() async throws -> UInt64? {
-        guard case .done(let content, _) = try await perform(.read("/sys/kernel/debug/powerpc/hpt_order")) else {
+        guard case .read(let content, _) = try await perform(.read("/sys/kernel/debug/powerpc/hpt_order")) else {
             return nil
         }
         return UInt64(String(decoding: content.prefix { $0 != 0x0a }, as: UTF8.self))

@@ -50,26 +50,9 @@ package actor DIMMs {
     ///
     /// The machine chooses the base address where none is given.
     func plug(byteCount: UInt64, node: Int? = nil, base: UInt64? = nil) async throws -> PlugResult {
-        count += 1
-        let alias = Self.alias(count)
         let failuresBefore = await observer.lmbs.failedAddCount
         let sectionsFailedBefore = await observer.failedSections.count
-        var device = MemoryDevice(alias: alias, byteCount: byteCount, node: node ?? 0)
-        if let base {
-            let taken = Set(try await domain.live().dimms.map(\.slot))
-            let slot = (0..<configuration.slotCount).first { !taken.contains($0) } ?? configuration.slotCount
-            device.address = MemoryDevice.Address(slot: slot, base: base)
-        }
-        do {
-            try await domain.attach(device)
-        } catch let error as LibvirtError {
-            guard let lack = await lackOfRoom(for: byteCount, at: base) else { throw error }
-            throw HarnessError.infrastructure("\(lack) (\(error))")
-        }
-        try await memory.refresh()
-        guard let range = await memory.range(of: alias) else {
-            throw HarnessError.infrastructure("libvirt took the DIMM \(alias) and does not list it")
-        }
+        let (alias, range) = try await attach(byteCount: byteCount, node: node, base: base)
         let bases = LMB.addresses(in: range)
         let settled = try await waitUntil(within: timeouts.plug) { () async throws -> Bool? in
             try await agent.checkAlive()
@@ -91,6 +74,31 @@ package actor DIMMs {
         return PlugResult(
             alias: alias, range: range, refusedLMBs: bases.filter { !lmbs.isAdded($0) },
             failedSection: await observer.failedSections.dropFirst(sectionsFailedBefore).first)
+    }
+
+    /// Plugs a DIMM through libvirt, and waits for nothing. The guest has begun to add it or not.
+    func attach(
+        byteCount: UInt64, node: Int? = nil, base: UInt64? = nil
+    ) async throws -> (alias: String, range: Range<UInt64>) {
+        count += 1
+        let alias = Self.alias(count)
+        var device = MemoryDevice(alias: alias, byteCount: byteCount, node: node ?? 0)
+        if let base {
+            let taken = Set(try await domain.live().dimms.map(\.slot))
+            let slot = (0..<configuration.slotCount).first { !taken.contains($0) } ?? configuration.slotCount
+            device.address = MemoryDevice.Address(slot: slot, base: base)
+        }
+        do {
+            try await domain.attach(device)
+        } catch let error as LibvirtError {
+            guard let lack = await lackOfRoom(for: byteCount, at: base) else { throw error }
+            throw HarnessError.infrastructure("\(lack) (\(error))")
+        }
+        try await memory.refresh()
+        guard let range = await memory.range(of: alias) else {
+            throw HarnessError.infrastructure("libvirt took the DIMM \(alias) and does not list it")
+        }
+        return (alias, range)
     }
 
     /// What keeps a DIMM from being plugged, by where the others lie; nil when there is a place for it.

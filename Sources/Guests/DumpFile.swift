@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import AgentProtocol
+import Foundation
 import GuestMemory
 import HarnessBasics
 import MemoryBackends
@@ -23,61 +24,54 @@ struct DumpFile: Sendable {
         }
     }
 
-    /// What a tool has left there, its dump put into a file where there is one, which may become so large.
+    /// What a tool has left there. Its dump as a file may have so many bytes.
     func result(
-        _ answer: DumpAnswer, package: String, into target: FileDescriptor?, limit: UInt64
+        _ answer: DumpAnswer, package: String, limit: UInt64, isCancelled: @escaping () -> Bool
     ) throws -> DumpResult {
         let descriptor = try FileDescriptor.open(path, .readOnly, options: [.noFollow])
         return try descriptor.closeAfter {
             let wordsByteCount = Int(min(answer.wordsByteCount, DumpArea.wordsByteCount))
             let words = try descriptor.bytes(at: DumpArea.wordsOffset, byteCount: wordsByteCount)
-            let end = DumpArea.dumpOffset + answer.byteCount
             var fileByteCount: UInt64?
             var problem: String?
-            if end > byteCount {
-                let room = byteCount - DumpArea.dumpOffset
+            let room = byteCount - DumpArea.dumpOffset
+            if answer.byteCount > room {
                 problem = "the agent tells of \(answer.byteCount) bytes, and there is room for \(room)"
             } else {
                 do {
                     fileByteCount = try FlattenedDump.rearrange(
-                        descriptor, DumpArea.dumpOffset..<end, into: target, limit: limit)
+                        descriptor, Self.stream(answer.byteCount), into: nil, limit: limit, isCancelled: isCancelled)
                 } catch let error as FlattenedDumpProblem {
                     problem = error.description
                 }
             }
             return DumpResult(
-                package: package, exitStatus: answer.exitStatus, signal: answer.signal, byteCount: answer.byteCount,
-                isCutOff: answer.isCutOff, fileByteCount: fileByteCount, problem: problem,
+                package: package, end: answer.end, byteCount: answer.byteCount, isCutOff: answer.isCutOff,
+                fileByteCount: fileByteCount, problem: problem,
                 words: words.split(separator: 0x0a).map(\.printable).joined(separator: "\n"))
         }
     }
-}
 
-/// What the agent answers when a tool has written a dump.
-struct DumpAnswer {
-    /// What is left out: pages of zeros, caches, users' pages and free ones (makedumpfile(8), `-d`).
-    static let level: UInt64 = 31
-
-    let byteCount: UInt64
-    let wordsByteCount: UInt64
-    let isCutOff: Bool
-    let exitStatus: UInt64?
-    let signal: UInt64?
-
-    /// Reads an answer; throws an infrastructure error that names what it lacks.
-    init(_ line: ControlLine) throws {
-        func number(_ name: StaticString) throws -> UInt64 {
-            guard let number = line.number(name), number < 1 << 40 else {
-                throw HarnessError.infrastructure("the agent has answered 'dump' without a valid '\(name)'")
+    /// Copies a dump that is there into a file that is new and for this user only: it holds whatever a kernel has had in its
+    /// memory. The file is gone again when this throws.
+    func copy(_ dump: DumpResult, to target: FilePath, limit: UInt64, isCancelled: @escaping () -> Bool) throws {
+        let source = try FileDescriptor.open(path, .readOnly, options: [.noFollow])
+        try source.closeAfter {
+            let descriptor = try FileDescriptor.open(
+                target, .writeOnly, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
+            do {
+                try descriptor.closeAfter {
+                    _ = try FlattenedDump.rearrange(
+                        source, Self.stream(dump.byteCount), into: descriptor, limit: limit, isCancelled: isCancelled)
+                }
+            } catch {
+                try? FileManager.default.removeItem(atPath: target.string)
+                throw error
             }
-            return number
         }
-        byteCount = try number("bytes")
-        wordsByteCount = try number("words")
-        isCutOff = try number("cut") != 0
-        (exitStatus, signal) = (line.number("exit"), line.number("signal"))
-        guard (exitStatus == nil) != (signal == nil) else {
-            throw HarnessError.infrastructure("the agent has answered 'dump' without one 'exit' or 'signal'")
-        }
+    }
+
+    private static func stream(_ byteCount: UInt64) -> Range<UInt64> {
+        DumpArea.dumpOffset..<DumpArea.dumpOffset + byteCount
     }
 }

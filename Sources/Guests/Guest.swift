@@ -8,6 +8,7 @@ package import Plans
 import RunFixture
 package import RunRecord
 package import SystemPackage
+import Verification
 
 /// A guest from its start to its end. What it is made of, each part keeps to itself.
 package actor Guest {
@@ -25,6 +26,7 @@ package actor Guest {
     private let configuration: GuestConfiguration
     private let regionFile: MappedFile
     private let dumpFile: DumpFile?
+    private let timeouts: Timeouts
     /// How it ends.
     package nonisolated let ending: GuestEnding
     /// Its kernel; nil until the guest is up.
@@ -68,6 +70,7 @@ package actor Guest {
         self.domain = domain
         self.regionFile = regionFile
         self.dumpFile = dumpFile
+        self.timeouts = timeouts
         watch = MachineWatch(events: events)
         agent = AgentClient(channel, watch: watch, timeouts: timeouts, events: events)
         let keeper = ConsoleKeeper(file: console, limit: configuration.consoleByteLimit)
@@ -117,6 +120,31 @@ package actor Guest {
     /// Crashes its kernel, and waits for the agent of the dump-capture kernel.
     func crash() async throws -> AgentClient.CaptureBeginning {
         try await agent.crash()
+        return try await waitForCapture()
+    }
+
+    /// Plugs a DIMM, crashes its kernel with an NMI as soon as `hasBegun` says that it has begun to add that, and waits for
+    /// the agent of the dump-capture kernel.
+    func crash(
+        inPlugOf byteCount: UInt64, hasBegun: @Sendable (GuestRAM) async throws -> Bool
+    ) async throws -> (AgentClient.CaptureBeginning, added: MemoryRange) {
+        let (alias, range) = try await dimms.attach(byteCount: byteCount)
+        let ram = await memory.ram
+        let hasBegun = try await waitUntil(within: timeouts.plug) { () async throws -> Bool? in
+            try await agent.checkAlive()
+            return try await hasBegun(ram) ? true : nil
+        }
+        guard hasBegun != nil else {
+            throw HarnessError.infrastructure("the guest has not begun to add \(alias) within \(timeouts.plug)")
+        }
+        await agent.expectCrash()
+        try await domain.injectNMI()
+        let added = MemoryRange(
+            name: alias, base: range.lowerBound, byteCount: range.upperBound - range.lowerBound)
+        return (try await waitForCapture(), added)
+    }
+
+    private func waitForCapture() async throws -> AgentClient.CaptureBeginning {
         kernel = nil
         await observer.end()
         let beginning = try await agent.waitForCapture()
@@ -125,16 +153,29 @@ package actor Guest {
         return beginning
     }
 
-    /// Has a tool write a dump in the dump-capture kernel, and puts it into a file where there is one.
-    package func dump(_ tool: Plan.DumpTool, into target: FileDescriptor?) async throws -> DumpResult {
+    /// Has a tool write a dump in the dump-capture kernel, and tells what came out of the guest.
+    package func dump(_ tool: Plan.DumpTool) async throws -> DumpResult {
         guard let dumpFile, let package = configuration.dumpTools[tool]?.package else {
             throw HarnessError.infrastructure("the guest was started without '\(tool.rawValue)'")
         }
         let answer = try await agent.dump(tool.rawValue)
-        // Headers, notes and bitmaps are less than the memory that they are about.
-        return try dumpFile.result(
-            answer, package: package, into: target, limit: 2 * configuration.mostMemoryByteCount)
+        let limit = dumpByteLimit
+        return try await blocking { isCancelled in
+            try dumpFile.result(answer, package: package, limit: limit, isCancelled: isCancelled)
+        }
     }
+
+    /// Copies a dump that came out of the guest into a new file.
+    package func copy(_ dump: DumpResult, to target: FilePath) async throws {
+        guard let dumpFile else { throw HarnessError.infrastructure("the guest was started without a file for dumps") }
+        let limit = dumpByteLimit
+        try await blocking { isCancelled in
+            try dumpFile.copy(dump, to: target, limit: limit, isCancelled: isCancelled)
+        }
+    }
+
+    /// How large a dump's file may become: headers, notes and bitmaps are less than the memory that they are about.
+    private var dumpByteLimit: UInt64 { 2 * configuration.mostMemoryByteCount }
 
     /// Loads the crash kernel, or loads it again.
     package func loadCrashKernel() async throws -> AgentClient.CrashKernelLoad {

@@ -42,6 +42,16 @@ package enum GuestAction: Equatable, Sendable {
         }
     }
 
+    /// What the answer calls the number that the action comes to; nil where it comes to none.
+    var numberName: StaticString? {
+        switch self {
+        case .hold: "pages"
+        case .leaveFree: "free"
+        case .correctHPTSize: "order"
+        case .block, .dlpar, .probe, .read, .release: nil
+        }
+    }
+
     /// A number as the kernel reads it: hexadecimal behind `0x`, octal behind `0`, else decimal (`kstrtou32`, base 0).
     private static func kernelNumber(_ word: Substring) -> UInt32? {
         let digits = word.lowercased()
@@ -71,8 +81,10 @@ package enum GuestAction: Equatable, Sendable {
 
 /// What came of an action.
 package enum GuestActionResult: Equatable {
-    /// It is done; what was read, where something was, and whether that is all of it.
-    case done(content: [UInt8], isWhole: Bool)
+    /// It is done; the number that it came to, where it comes to one.
+    case done(number: UInt64?)
+    /// A file was read; whether that is all of it.
+    case read(content: [UInt8], isWhole: Bool)
     /// The guest's kernel refused it, with this error number.
     case refused(errno: Int32)
 }

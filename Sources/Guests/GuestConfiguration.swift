@@ -68,7 +68,7 @@ package struct GuestConfiguration {
         hasHPTResizing = guest.hptResizing ?? true
         let crashKernel = guest.crashKernel.map { "crashkernel=\($0 >> 20)M" }
         dumpTools = tools?.dump ?? [:]
-        dumpAreaByteCount = plan.dumpTools.isEmpty ? nil : guest.dumpArea ?? PlanLimits.dumpArea
+        dumpAreaByteCount = guest.dumpArea
         kernelCommandLine = [Self.ownCommandLine, crashKernel, guest.append].compactMap { $0 }.joined(separator: " ")
         // One processor will do, and takes less memory.
         crashCommandLine = ["console=hvc0 panic=-1 nr_cpus=1", guest.append].compactMap { $0 }.joined(separator: " ")

@@ -29,6 +29,8 @@ package protocol GuestDomain: Sendable {
     func suspend() async throws
     /// Lets them go on.
     func resume() async throws
+    /// Injects an NMI into its CPUs.
+    func injectNMI() async throws
     /// Sets what becomes of the domain when its guest reboots.
     func setRebootAction(_ action: RebootAction) async throws
     /// Gives QEMU's human monitor a command, and returns its answer.
@@ -65,6 +67,8 @@ struct LibvirtDomain: GuestDomain {
     func suspend() async throws { try await domain.suspend() }
 
     func resume() async throws { try await domain.resume() }
+
+    func injectNMI() async throws { try await domain.injectNMI() }
 
     func setRebootAction(_ action: RebootAction) async throws { try await domain.setRebootAction(action) }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import AgentProtocol
+public import AgentProtocol
 public import GuestMemory
 
 /// What the agent asks of the operating system. The guest program has Linux behind it, tests have a made-up one.

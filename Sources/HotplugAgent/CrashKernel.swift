@@ -16,8 +16,8 @@ enum CrashKernel {
     ///
     /// The answer's `crash-hotplug` is 1 when the kernel keeps the header true from now on.
     ///
-    /// What kexec or the kernel refuses is an `error` with the reason `kexec`, the exit status or signal, and the beginning of
-    /// what kexec said.
+    /// What kexec or the kernel refuses is an `error` with the reason `kexec`, how kexec ended (`exit`, `signal`, `timeout`)
+    /// and the beginning of what it said. A kexec that cannot be started is one with the reason `program`.
     static func load(_ request: ControlLine, system: some AgentSystem) -> ControlLine {
         let refusal = ControlLine(identifier: request.identifier, verb: "error")
         guard let commandLine = request.bytes("append"), !commandLine.contains(0) else {
@@ -37,18 +37,12 @@ enum CrashKernel {
             output += piece.prefix(outputByteLimit - output.count)
             return true
         }
-        var line = refusal.with("reason", text: bytes("kexec"))
-        switch end {
-        case .exited(0):
-            if let loaded = system.content("/sys/kernel/kexec_crash_loaded"), loaded[...].number == 1 {
-                return ControlLine(identifier: request.identifier, verb: "ok")
-                    .with("crash-hotplug", system.content(hotplugFile).flatMap { $0[...].number } ?? 0)
-            }
-            line = line.with("exit", 0)
-        case .exited(let status): line = line.with("exit", status)
-        case .killed(let signal): line = line.with("signal", signal)
+        if end == .exited(0), let loaded = system.content("/sys/kernel/kexec_crash_loaded"), loaded[...].number == 1 {
+            return ControlLine(identifier: request.identifier, verb: "ok")
+                .with("crash-hotplug", system.content(hotplugFile).flatMap { $0[...].number } ?? 0)
         }
-        return line.with("output", encoding: output)
+        guard let end else { return refusal.with("reason", text: bytes("program")) }
+        return end.describe(in: refusal.with("reason", text: bytes("kexec"))).with("output", encoding: output)
     }
 
     /// Has the kernel crash (sysrq-c, drivers/tty/sysrq.c), which does not return.

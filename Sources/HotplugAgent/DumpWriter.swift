@@ -22,8 +22,8 @@ struct DumpWriter {
     /// Answers `dump tool=NAME level=NUMBER seconds=NUMBER`, the tool being a folder of /tools, and the level what
     /// makedumpfile leaves out (`-d`).
     ///
-    /// The answer has `exit` or `signal`, the dump's `bytes`, how many `words` are in the area, and `cut` 1 where the dump had
-    /// more bytes than room.
+    /// The answer has one of `exit`, `signal` and `timeout`, the dump's `bytes`, how many `words` are in the area, and `cut` 1
+    /// where the dump had more bytes than room. A tool that cannot be started is an `error` with the reason `program`.
     mutating func answer(to request: ControlLine, system: some AgentSystem) -> ControlLine {
         let refusal = ControlLine(identifier: request.identifier, verb: "error")
         guard let tool = request.bytes("tool"), !tool.isEmpty, !tool.contains(0x2f), !tool.contains(0),
@@ -50,12 +50,10 @@ struct DumpWriter {
         }
         dump.finish(in: area)
         words.finish(in: area)
-        let answer = ControlLine(identifier: request.identifier, verb: "ok")
-            .with("bytes", dump.byteCount).with("words", words.byteCount).with("cut", dump.isFull ? 1 : 0)
-        return switch end {
-        case .exited(let status): answer.with("exit", status)
-        case .killed(let signal): answer.with("signal", signal)
-        }
+        guard let end else { return refusal.with("reason", text: bytes("program")) }
+        return end.describe(
+            in: ControlLine(identifier: request.identifier, verb: "ok")
+                .with("bytes", dump.byteCount).with("words", words.byteCount).with("cut", dump.isFull ? 1 : 0))
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AgentProtocol
 import GuestMemory
 
 /// A program that the agent runs: one of the tools that scripts/guest-tools puts into /tools, each with its own libraries
@@ -13,14 +14,18 @@ enum GuestProgram {
         case errors
     }
 
-    /// Runs a program of a tool's folder and waits for its end, so many milliseconds at most; then it is killed.
+    /// The status by which a loader that cannot load its program says so, and a process that cannot become it.
+    private static var notFoundStatus: UInt64 { 127 }
+
+    /// Runs a program of a tool's folder and waits for its end, so many milliseconds at most; then it is killed. Nil where it
+    /// could not be started: nothing is known of what it would have done.
     ///
     /// `take` gets what the program writes as it comes. When it returns false, nothing more is read of that stream, and the
     /// program learns of it when it writes on (`EPIPE`).
     static func run(
         _ program: [UInt8], of tool: [UInt8], _ arguments: [[UInt8]], milliseconds: Int, system: some AgentSystem,
         take: (Stream, [UInt8]) -> Bool
-    ) -> ProgramEnd {
+    ) -> ProgramEnd? {
         let folder = bytes("/tools/") + tool
         let (loader, file) = (folder + bytes("/ld64.so.2"), folder + bytes("/") + program)
         var words = [file] + arguments
@@ -28,7 +33,7 @@ enum GuestProgram {
             system.close(descriptor)
             words = [loader, bytes("--library-path"), folder] + words
         }
-        guard let running = system.start(words) else { return .exited(127) }
+        guard let running = system.start(words) else { return nil }
         let deadline = system.microseconds() + UInt64(milliseconds) * 1000
         var streams: [(stream: Stream, descriptor: Int)] = [(.output, running.output), (.errors, running.errors)]
         defer { for (_, descriptor) in streams { system.close(descriptor) } }
@@ -49,10 +54,13 @@ enum GuestProgram {
             }
             let now = system.microseconds()
             // A program that closed its streams and goes on has its time as well.
-            if streams.isEmpty, let end = system.end(of: running.identifier, mayWait: false) { return end }
+            if streams.isEmpty, let end = system.end(of: running.identifier, mayWait: false) {
+                return end == .exited(notFoundStatus) ? nil : end
+            }
             if now >= deadline {
                 system.kill(running.identifier)
-                return system.end(of: running.identifier, mayWait: true) ?? .killed(signal: 9)
+                _ = system.end(of: running.identifier, mayWait: true)
+                return .timedOut
             }
             if hasRead {
                 hasReadSinceWait = true
@@ -84,12 +92,4 @@ public struct RunningProgram: Equatable, Sendable {
         self.output = output
         self.errors = errors
     }
-}
-
-/// How a program has ended.
-public enum ProgramEnd: Equatable, Sendable {
-    /// With this status; 127 where it could not be started.
-    case exited(UInt64)
-    /// By this signal: SIGKILL where its time was over.
-    case killed(signal: UInt64)
 }

@@ -95,6 +95,14 @@ internal import Foundation
         unsafe try await call("virDomainDestroy") { unsafe virDomainDestroy($0) }
     }
 
+    /// Injects an NMI into all of its CPUs (`virDomainInjectNMI`): on pseries a system reset, on which a kernel with a crash
+    /// kernel crashes (`system_reset_exception`, arch/powerpc/kernel/traps.c).
+    ///
+    /// - Throws: `LibvirtError` if the domain is gone.
+    public func injectNMI() async throws {
+        unsafe try await call("virDomainInjectNMI") { unsafe virDomainInjectNMI($0, 0) }
+    }
+
     /// Sets what becomes of the domain when its guest reboots (`virDomainSetLifecycleAction`).
     ///
     /// - Throws: `LibvirtError` if the domain is gone, or QEMU cannot change this while it runs.

@@ -100,6 +100,7 @@ private struct Demand {
             stepNumber += 1
             switch step {
             case .plug(let size, let node, let base): try plug(size, node, base)
+            case .crash(let size?): try plug(size, nil, nil)
             case .unplug(let dimm):
                 if let number = numbers.number(of: dimm), numbers.isPlugged(number) {
                     memory.release(places[number - 1])

@@ -44,7 +44,7 @@ public struct Plan: Equatable, Sendable {
         public var hptResizing: Bool?
         /// What is reserved for a crash kernel (`crashkernel=`); nil for a guest that loads none.
         public var crashKernel: UInt64?
-        /// The file through which a dump leaves the guest (``DumpTool``); nil for ``PlanLimits/dumpArea``.
+        /// The file through which a dump leaves the guest (``DumpTool``); nil where no step takes one.
         public var dumpArea: UInt64?
         /// Words to add to the kernel's command line.
         public var append: String?
@@ -69,8 +69,8 @@ public struct Plan: Equatable, Sendable {
         case reboot
         /// Load the crash kernel, or load it again.
         case loadCrashKernel
-        /// Crash the kernel, and compare what the dump-capture kernel reads of it.
-        case crash
+        /// Crash the kernel, and compare what the dump-capture kernel reads of it; with a size, while it adds a DIMM of that.
+        case crash(inPlug: UInt64? = nil)
         /// Have a tool write a dump in the dump-capture kernel.
         case dump(DumpTool)
         /// Compare the step before with what is expected of it.

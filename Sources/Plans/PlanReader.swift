@@ -21,6 +21,11 @@ extension Plan {
         guard guest.crashKernel != nil || !reader.needsCrashKernel else {
             throw PlanProblem(root, "load-crash-kernel and crash need 'crash-kernel' of the guest, a size")
         }
+        if !dumpTools.isEmpty {
+            guest.dumpArea = guest.dumpArea ?? PlanLimits.dumpArea
+        } else if guest.dumpArea != nil {
+            throw PlanProblem(root, "the guest has 'dump-area', and no step takes a dump")
+        }
         do throws(Machine.Impossible) {
             _ = try Machine(for: self)
         } catch {

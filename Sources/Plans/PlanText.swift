@@ -37,7 +37,8 @@ extension Plan.Step {
         case .verify: .text("verify")
         case .reboot: .text("reboot")
         case .loadCrashKernel: .text("load-crash-kernel")
-        case .crash: .text("crash")
+        case .crash(nil): .text("crash")
+        case .crash(let size?): .fields([("crash", .fields([("in-plug", .size(size))]))])
         case .dump(let tool): .fields([("dump", .text(tool.rawValue))])
         case .plug(let size, nil, nil): .fields([("plug", .size(size))])
         case .plug(let size, let node, let base):

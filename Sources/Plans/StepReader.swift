@@ -8,8 +8,8 @@ import Yams
 struct StepReader {
     private var numbers = DIMMNumbers()
     private var stepCount = 0
-    /// Whether the step before is one that an expectation can be about.
-    private var hasSubject = false
+    /// The step before that an expectation can be about; nil where there is none.
+    private var subject: Plan.Step?
 
     /// Whether a step needs a reservation for a crash kernel.
     private(set) var needsCrashKernel = false
@@ -36,7 +36,7 @@ struct StepReader {
         return steps
     }
 
-    private static let keys = ["plug", "unplug", "wait", "guest", "dump", "expect", "repeat"]
+    private static let keys = ["plug", "unplug", "wait", "guest", "crash", "dump", "expect", "repeat"]
 
     private mutating func step(_ node: Node, repeatDepth: Int) throws(PlanProblem) -> Plan.Step {
         if case .scalar = node {
@@ -47,9 +47,7 @@ struct StepReader {
             case "load-crash-kernel":
                 needsCrashKernel = true
                 return note(.loadCrashKernel)
-            case "crash":
-                (needsCrashKernel, hasCrashed) = (true, true)
-                return note(.crash)
+            case "crash": return crash(inPlug: nil)
             default: return note(.verify)
             }
         }
@@ -65,25 +63,42 @@ struct StepReader {
         case "wait":
             let wait = try wait(value)
             // Time shows nothing; an unplug that has settled does.
-            hasSubject = wait == .settled
+            subject = wait == .settled ? .wait(wait) : nil
             return .wait(wait)
         case "guest": return note(.guest(try action(value)))
+        case "crash":
+            var fields = try PlanFields(value, "crash")
+            let size = try fields.need("in-plug").memorySize("in-plug")
+            try fields.end(known: ["in-plug"])
+            numbers.plug()
+            return crash(inPlug: size)
         case "dump":
             guard hasCrashed else { throw PlanProblem(key, "dump has no crash before it to take a dump of") }
             let tool = try value.word("dump", of: Plan.DumpTool.allCases.map(\.rawValue))
             return note(.dump(Plan.DumpTool(rawValue: tool) ?? .makedumpfile))
         case "expect":
-            guard hasSubject else {
+            guard let subject else {
                 throw PlanProblem(key, "expect has no step before it to look at; a wait for a time is not one")
             }
-            return .expect(try Plan.Expectation(value))
+            let expectation = try Plan.Expectation(value)
+            if expectation.dump != nil {
+                guard case .dump = subject else {
+                    throw PlanProblem(value, "expect has dump, and the step before it takes none")
+                }
+            }
+            return .expect(expectation)
         case "repeat": return try repetition(value, depth: repeatDepth + 1)
         default:
             throw PlanProblem(
                 key,
-                "no step '\(word.prefix(80))'; there are verify, reboot, load-crash-kernel, crash, "
+                "no step '\(word.prefix(80))'; there are verify, reboot, load-crash-kernel, "
                     + "\(Self.keys.joined(separator: ", "))")
         }
+    }
+
+    private mutating func crash(inPlug size: UInt64?) -> Plan.Step {
+        (needsCrashKernel, hasCrashed) = (true, true)
+        return note(.crash(inPlug: size))
     }
 
     /// Of a dead kernel there is nothing more to see than what the crash showed.
@@ -93,7 +108,7 @@ struct StepReader {
     }
 
     private mutating func note(_ step: Plan.Step) -> Plan.Step {
-        hasSubject = true
+        subject = step
         return step
     }
 

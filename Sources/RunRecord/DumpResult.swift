@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+public import AgentProtocol
+
 /// What came of a dump that a tool wrote in the dump-capture kernel. No part of the verdict on the guest.
 public struct DumpResult: Codable, Equatable, Sendable {
     /// How it came out.
@@ -26,10 +28,12 @@ public struct DumpResult: Codable, Equatable, Sendable {
     public var package: String
     /// How it came out.
     public var ending: Ending
-    /// The tool's exit status; nil where a signal ended it.
+    /// The tool's exit status; nil where it was killed.
     public var exitStatus: UInt64?
-    /// The signal that ended it: 9 where its time was over, or the kernel had no memory for it.
+    /// The signal that killed it, other than the agent's: 9 is the kernel's, which had no memory for it.
     public var signal: UInt64?
+    /// Whether the agent killed it because its time was over.
+    public var hasTimedOut: Bool?
     /// How many bytes it wrote, as far as there was room.
     public var byteCount: UInt64
     /// The size of the dump as a file, in bytes; nil where it is none.
@@ -45,13 +49,15 @@ public struct DumpResult: Codable, Equatable, Sendable {
 
     /// Judges what a tool has left.
     public init(
-        package: String, exitStatus: UInt64?, signal: UInt64?, byteCount: UInt64, isCutOff: Bool,
-        fileByteCount: UInt64?,
-        problem: String?, words: String
+        package: String, end: ProgramEnd, byteCount: UInt64, isCutOff: Bool, fileByteCount: UInt64?, problem: String?,
+        words: String
     ) {
         self.package = package
-        self.exitStatus = exitStatus
-        self.signal = signal
+        switch end {
+        case .exited(let status): exitStatus = status
+        case .killed(let signal): self.signal = signal
+        case .timedOut: hasTimedOut = true
+        }
         self.byteCount = byteCount
         self.fileByteCount = fileByteCount
         self.problem = problem
@@ -71,14 +77,29 @@ public struct DumpResult: Codable, Equatable, Sendable {
                 + (pageCounts.map { ", \($0.remaining) of \($0.original) pages" } ?? "")
         case .cutOff: "was cut off: its dump has more than the \(byteCount) bytes that there was room for"
         case .failed:
-            "failed: " + (exitStatus.map { "exit status \($0)" } ?? signal.map { "signal \($0)" } ?? "no exit status")
-                + (problem.map { "; \($0)" } ?? "")
+            "failed: \(end?.text ?? "it is not said how it ended")" + (problem.map { "; \($0)" } ?? "")
         }
+    }
+
+    private var end: ProgramEnd? {
+        if hasTimedOut == true { return .timedOut }
+        return exitStatus.map { .exited($0) } ?? signal.map { .killed(signal: $0) }
     }
 
     /// The last three lines that the tool said.
     public var lastWords: String? {
         words.isEmpty ? nil : words.split(separator: "\n").suffix(3).joined(separator: " ")
+    }
+}
+
+extension ProgramEnd {
+    /// What a person reads.
+    public var text: String {
+        switch self {
+        case .exited(let status): "exit status \(status)"
+        case .killed(let signal): "signal \(signal)"
+        case .timedOut: "its time was over"
+        }
     }
 }
 

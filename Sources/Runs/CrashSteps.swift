@@ -2,6 +2,7 @@
 
 import Guests
 import HarnessBasics
+import Libvirt
 package import RunRecord
 import Verification
 
@@ -23,11 +24,22 @@ package struct LoadCrashKernelStep: RunStep {
 
 /// Crashes the guest's kernel, and compares what the dump-capture kernel reads of it with all that is known otherwise.
 package struct CrashStep: RunStep {
-    package var title: String { "crash" }
+    /// The size of a DIMM that the kernel is adding when it dies; nil for a kernel at rest.
+    let plugByteCount: UInt64?
+
+    /// A crash at rest, or in a plug.
+    init(plugByteCount: UInt64? = nil) {
+        self.plugByteCount = plugByteCount
+    }
+
+    /// The DIMM as libvirt is asked before the run whether it takes it.
+    var device: MemoryDevice? { plugByteCount.map { .trial(byteCount: $0) } }
+
+    package var title: String { "crash" + (plugByteCount.map { " in the plug of \(ByteCount($0).text)" } ?? "") }
 
     package func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let taker = try await SnapshotTaker(of: context.runningGuest(), since: context.lastEntries)
-        switch try await taker.crash() {
+        switch try await taker.crash(inPlugOf: plugByteCount) {
         case .silent(let limit):
             result.fail(
                 Finding(
@@ -35,8 +47,13 @@ package struct CrashStep: RunStep {
                     "no dump-capture kernel's agent has said anything within \(limit) of the crash"))
             for finding in result.allFindings { try context.events.note(.finding(finding)) }
         case .captured(let snapshot):
-            if let vmcore = snapshot.vmcore {
-                result.note = "\(vmcore.loadCount) PT_LOADs, \(ByteCount(vmcore.dumpByteCount).text)"
+            let vmcore = snapshot.vmcore.map { "\($0.loadCount) PT_LOADs, \(ByteCount($0.dumpByteCount).text)" }
+            let progress = snapshot.interruptedAddProgress.map {
+                "\($0.presentCount) of \($0.sectionCount) sections of the DIMM were there"
+            }
+            result.note = [progress, vmcore].compactMap { $0 }.joined(separator: "; ")
+            if let progress = snapshot.interruptedAddProgress, progress.presentCount == progress.sectionCount {
+                result.fail(Finding(.plan, .unmet, "the kernel had added the whole DIMM before it died"))
             }
             try context.take(snapshot, into: &result)
         }

@@ -21,22 +21,17 @@ package struct DumpStep: RunStep {
             result.note = "not taken: no dump-capture kernel's agent runs"
             return
         }
-        var dump: DumpResult
-        if context.keepsDumps {
-            let file = try context.record.dumpFile(step: result.number)
-            var isWhole = false
-            defer { if !isWhole { try? FileManager.default.removeItem(at: file) } }
-            // For this user only: a dump holds whatever a kernel has had in its memory.
-            let target = try FileDescriptor.open(
-                FilePath(file.path), .writeOnly, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
-            defer { try? target.close() }
-            dump = try await guest.dump(tool, into: target)
-            isWhole = dump.fileByteCount != nil
-            if isWhole { dump.file = RunDirectory.dumpName(step: result.number) }
-        } else {
-            dump = try await guest.dump(tool, into: nil)
-        }
+        let dump = try await guest.dump(tool)
+        // What is known of it stays known where there is no room to keep it.
         result.dump = dump
         result.note = "\(dump.tool) \(dump.text)"
+        guard context.keepsDumps, dump.fileByteCount != nil else { return }
+        let file = try context.record.dumpFile(step: result.number)
+        do {
+            try await guest.copy(dump, to: FilePath(file.path))
+        } catch let error where !(error is CancellationError) {
+            throw HarnessError.infrastructure("the dump cannot be kept as \(file.path): \(error)")
+        }
+        result.dump?.file = RunDirectory.dumpName(step: result.number)
     }
 }

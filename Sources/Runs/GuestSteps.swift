@@ -62,7 +62,10 @@ package struct GuestStep: RunStep {
             try context.events.note(.actionSettled(action: title, errno: errno))
             let reason = Errno(rawValue: errno).description
             result.fail(Finding(.guest, .refused, "the guest's kernel refused '\(title)': \(reason) (errno \(errno))"))
-        case .done(let content, let isWhole):
+        case .done(let number):
+            try context.events.note(.actionSettled(action: title, errno: 0))
+            result.note = number.flatMap { Self.note($0, of: action) }
+        case .read(let content, let isWhole):
             try context.events.note(.actionSettled(action: title, errno: 0))
             guard case .read(let path, let expected) = kind else { return }
             let text = String(decoding: content.map { 0x20...0x7e ~= $0 || $0 == 0x0a ? $0 : 0x3f }, as: UTF8.self)
@@ -70,6 +73,16 @@ package struct GuestStep: RunStep {
             if let finding = Self.finding(path: path, text: text, isWhole: isWhole, expected: expected) {
                 result.fail(finding)
             }
+        }
+    }
+
+    /// What the number of an action is, as a person reads it.
+    private static func note(_ number: UInt64, of action: GuestAction) -> String? {
+        switch action {
+        case .hold: "\(number) pages are held there"
+        case .leaveFree: "\(ByteCount(number).text) are left"
+        case .correctHPTSize: "the hashed page table has 2^\(number) bytes"
+        case .block, .dlpar, .probe, .read, .release: nil
         }
     }
 

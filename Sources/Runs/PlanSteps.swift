@@ -31,7 +31,7 @@ extension Plan {
             case .guest(let action): taken.append(GuestStep(action, numbers: numbers))
             case .reboot: taken.append(RebootStep())
             case .loadCrashKernel: taken.append(LoadCrashKernelStep())
-            case .crash: taken.append(CrashStep())
+            case .crash(let size): taken.append(CrashStep(plugByteCount: size))
             case .dump(let tool): taken.append(DumpStep(tool: tool))
             case .expect(let expectation): taken.append(ExpectStep(expectation: expectation))
             case .repeat(let times, let steps):

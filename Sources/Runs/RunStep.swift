@@ -111,13 +111,7 @@ package struct PlugStep: RunStep {
     /// Where it goes; the machine chooses if nil.
     var base: UInt64?
 
-    /// The DIMM as libvirt is asked before the run whether it takes it: which slot is free is found out when it is plugged,
-    /// and to libvirt one is as good as another.
-    var device: MemoryDevice {
-        MemoryDevice(
-            alias: DIMMs.alias(1), byteCount: byteCount, address: base.map { .init(slot: 0, base: $0) }, node: node ?? 0
-        )
-    }
+    var device: MemoryDevice { .trial(byteCount: byteCount, node: node, base: base) }
 
     package var title: String {
         "plug \(ByteCount(byteCount).text)" + (node.map { " into node \($0)" } ?? "")
@@ -171,6 +165,16 @@ package struct UnplugStep: RunStep {
     }
 }
 
+extension MemoryDevice {
+    /// A DIMM as libvirt is asked before the run whether it takes it: which slot is free is found out when it is plugged,
+    /// and to libvirt one is as good as another.
+    static func trial(byteCount: UInt64, node: Int? = nil, base: UInt64? = nil) -> MemoryDevice {
+        MemoryDevice(
+            alias: DIMMs.alias(1), byteCount: byteCount, address: base.map { .init(slot: 0, base: $0) }, node: node ?? 0
+        )
+    }
+}
+
 extension Finding {
     /// The guest has neither given a DIMM up nor refused to.
     static func silentUnplug(of alias: String, within limit: Duration) -> Finding {
@@ -218,6 +222,6 @@ package struct PowerOffStep: RunStep {
 extension GuestTrial {
     /// The trial of a run with these steps.
     package init(_ configuration: GuestConfiguration, steps: [any RunStep]) {
-        self.init(configuration, dimms: steps.compactMap { ($0 as? PlugStep)?.device })
+        self.init(configuration, dimms: steps.compactMap { ($0 as? PlugStep)?.device ?? ($0 as? CrashStep)?.device })
     }
 }

@@ -73,7 +73,9 @@ struct CrashHeaderChecks {
         let bits = snapshot.kernel.sectionSizeBits
         var online = MemoryRanges()
         for number in snapshot.sections.lazy.filter(\.isOnline).map(\.number).sorted() {
-            online.insert(number << bits..<(number + 1) << bits)
+            let section = number << bits..<(number + 1) << bits
+            // The header was read before this came.
+            if snapshot.interruptedAdd?.range.overlaps(section) != true { online.insert(section) }
         }
         var covered = dumped
         covered.insert(crash.reservation)

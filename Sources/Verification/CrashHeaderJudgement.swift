@@ -21,6 +21,9 @@ extension Verifier {
                 + "dump hold the machine's memory, and in it what the kernel's account says and where it stands")
         judgement.findings = checks.findings() + findings
         judgement.agreeingCount = agreeingCount
+        if let interruption = snapshot.interruption {
+            judgement.leaveUnsaid(1, "\(interruption): whether the header had it by then")
+        }
         return judgement
     }
 }

@@ -146,17 +146,11 @@ struct KernelListChecks {
         return (coveredCount, findings)
     }
 
+    /// A section's memory map is populated before the section is present, so that memory which was being added counts.
     private static func merged(_ snapshot: Snapshot) -> [Range<UInt64>] {
-        var ranges: [Range<UInt64>] = []
-        for section in snapshot.sections.sorted(by: { $0.number < $1.number }) {
-            let start = section.number << snapshot.kernel.sectionSizeBits
-            let end = (section.number + 1) << snapshot.kernel.sectionSizeBits
-            if let last = ranges.last, last.upperBound == start {
-                ranges[ranges.count - 1] = last.lowerBound..<end
-            } else {
-                ranges.append(start..<end)
-            }
-        }
-        return ranges
+        var memory = MemoryRanges()
+        for range in snapshot.presentMemory { memory.insert(range) }
+        if let added = snapshot.interruptedAdd { memory.insert(added.range) }
+        return memory.ranges
     }
 }

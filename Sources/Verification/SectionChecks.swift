@@ -32,7 +32,10 @@ struct SectionChecks {
             let numbers = (memory.base / sectionByteCount)..<((memory.base + memory.byteCount) / sectionByteCount)
             let held = present.filter(numbers.contains)
             backed.formUnion(held)
-            guard let first = numbers.first(where: { !held.contains($0) }) else { continue }
+            // Which of them are there was up to the moment of the crash.
+            guard memory != snapshot.interruptedAdd, let first = numbers.first(where: { !held.contains($0) }) else {
+                continue
+            }
             findings.append(
                 Finding(
                     .sections, .memoryWithoutSection,

@@ -47,6 +47,8 @@ public struct Snapshot: Codable, Equatable, Sendable {
     public var vmcore: VmcoreSnapshot?
     /// Why the dump-capture kernel has read nothing that can be used; nil when it has, or was not asked.
     public var vmcoreProblem: String?
+    /// Of a kernel that died while it added memory: the DIMM; nil for any other.
+    public var interruptedAdd: MemoryRange?
     /// What is loaded for a crash; nil where nothing is.
     public var crashHeader: CrashHeaderSnapshot?
 

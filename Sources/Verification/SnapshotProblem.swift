@@ -54,6 +54,7 @@ extension Snapshot {
         for (index, memory) in memory.enumerated() {
             try checkEnd("memory[\(index)]", memory.base, memory.byteCount)
         }
+        try checkInterruptedAdd()
         try checkHistory()
         try checkPageTables()
         try checkCrashHeader()
@@ -78,6 +79,16 @@ extension Snapshot {
             throw SnapshotProblem(
                 field: "witnesses", value: "is \(names.isEmpty ? "empty" : names)",
                 limit: "each at most once, the kernel's list or a radix kernel's page tables among them")
+        }
+    }
+
+    /// Memory that was being added is a piece of the machine's own, and its kernel is dead: it excuses what is not there.
+    private func checkInterruptedAdd() throws(SnapshotProblem) {
+        guard let added = interruptedAdd else { return }
+        guard isOfCrash, added.name != "boot", added.byteCount > 0, memory.contains(added) else {
+            throw SnapshotProblem(
+                field: "interruptedAdd", value: "is \(added.name.prefix(40)) at \(added.base.hexadecimal)",
+                limit: "a DIMM of a machine whose kernel has crashed, or absent")
         }
     }
 

@@ -87,12 +87,13 @@ public enum Verifier {
                 judgement.findings = checks.faults()
                 return judgement
             }
-            let (agreeingCount, findings) = checks.againstList()
+            let (agreeingCount, unsaidCount, findings) = checks.againstList()
             var judgement = Judgement(
                 .pageTables,
                 "the kernel's page tables, walked in guest RAM: what the list has is mapped so, and nothing else is")
             judgement.findings = checks.faults() + findings
             judgement.agreeingCount = agreeingCount
+            if let interruption = snapshot.interruption { judgement.leaveUnsaid(unsaidCount, interruption) }
             return judgement
         case .pageTables:
             let (coveredCount, findings) = checks.asAccount()
@@ -118,7 +119,8 @@ public enum Verifier {
             return Judgement(.mirror, silentAbout: snapshot.accountEntries.count, "no shared region")
         }
         let header = MirrorHeaderChecks(mirror: mirror, kernel: snapshot.kernel)
-        var findings = header.findings()
+        // An agent that died in the middle of its work has left the header's counts anywhere.
+        var findings = snapshot.interruptedAdd == nil ? header.findings() : []
         findings += ListChecks(mirror: mirror, layout: header.layout, kernel: snapshot.kernel).findings()
         let entryCount = mirror.list.entries.count
         for (name, count) in [
@@ -133,9 +135,9 @@ public enum Verifier {
                     "the origin of virt \(entry.virtAddr.hexadecimal) at \(entry.node.hexadecimal) is "
                         + "none that the agent writes"))
         }
-        let comparison = Comparison(
-            kernel: snapshot.accountEntries, in: snapshot.account, other: snapshot.windows(of: mirror), subject: .mirror
-        )
+        var (entries, mirrored) = (snapshot.accountEntries, snapshot.windows(of: mirror))
+        let unseenCount = Self.leaveOutUnseen(&entries, &mirrored, InterruptedAdd(snapshot))
+        let comparison = Comparison(kernel: entries, in: snapshot.account, other: mirrored, subject: .mirror)
         let account = snapshot.account == .list ? "list" : "page tables"
         let observedCount = mirror.provenance.count { $0 == .observed }
         var judgement = Judgement(
@@ -146,7 +148,25 @@ public enum Verifier {
         judgement.leaveUnsaid(
             mirror.provenance.count { $0 == .healed },
             "the agent has not seen them being made, and read them from the kernel's \(account) afterwards")
+        if let interruption = snapshot.interruption {
+            judgement.leaveUnsaid(unseenCount + 1, "\(interruption), and the agent with it: the header, and what it had yet to do")
+        }
         return judgement
+    }
+
+    /// Leaves out what one of the two has and the other does not, of the entries that the kernel was making when it died;
+    /// returns how many they are.
+    private static func leaveOutUnseen(
+        _ kernel: inout [BackedWindow], _ mirror: inout [BackedWindow], _ interrupted: InterruptedAdd?
+    ) -> Int {
+        guard let interrupted else { return 0 }
+        let both = Set(kernel.map(\.virtAddr)).intersection(mirror.map(\.virtAddr))
+        let count = kernel.count + mirror.count
+        func isCompared(_ window: BackedWindow) -> Bool {
+            both.contains(window.virtAddr) || !interrupted.makes(window)
+        }
+        (kernel, mirror) = (kernel.filter(isCompared), mirror.filter(isCompared))
+        return count - kernel.count - mirror.count
     }
 
     /// Whether an entry says how it came, and its size exactly where entries do.

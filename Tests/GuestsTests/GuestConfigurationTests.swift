@@ -55,10 +55,11 @@ import Testing
 
     /// A guest that is to crash reserves memory, and its initramfs is the run's own.
     @Test func describesAGuestThatIsToCrash() throws {
-        var plan = Plan(description: "d", steps: [.loadCrashKernel, .crash, .dump(.makedumpfile)])
+        var plan = Plan(description: "d", steps: [.loadCrashKernel, .crash(), .dump(.makedumpfile)])
         (plan.guest.cpu, plan.guest.memory) = ("POWER8", 2 * Self.gibibyte)
         (plan.guest.crashKernel, plan.guest.hptResizing) = (512 << 20, false)
         plan.guest.append = "disable_radix"
+        plan.guest.dumpArea = 64 << 20
         let (kernel, agent) = (URL(filePath: "/boot/vmlinux"), URL(filePath: "/boot/initramfs"))
         #expect(throws: HarnessError.usage("a guest that loads a crash kernel needs kexec")) {
             try GuestConfiguration(plan, kernel: kernel, initramfs: agent)
@@ -74,8 +75,8 @@ import Testing
         let domain = guest.domain(
             name: "qh-1", console: "/c", control: "/s", sharedName: "qh-1.shared", dumpName: "qh-1.dump")
         #expect(!domain.hasHPTResizing)
-        #expect(domain.sharedMemory.last == .init(name: "qh-1.dump", byteCount: 256 << 20))
-        #expect(guest.memoryDemand.sharedByteCount == guest.usedRegionByteCount + 256 << 20)
+        #expect(domain.sharedMemory.last == .init(name: "qh-1.dump", byteCount: 64 << 20))
+        #expect(guest.memoryDemand.sharedByteCount == guest.usedRegionByteCount + 64 << 20)
         #expect(try Self.configuration().crashInitramfs == nil)
     }
 

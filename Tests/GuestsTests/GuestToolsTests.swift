@@ -28,7 +28,7 @@ import Testing
     @Test func onlyWhatAPlanNeedsIsLookedFor() throws {
         defer { try? FileManager.default.removeItem(at: cache) }
         let environment = ["XDG_CACHE_HOME": cache.path]
-        let crash: [Plan.Step] = [.loadCrashKernel, .crash]
+        let crash: [Plan.Step] = [.loadCrashKernel, .crash()]
         let dump = crash + [.repeat(times: 1, steps: [.dump(.makedumpfile)])]
         #expect(try GuestTools(for: plan([.verify], crashKernel: nil), .little, environment: environment) == nil)
         let missing = { (name: String) in

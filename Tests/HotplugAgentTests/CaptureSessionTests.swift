@@ -126,10 +126,22 @@ import VmemmapPopulate
         _ = guest.takeLines()
         let before = guest.clock
         let answer = try agent.ask("dump tool=makedumpfile level=31 seconds=2")
-        #expect(answer.number("signal") == 9)
+        #expect(ProgramEnd(answer) == .timedOut)
         #expect(answer.number("words") == 3)
         #expect(2_000_000..<3_100_000 ~= guest.clock - before)
         #expect(guest.running.isEmpty)
+    }
+
+    /// Of a tool that cannot be started nothing is told: its loader says so, or there is nothing to start.
+    @Test(arguments: [FakeGuest.Program(errors: Array("no library\n".utf8), end: .exited(127)), nil])
+    func aToolThatCannotBeStartedIsAnError(program: FakeGuest.Program?) throws {
+        guest.dumpArea = try dumpArea(byteCount: 128 << 10)
+        guest.program = program
+        let agent = RunningAgent(guest)
+        _ = guest.takeLines()
+        let answer = try agent.ask("dump tool=makedumpfile level=31 seconds=2")
+        #expect(answer.has(verb: "error"))
+        #expect(answer.text("reason").map(Array.init) == Array("program".utf8))
     }
 
     @Test(arguments: [

@@ -31,19 +31,37 @@ import Testing
     /// Pieces come in any order, may lie over each other, and leave zeros between them.
     @Test func piecesGoWhereTheyBelong() throws {
         let stream =
-            Sample.header() + Sample.piece(10, [7, 8]) + Sample.piece(0, [1, 2, 3]) + Sample.piece(1, [9]) + Sample.end
-            + [1, 2]
+            Sample.header() + Sample.piece(18, [7, 8]) + Sample.piece(0, Sample.signature + [1, 2, 3])
+            + Sample.piece(9, [9]) + Sample.piece(40, []) + Sample.end + [1, 2]
         let (size, file) = try rearranged(stream)
-        #expect(size == 12)
-        #expect(file == [1, 9, 3, 0, 0, 0, 0, 0, 0, 0, 7, 8])
-        #expect(try rearranged(Sample.header() + Sample.end).size == 0)
+        #expect(size == 40)
+        #expect(file == Sample.signature + [1, 9, 3, 0, 0, 0, 0, 0, 0, 0, 7, 8])
     }
 
     @Test func largePiecesAreCopiedWhole() throws {
-        let bytes = (0..<(1 << 20) - 5).map { UInt8(truncatingIfNeeded: $0 / 3) }
-        #expect(
-            try rearranged(Sample.header() + Sample.piece(5, bytes) + Sample.end).file.dropFirst(5).elementsEqual(bytes)
-        )
+        let bytes = (0..<(1 << 20) - 8).map { UInt8(truncatingIfNeeded: $0 / 3) }
+        let file = try rearranged(Sample.header() + Sample.start + Sample.piece(8, bytes) + Sample.end).file
+        #expect(file.dropFirst(8).elementsEqual(bytes))
+    }
+
+    /// They are read many at once, and none is cut where a buffer ends.
+    @Test func manySmallPiecesAreCopiedWhole() throws {
+        let bytes = (0..<70_000).map { UInt8(truncatingIfNeeded: $0) }
+        let pieces = bytes.enumerated().flatMap { Sample.piece(8 + UInt64($0), [$1]) }
+        let (size, file) = try rearranged(Sample.header() + Sample.start + pieces + Sample.end)
+        #expect(size == 70_008)
+        #expect(file.dropFirst(8).elementsEqual(bytes))
+    }
+
+    @Test func whoeverDoesNotWaitIsNotKeptWaiting() throws {
+        let source = FilePath(try folder.write(Sample.stream, to: "stream"))
+        let descriptor = try FileDescriptor.open(source, .readOnly)
+        #expect(throws: CancellationError.self) {
+            try descriptor.closeAfter {
+                _ = try FlattenedDump.rearrange(
+                    descriptor, 0..<UInt64(Sample.stream.count), into: nil, limit: 1 << 20, isCancelled: { true })
+            }
+        }
     }
 
     private static let damaged: [(stream: [UInt8], problem: FlattenedDumpProblem)] = [
@@ -60,6 +78,10 @@ import Testing
             .place(at: 4096, 1, .max, limit: 1 << 20)
         ),
         (Sample.header() + bigEndian(0, 1 << 20, byteCount: 8), .ends(at: 4112)),
+        // Nothing, a dump of another kind, and one that is written over.
+        (Sample.header() + Sample.end, .file),
+        (Sample.header() + Sample.piece(0, Array("DISKDUMP".utf8)) + Sample.end, .file),
+        (Sample.header() + Sample.start + Sample.piece(0, [0]) + Sample.end, .file),
     ]
 
     @Test(arguments: damaged) func damageIsNamed(stream: [UInt8], problem: FlattenedDumpProblem) throws {

@@ -53,6 +53,7 @@ enum PlanCases {
             "  - crash\n  - expect: {entries: 1}\n  - dump: makedumpfile\n  - expect: {dump: complete}\n"
                 + "  - dump: makedumpfile-unstable\n  - expect: {dump: cut-off}",
             guest: "{crash-kernel: 512MiB, dump-area: 1MiB}"),
+        plan("  - crash: {in-plug: 4GiB}\n  - expect: {unsaid: [model]}", guest: "{crash-kernel: 512MiB}"),
         "#" + String(repeating: "*", count: 80) + "\n# a comment with * and &\n" + plan("  - verify # and one more"),
     ]
 
@@ -75,6 +76,12 @@ enum PlanCases {
             plan("  - verify", guest: "{dump-area: 3MiB}"),
             "2:20: dump-area 3 MiB is no power of two from 1 MiB to 4 GiB"),
         other(plan("  - verify", guest: "{dump-area: 8GiB}"), "2:20: dump-area 8 GiB is no power of two"),
+        other(
+            plan("  - crash", guest: "{crash-kernel: 512MiB, dump-area: 1MiB}"),
+            "1:1: the guest has 'dump-area', and no step takes a dump"),
+        other(
+            plan("  - crash\n  - expect: {dump: complete}", guest: "{crash-kernel: 512MiB}"),
+            "5:13: expect has dump, and the step before it takes none"),
         formal(
             plan("  - verify\n  - expect: {dump: good}"), "4:20: no dump 'good'; there are complete, cut-off, failed"),
         other(plan("  - crash"), "1:1: load-crash-kernel and crash need 'crash-kernel' of the guest"),
@@ -91,6 +98,13 @@ enum PlanCases {
             plan("  - verify", guest: "{crash-kernel: 127MiB}"),
             "2:23: crash-kernel 127 MiB is no number of MiB from 128 MiB to 4 GiB"),
         other(plan("  - verify", guest: "{crash-kernel: 5GiB}"), "crash-kernel 5 GiB is no number of MiB"),
+        other(
+            plan("  - crash: {in-plug: 100MiB}", guest: "{crash-kernel: 512MiB}"),
+            "in-plug"),
+        formal(plan("  - crash: {plug: 1GiB}", guest: "{crash-kernel: 512MiB}"), "crash has no 'in-plug'"),
+        other(
+            plan("  - crash: {in-plug: 4GiB}", guest: "{crash-kernel: 512MiB, maximum-memory: 2GiB}"),
+            "step 2 plugs 4 GiB as DIMM 1"),
         formal(plan("  - verify", guest: "{hpt-resizing: 1}"), "2:23: hpt-resizing has to be on or off"),
         formal(plan("  - verify", guest: "{hpt-resizing: disabled}"), "2:23: hpt-resizing has to be on or off"),
         formal("description: d\nsteps: []", "2:8: steps has to be a list of at least one element"),

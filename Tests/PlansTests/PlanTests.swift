@@ -130,7 +130,7 @@ import Yams
             names == [
                 "4k-pages.yaml", "altmap.yaml", "disable-radix.yaml", "failed-plug.yaml", "first-light.yaml",
                 "half-added-block.yaml", "hash-16m.yaml", "hpt-resize.yaml", "kdump-altmap.yaml", "kdump-hotplug.yaml",
-                "kdump-hpt-resize-fixed.yaml", "kdump-hpt-resize.yaml", "kdump-stale.yaml",
+                "kdump-hpt-resize-fixed.yaml", "kdump-hpt-resize.yaml", "kdump-in-plug.yaml", "kdump-stale.yaml",
                 "kdump-unplug.yaml", "kdump.yaml", "many-dimms.yaml", "numa.yaml", "refused-unplug.yaml",
                 "unplug-replug.yaml",
             ])

@@ -149,7 +149,7 @@ extension RealGuest {
             #expect(run.report.exitCode == 1)
             let finding = try #require(run.report.results.steps.flatMap(\.allFindings).first)
             #expect(finding.name == "guest-refused")
-            #expect(finding.message.contains("kexec ended with exit status "), "\(finding.message)")
+            #expect(finding.message.contains("kexec: exit status "), "\(finding.message)")
         }
 
         /// Nobody has loaded a crash kernel: it is a panic as any.

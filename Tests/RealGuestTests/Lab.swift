@@ -61,7 +61,7 @@ enum Lab {
         let environment = ProcessInfo.processInfo.environment
         var plan = Plan(
             description: "A test's guest.",
-            steps: [.plug(size: 1 << 30, node: nil, base: nil), .loadCrashKernel, .crash])
+            steps: [.plug(size: 1 << 30, node: nil, base: nil), .loadCrashKernel, .crash()])
         (plan.guest.cpu, plan.guest.memory) = (cpu.rawValue, 2 << 30)
         (plan.guest.crashKernel, plan.guest.hptResizing, plan.guest.append) = (crashKernelByteCount, false, append)
         return try GuestConfiguration(

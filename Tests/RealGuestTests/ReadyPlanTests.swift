@@ -35,7 +35,9 @@ extension RealGuest {
                 ("kdump-hotplug", ["--cpu", "POWER8", "--kernel", "6.12-4k"]),
                 ("kdump-hotplug", ["--cpu", "POWER9", "--kernel", "6.12-4k"]),
                 ("kdump-hotplug", ["--cpu", "POWER9", "--kernel", "6.12-64k"]),
-                ("kdump-stale", []), ("kdump-altmap", []), ("kdump-unplug", []), ("kdump-hpt-resize", []),
+                ("kdump-stale", []), ("kdump-altmap", []), ("kdump-in-plug", []),
+                ("kdump-in-plug", ["--cpu", "POWER9"]),
+                ("kdump-unplug", []), ("kdump-hpt-resize", []),
                 ("kdump-hpt-resize", ["--cpu", "POWER9", "--append", "disable_radix"]),
                 ("kdump-hpt-resize-fixed", []),
                 ("kdump-hpt-resize-fixed", ["--cpu", "POWER9", "--append", "disable_radix"]),
@@ -80,6 +82,12 @@ extension RealGuest {
                     "{kernel: 6.12-4k, cpu: POWER8, memory: 2GiB, crash-kernel: 512MiB}",
                     "- load-crash-kernel\n- plug: 4GiB\n- verify\n- expect: {findings: [crash-header-hpt-size]}\n"
                         + "- crash\n- expect: {findings: [vmcore-silent]}"
+                ),
+                // The kernel itself tells its crash kernel of the first DIMM, and dies while it adds the second.
+                (
+                    "{kernel: 6.12-4k, cpu: POWER9, memory: 2GiB, crash-kernel: 512MiB}",
+                    "- load-crash-kernel\n- plug: 1GiB\n- verify\n- crash: {in-plug: 8GiB}\n"
+                        + "- expect: {unsaid: [mirror, model, crash-header]}"
                 ),
                 // What is loaded again lacks all DIMMs until the next one comes.
                 (

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AgentProtocol
 import Foundation
 import Testing
 
@@ -19,11 +20,11 @@ import Testing
         """
 
     private static func result(
-        exit: UInt64? = 0, signal: UInt64? = nil, isCutOff: Bool = false, fileByteCount: UInt64? = 12_482_011,
+        _ end: ProgramEnd = .exited(0), isCutOff: Bool = false, fileByteCount: UInt64? = 12_482_011,
         problem: String? = nil, words: String = words
     ) -> DumpResult {
         DumpResult(
-            package: "makedumpfile 1:1.7.2-1 bookworm", exitStatus: exit, signal: signal, byteCount: 12_360_551,
+            package: "makedumpfile 1:1.7.2-1 bookworm", end: end, byteCount: 12_360_551,
             isCutOff: isCutOff, fileByteCount: fileByteCount, problem: problem, words: words)
     }
 
@@ -35,11 +36,12 @@ import Testing
                 result(isCutOff: true, fileByteCount: nil, problem: "p"), .cutOff,
                 "was cut off: its dump has more than the 12360551 bytes that there was room for"
             ),
-            (result(exit: 1, fileByteCount: nil, problem: "it ends"), .failed, "failed: exit status 1; it ends"),
+            (result(.exited(1), fileByteCount: nil, problem: "it ends"), .failed, "failed: exit status 1; it ends"),
             // A dump that is whole is none when its tool says that it failed, and a tool can be wrong about its success.
-            (result(exit: 1), .failed, "failed: exit status 1"),
+            (result(.exited(1)), .failed, "failed: exit status 1"),
             (result(fileByteCount: nil, problem: "it ends"), .failed, "failed: exit status 0; it ends"),
-            (result(exit: nil, signal: 9), .failed, "failed: signal 9"),
+            (result(.killed(signal: 9)), .failed, "failed: signal 9"),
+            (result(.timedOut), .failed, "failed: its time was over"),
         ] as [(DumpResult, DumpResult.Ending, String)])
     func isJudged(result: DumpResult, ending: DumpResult.Ending, text: String) throws {
         #expect(result.ending == ending)

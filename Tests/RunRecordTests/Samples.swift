@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AgentProtocol
 import Foundation
 import GuestMemory
 import RunRecord
@@ -42,7 +43,7 @@ enum Samples {
             coveredSectionCount: 60)
         var dump = StepResult(number: 3, title: "dump with makedumpfile", seconds: 2, outcome: .passed)
         dump.dump = DumpResult(
-            package: "makedumpfile 1:1.7.2-1 bookworm", exitStatus: 0, signal: nil, byteCount: 5, isCutOff: false,
+            package: "makedumpfile 1:1.7.2-1 bookworm", end: .exited(0), byteCount: 5, isCutOff: false,
             fileByteCount: 4, problem: nil,
             words: "Original pages : 0x3\nExcluded pages : 0x1\nRemaining pages : 0x2")
         dump.dump?.file = RunDirectory.dumpName(step: 3)

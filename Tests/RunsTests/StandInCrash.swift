@@ -21,6 +21,9 @@ extension StandInKernel {
         }
     }
 
+    /// Dies of something that nobody asked its agent for.
+    func crash() { guest.onCrash?(guest) }
+
     /// Puts a device tree and an ELF core header into the reservation, as kexec does, for the memory that there is now.
     private func loadCrashKernel() {
         let (tree, header) = (Self.reservation.lowerBound + 1 << 20, Self.reservation.lowerBound + 2 << 20)

@@ -97,6 +97,12 @@ struct StandInDomain: GuestDomain {
         machine.setPaused(false)
     }
 
+    /// A system reset: the kernel crashes where it is.
+    func injectNMI() async throws {
+        try checkRunning("virDomainInjectNMI")
+        machine.interrupt { $0.crash() }
+    }
+
     func setRebootAction(_ action: RebootAction) async throws {}
 
     /// The commands with which QEMU's MMU is asked: a CPU in the kernel, with translation on.

@@ -17,6 +17,8 @@ final class StandInKernel {
         case leavesMapped(describing: UInt64)
         /// A block of this memory stays on the list and comes off the MMU.
         case leavesListed(describing: UInt64)
+        /// It never gets further in a plug than this section, counted from 0.
+        case hangsInPlug(atSection: Int)
         /// It refuses to give memory up.
         case refusesToRemove
         /// The machine ends so when the first LMB is there.
@@ -60,7 +62,10 @@ final class StandInKernel {
     func add(_ range: Range<UInt64>) -> StandInMachine.Ending? {
         guest.memory.byteCount = memory.endAddress
         for base in LMB.addresses(in: range) {
-            for section in Self.sections(of: base..<base + LMB.byteCount) { populate(section) }
+            for (index, section) in Self.sections(of: base..<base + LMB.byteCount).enumerated() {
+                if case .hangsInPlug(index) = flaw { return nil }
+                populate(section)
+            }
             guest.setBlock(Int(base / LMB.byteCount), "online")
             let drcIndex = hexadecimal(LMB.drcIndex(of: base))
             guest.log("pseries-hotplug-mem: Memory at \(hexadecimal(base)) (drc index \(drcIndex)) was hot-added")

@@ -23,11 +23,11 @@ struct StandInRun {
     let folder: TemporaryFolder
 
     /// Takes the steps of a plan, `steps` being its YAML, on a machine of 1 GiB. The run is cancelled where a step begins,
-    /// if one is given.
+    /// if one is given. Where its record is to have a file of a name that is `occupied`, something else stands.
     static func take(
         _ steps: String, crashKernel: String? = nil, flaw: StandInKernel.Flaw? = nil, hasKprobes: Bool = false,
         keepsGuest: Bool = false,
-        keepsDumps: Bool = false, cancelledAtStep: Int? = nil
+        keepsDumps: Bool = false, cancelledAtStep: Int? = nil, occupied: [String] = []
     ) async throws -> StandInRun {
         let reservation = crashKernel.map { ", crash-kernel: \($0)" } ?? ""
         let plan = try Plan(
@@ -53,6 +53,10 @@ struct StandInRun {
             timeouts: timeouts, observers: [observer], keepsGuest: keepsGuest, keepsDumps: keepsDumps)
         let record = try RunDirectory(
             parent: folder.url.appending(path: "runs"), identifier: host.id.description, startedAt: Date())
+        for name in occupied {
+            try FileManager.default.createDirectory(
+                at: record.url.appending(path: name), withIntermediateDirectories: true)
+        }
         // A task of its own, which can be cancelled without the test's.
         let run = Task {
             await runner.run(in: host, record: record, interrupts: Interrupts(), commandLine: ["test"])

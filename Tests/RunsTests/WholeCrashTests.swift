@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AgentProtocol
 import Foundation
 import HotplugAgent
 import RunRecord
@@ -62,6 +63,39 @@ import Verification
         let crash = try #require(run.report.results.steps.first { $0.title == "crash" })
         #expect(Set(crash.allFindings.map(\.name)) == wrong.findings, "\(crash.allFindings)")
         #expect(run.host.endings == [.removed(hasGuestEnded: true)])
+    }
+
+    @Test("a kernel that dies while it adds a DIMM is found as far as it came", arguments: [5, nil])
+    func diesInPlug(section: Int?) async throws {
+        let run = try await StandInRun.take(
+            "[load-crash-kernel, verify, {crash: {in-plug: 512MiB}}, {expect: {unsaid: [mirror, model, crash-header]}}]",
+            crashKernel: "256MiB", flaw: section.map { .hangsInPlug(atSection: $0) })
+        let results = run.report.results
+        #expect(results.error == nil)
+        let crash = try #require(results.steps.first { $0.title == "crash in the plug of 512 MiB" })
+        if section != nil {
+            #expect(results.outcome == .passed, "\(results)")
+            #expect(crash.note?.hasPrefix("5 of 32 sections of the DIMM were there") == true, "\(crash)")
+            #expect(crash.verdict?.witnesses.first { $0.witness == .vmcore }?.standing == .agrees)
+        } else {
+            // A test of a crash in a plug shows nothing where the plug was through.
+            #expect(crash.allFindings.map(\.name) == ["plan-unmet"])
+            #expect(results.outcome == .failed)
+        }
+        try run.expectCompleteRecord(snapshots: [3, 4])
+    }
+
+    /// Full or not there: what came of the dump is told even so.
+    @Test("a dump that cannot be kept is an error, and what came of it is in the record")
+    func dumpsThatCannotBeKept() async throws {
+        let run = try await StandInRun.take(
+            "[load-crash-kernel, crash, {dump: makedumpfile}]", crashKernel: "256MiB, dump-area: 1MiB",
+            flaw: .dumps(.init(output: SampleFlattenedDump.stream)), keepsDumps: true, occupied: ["dumps/dump-4"])
+        #expect(run.report.exitCode == 2)
+        #expect(run.report.results.error?.contains("the dump cannot be kept as") == true)
+        let dump = try #require(run.report.results.steps.last?.dump)
+        #expect(dump.ending == .complete)
+        #expect(dump.file == nil)
     }
 
     /// A tool, what its dump comes to, and whether it is kept.

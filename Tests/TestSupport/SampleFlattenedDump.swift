@@ -15,6 +15,10 @@ package enum SampleFlattenedDump {
     package static let end = bigEndian(.max, .max, byteCount: 8)
 
     /// The stream, and the file that it is.
-    package static let stream = header() + piece(3, [4, 5]) + piece(0, [1, 2]) + end
-    package static let file: [UInt8] = [1, 2, 0, 4, 5]
+    package static let stream = header() + piece(9, [4, 5]) + start + end
+    package static let file: [UInt8] = signature + [0, 4, 5]
+
+    /// The piece by which a file begins as a dump, and its bytes.
+    package static let start = piece(0, signature)
+    package static let signature = Array("KDUMP   ".utf8)
 }

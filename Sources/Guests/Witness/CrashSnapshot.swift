@@ -20,7 +20,9 @@ extension SnapshotTaker {
     ///
     /// The dead kernel's memory is read in guest RAM, where the dump-capture kernel leaves it alone, and the mirror in the
     /// shared region, as they were when it died. Nobody asks the MMU, which answers for the other kernel.
-    package func crash() async throws -> CrashResult {
+    ///
+    /// With a size the kernel dies while it adds a DIMM of that.
+    package func crash(inPlugOf byteCount: UInt64? = nil) async throws -> CrashResult {
         let crashKernel = try await crashKernel()
         let sync = try await guest.agent.ask("sync")
         try await guest.observer.drain()
@@ -28,7 +30,17 @@ extension SnapshotTaker {
         let header = try crashKernel?.header(in: await guest.memory.ram)
         let hello: CaptureHello?
         var problem: String?
-        switch try await guest.crash() {
+        var added: MemoryRange?
+        let beginning: AgentClient.CaptureBeginning
+        if let byteCount {
+            let before = try await state(guest.memory.ram).sections.count
+            (beginning, added) = try await guest.crash(inPlugOf: byteCount) { ram in
+                try await state(ram).sections.count > before
+            }
+        } else {
+            beginning = try await guest.crash()
+        }
+        switch beginning {
         case .silent(let limit): return .silent(limit)
         case .lacks(let missing):
             hello = nil
@@ -45,7 +57,7 @@ extension SnapshotTaker {
             }
         }
         var snapshot = try await snapshotOfDead(sync: sync)
-        (snapshot.vmcore, snapshot.vmcoreProblem) = (vmcore, problem)
+        (snapshot.vmcore, snapshot.vmcoreProblem, snapshot.interruptedAdd) = (vmcore, problem, added)
         snapshot.add(header)
         return .captured(snapshot)
     }
