@@ -42,6 +42,9 @@ public struct DumpResult: Codable, Equatable, Sendable {
     public var problem: String?
     /// What it counted; nil where it did not say.
     public var pageCounts: PageCounts?
+    /// How many pages the crash kernel's ELF core header has, which is what the tool has to count as all (`Original pages`);
+    /// nil where no header was read.
+    public var headerPageCount: UInt64?
     /// What it said.
     public var words: String
     /// The dump in the record; nil where it was not kept.
@@ -74,11 +77,16 @@ public struct DumpResult: Codable, Equatable, Sendable {
         switch ending {
         case .complete:
             "wrote a dump of \(fileByteCount ?? 0) bytes"
-                + (pageCounts.map { ", \($0.remaining) of \($0.original) pages" } ?? "")
+                + (pageCounts.map { ", \($0.remaining) of \($0.original) pages" } ?? "") + (miscount ?? "")
         case .cutOff: "was cut off: its dump has more than the \(byteCount) bytes that there was room for"
         case .failed:
             "failed: \(end?.text ?? "it is not said how it ended")" + (problem.map { "; \($0)" } ?? "")
         }
+    }
+
+    private var miscount: String? {
+        guard let counted = pageCounts?.original, let headerPageCount, counted != headerPageCount else { return nil }
+        return ", and the header has \(headerPageCount)"
     }
 
     private var end: ProgramEnd? {

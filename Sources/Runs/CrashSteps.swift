@@ -56,6 +56,8 @@ package struct CrashStep: RunStep {
                 result.fail(Finding(.plan, .unmet, "the kernel had added the whole DIMM before it died"))
             }
             try context.take(snapshot, into: &result)
+            context.past.headerPageCount = snapshot.crashHeader?.header?.pageCount(
+                pageByteCount: snapshot.kernel.pageByteCount)
         }
     }
 }

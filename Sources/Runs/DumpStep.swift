@@ -21,7 +21,8 @@ package struct DumpStep: RunStep {
             result.note = "not taken: no dump-capture kernel's agent runs"
             return
         }
-        let dump = try await guest.dump(tool)
+        var dump = try await guest.dump(tool)
+        dump.headerPageCount = context.past.headerPageCount
         // What is known of it stays known where there is no room to keep it.
         result.dump = dump
         result.note = "\(dump.tool) \(dump.text)"

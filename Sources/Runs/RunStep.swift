@@ -53,6 +53,8 @@ package struct KernelPast {
     /// Whether memory that was plugged before the newest verification holds its own memory map (`memmap_on_memory`):
     /// `seen` or `none`, nil when nothing tells.
     var altmap: String?
+    /// How many pages the ELF core header has behind which it crashed; nil where it has not, or none was read.
+    var headerPageCount: UInt64?
 }
 
 extension StepResult {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
 public import HarnessBasics
 
 /// What is loaded for a crash, as the host found it in the guest's reservation: what the dump of a crash at this moment
@@ -51,6 +52,17 @@ public struct CrashHeaderSnapshot: Codable, Equatable, Sendable {
             self.notes = notes
             self.noteRelease = noteRelease
             self.hashTableOrders = hashTableOrders
+        }
+
+        /// How many pages the loads touch, each load's counted by itself; nil where a load's size cannot be.
+        public func pageCount(pageByteCount: UInt64) -> UInt64? {
+            var count: UInt64 = 0
+            for load in loads where load.byteCount > 0 {
+                let (end, overflows) = load.physAddr.addingReportingOverflow(load.byteCount)
+                guard !overflows, end <= LinearMap.byteCount else { return nil }
+                count += (end + pageByteCount - 1) / pageByteCount - load.physAddr / pageByteCount
+            }
+            return count
         }
     }
 

@@ -21,16 +21,25 @@ import Testing
 
     private static func result(
         _ end: ProgramEnd = .exited(0), isCutOff: Bool = false, fileByteCount: UInt64? = 12_482_011,
-        problem: String? = nil, words: String = words
+        problem: String? = nil, words: String = words, headerPageCount: UInt64? = nil
     ) -> DumpResult {
-        DumpResult(
+        var result = DumpResult(
             package: "makedumpfile 1:1.7.2-1 bookworm", end: end, byteCount: 12_360_551,
             isCutOff: isCutOff, fileByteCount: fileByteCount, problem: problem, words: words)
+        result.headerPageCount = headerPageCount
+        return result
     }
 
     @Test(
         arguments: [
             (result(), .complete, "wrote a dump of 12482011 bytes, 799 of 57345 pages"),
+            (
+                result(headerPageCount: 57345), .complete, "wrote a dump of 12482011 bytes, 799 of 57345 pages"
+            ),
+            (
+                result(headerPageCount: 57344), .complete,
+                "wrote a dump of 12482011 bytes, 799 of 57345 pages, and the header has 57344"
+            ),
             (result(words: ""), .complete, "wrote a dump of 12482011 bytes"),
             (
                 result(isCutOff: true, fileByteCount: nil, problem: "p"), .cutOff,

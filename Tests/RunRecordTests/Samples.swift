@@ -46,6 +46,7 @@ enum Samples {
             package: "makedumpfile 1:1.7.2-1 bookworm", end: .exited(0), byteCount: 5, isCutOff: false,
             fileByteCount: 4, problem: nil,
             words: "Original pages : 0x3\nExcluded pages : 0x1\nRemaining pages : 0x2")
+        dump.dump?.headerPageCount = 3
         dump.dump?.file = RunDirectory.dumpName(step: 3)
         return RunResults(run: "20231114T221320Z-abc", outcome: .failed, error: nil, steps: [boot, verify, dump])
     }

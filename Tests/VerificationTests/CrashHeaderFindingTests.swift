@@ -55,6 +55,30 @@ import Verification
         #expect(statement.unsaidCount == 0)
     }
 
+    /// makedumpfile counts so: 57,345 pages of 64 KiB in what kexec made for 2 GiB and two DIMMs of 1 GiB on 6.1, 917,505 of
+    /// 4 KiB in what the kernel made on 6.12.
+    @Test func pagesAreCountedForEachLoad() {
+        func count(_ loads: [(UInt64, UInt64)], _ pageByteCount: UInt64) -> UInt64? {
+            var header = Self.header(dimmByteCount: 0)
+            header.loads = loads.map {
+                .init(physAddr: $0.0, fileOffset: $0.0, byteCount: $0.1, fileByteCount: $0.1)
+            }
+            return header.pageCount(pageByteCount: pageByteCount)
+        }
+        let kexec: [(UInt64, UInt64)] = [
+            (0, 0x10000), (0x10000, 0x1fff_0000), (0x4000_0000, 0x4000_0000), (0x8000_0000, 0x8000_0000),
+            (0x2fff_0000, 0x10000),
+        ]
+        #expect(count(kexec, 65536) == 57345)
+        let kernel: [(UInt64, UInt64)] = [
+            (0, 0x10000), (0x10000, 0x1fff_0000), (0x2fff_f000, 0x82c), (0x4000_0000, 0xc000_0000),
+        ]
+        #expect(count(kernel, 4096) == 917_505)
+        #expect(count([(0x1000, 0), (0x1fff, 2)], 4096) == 2)
+        #expect(count([(0x1000, .max)], 4096) == nil)
+        #expect(count([(0, 1 << 63)], 4096) == nil)
+    }
+
     static func change(
         _ title: String, _ names: [String],
         _ change: @escaping @Sendable (inout Snapshot, inout CrashHeaderSnapshot.Header) -> Void
