@@ -68,7 +68,9 @@ struct ModelChecks {
     private static func prediction(for snapshot: Snapshot, hasBlocksFromMiddle: Bool) -> Prediction {
         let kernel = snapshot.kernel
         guard let history = snapshot.history else { return .none("the record tells nothing of the guest's history") }
-        if let interruption = snapshot.interruption { return .none("\(interruption), and nothing tells how far it came") }
+        if let interruption = snapshot.interruption {
+            return .none("\(interruption), and nothing tells how far it came")
+        }
         if let gap = history.gap { return .none("\(gap), so that the guest's history is not known") }
         guard kernel.mmu != .unknown else { return .none("the guest does not say which MMU it uses") }
         guard 1 << kernel.sectionSizeBits == EmulatedLayout.sectionByteCount else {

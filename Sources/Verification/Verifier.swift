@@ -149,7 +149,8 @@ public enum Verifier {
             mirror.provenance.count { $0 == .healed },
             "the agent has not seen them being made, and read them from the kernel's \(account) afterwards")
         if let interruption = snapshot.interruption {
-            judgement.leaveUnsaid(unseenCount + 1, "\(interruption), and the agent with it: the header, and what it had yet to do")
+            judgement.leaveUnsaid(
+                unseenCount + 1, "\(interruption), and the agent with it: the header, and what it had yet to do")
         }
         return judgement
     }
