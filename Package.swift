@@ -48,10 +48,11 @@ let package = Package(
 
         // Host only.
         .target(name: "HarnessBasics", swiftSettings: everywhere),
+        .systemLibrary(name: "CKdumpfile", pkgConfig: "libkdumpfile", providers: [.apt(["libkdumpfile-dev"])]),
         .target(
             name: "MemoryBackends",
             dependencies: [
-                "GuestMemory", "HarnessBasics", "KernelState",
+                "CKdumpfile", "GuestMemory", "HarnessBasics", "KernelState",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict
@@ -103,12 +104,22 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        .target(
+            name: "Inspection",
+            dependencies: [
+                "GuestMemory", "VmemmapPopulate", "KernelState", "HarnessBasics", "MemoryBackends", "Verification",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: everywhere
+        ),
         // No libvirt: what needs none is to work where there is none.
         .target(
             name: "OfflineCommands",
             dependencies: [
-                "GuestMemory", "VmemmapPopulate", "HarnessBasics", "Verification", "RunRecord", "Plans",
+                "GuestMemory", "VmemmapPopulate", "HarnessBasics", "Inspection", "MemoryBackends", "Verification",
+                "RunRecord", "Plans",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/qemu-harness/Offline",
             swiftSettings: everywhere
@@ -187,6 +198,16 @@ let package = Package(
                 "HarnessBasics", "Verification", "GuestMemory", "KernelState", "VmemmapPopulate", "TestSupport",
             ],
             swiftSettings: everywhere),
+        .testTarget(
+            name: "InspectionTests",
+            dependencies: [
+                "Inspection", "OfflineCommands", "GuestMemory", "HarnessBasics", "MemoryBackends", "RunRecord",
+                "TestSupport", "Verification", "VmemmapPopulate",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            resources: [.copy("Fixtures")],
+            swiftSettings: everywhere
+        ),
         // The program itself is a dependency, so that it is built with the tests that start it.
         .testTarget(
             name: "RunRecordTests",

@@ -49,6 +49,8 @@ public enum MMUSource: Sendable {
     case vmcoreinfo
     /// /proc/cpuinfo, which only a running guest has.
     case cpuinfo
+    /// Whether the kernel's own page tables map its linear map, which radix needs and hash does not.
+    case pageTables
     /// Nothing does.
     case nowhere
 }

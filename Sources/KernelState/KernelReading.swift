@@ -131,6 +131,18 @@ extension Kernel {
     }
 }
 
+extension Kernel {
+    /// Takes the MMU from the kernel's own page tables where the note does not say it: the root's first entry is for the
+    /// beginning of the linear map, which a radix kernel maps there and a hash kernel in its hashed page table alone.
+    /// Nothing is learned where the entry cannot be read.
+    public mutating func learnMMU(fromTablesIn memory: borrowing some PhysicalMemory) {
+        guard mmuSource == .nowhere, let root = layout.pageTableRootAddress.flatMap(LinearMap.physical),
+            let entry = try? memory.storedWord(at: root)
+        else { return }
+        learn(mmu: entry == 0 ? .hash : .radix, from: .pageTables)
+    }
+}
+
 /// What follows from a kernel's constants and its memory map.
 extension Kernel {
     /// How the kernel keeps account of what backs its memory map, from what it shows, and from whether its

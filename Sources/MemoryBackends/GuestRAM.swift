@@ -3,7 +3,7 @@
 public import GuestMemory
 
 /// A guest's physical memory on the host: boot RAM and plugged DIMMs, each a mapped file at a guest physical address.
-public struct GuestRAM: PhysicalMemory, Sendable {
+public struct GuestRAM: SearchableMemory, Sendable {
     /// One piece of memory.
     public struct Region: Sendable {
         /// `boot` for the machine's own RAM, else the DIMM's alias.
@@ -44,6 +44,20 @@ public struct GuestRAM: PhysicalMemory, Sendable {
             throw .unmapped(address.rawValue)
         }
         return try region.file.words.load(at: address.rawValue - region.base.rawValue)
+    }
+
+    /// The parts of memory that a guest has ever written, ascending.
+    func dataExtents() throws -> [Range<UInt64>] {
+        try regions.flatMap { region in
+            try region.file.dataExtents().map {
+                region.base.rawValue + $0.lowerBound..<region.base.rawValue + $0.upperBound
+            }
+        }
+    }
+
+    /// Copies bytes out, all of them or none; `address` is a multiple of 8.
+    func bytes(at address: UInt64, byteCount: Int) -> [UInt8] {
+        (try? bytes(at: PhysicalAddress(address), byteCount: byteCount)) ?? []
     }
 
     /// Copies bytes out, a word at a time; `address` is a multiple of 8.

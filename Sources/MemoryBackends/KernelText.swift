@@ -21,6 +21,7 @@ extension MMUSource: CustomStringConvertible {
         switch self {
         case .vmcoreinfo: "VMCOREINFO"
         case .cpuinfo: "/proc/cpuinfo"
+        case .pageTables: "swapper_pg_dir"
         case .nowhere: "nowhere"
         }
     }

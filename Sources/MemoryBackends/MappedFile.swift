@@ -45,33 +45,11 @@ public final class MappedFile: Sendable {
         }
     }
 
-    // include/uapi/linux/fs.h; glibc shows them with _GNU_SOURCE only.
-    private static let seekData: Int32 = 3
-    private static let seekHole: Int32 = 4
-
     /// The parts of the file that hold data, in ascending order (SEEK_DATA): a hole was never written by the guest, and
     /// reading it through the mapping would make the file grow.
     public func dataExtents() throws -> [Range<UInt64>] {
         let descriptor = try FileDescriptor.open(path, .readOnly, options: [.noFollow])
-        return try descriptor.closeAfter {
-            var extents: [Range<UInt64>] = []
-            var position: off_t = 0
-            while position < off_t(words.byteCount) {
-                let start = lseek(descriptor.rawValue, position, Self.seekData)
-                guard start >= 0 else {
-                    // ENXIO: only a hole is left.
-                    guard errno == ENXIO else { throw Errno(rawValue: errno) }
-                    break
-                }
-                // The file may go on behind what is mapped of it.
-                guard start < off_t(words.byteCount) else { break }
-                let end = lseek(descriptor.rawValue, start, Self.seekHole)
-                guard end > start else { throw Errno(rawValue: errno) }
-                extents.append(UInt64(start)..<min(UInt64(end), words.byteCount))
-                position = end
-            }
-            return extents
-        }
+        return try descriptor.closeAfter { try descriptor.dataExtents(of: 0..<words.byteCount) }
     }
 }
 

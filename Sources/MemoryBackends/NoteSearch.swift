@@ -4,6 +4,16 @@ public import GuestMemory
 import HarnessBasics
 public import KernelState
 
+/// Memory in which a note is looked for.
+protocol SearchableMemory: PhysicalMemory {
+    /// How many bytes there are.
+    var byteCount: UInt64 { get }
+    /// The parts of memory that can hold anything but zeros, ascending.
+    func dataExtents() throws -> [Range<UInt64>]
+    /// Copies bytes out; fewer than asked for, or none, where there are not all of them. `address` is a multiple of 8.
+    func bytes(at address: UInt64, byteCount: Int) -> [UInt8]
+}
+
 extension KernelNote {
     /// Finds the kernel's VMCOREINFO note in the guest's RAM, with no help from the guest.
     ///
@@ -11,22 +21,37 @@ extension KernelNote {
     /// first key are checked, since any program in the guest may hold the same letters. Throws ``NoteSearchError`` when
     /// there is none, when two differ, and when there are more than ``searchLimit``.
     public init(foundIn memory: GuestRAM) throws {
+        try self.init(searchedIn: memory)
+    }
+
+    /// The note that a dump's file carries; where it carries none, the one in the memory that it holds.
+    public init(of dump: DumpMemory) throws {
+        guard let note = dump.note else {
+            try self.init(searchedIn: dump)
+            return
+        }
+        self.init(info: note.info, order: note.order, addresses: [])
+    }
+
+    private init(searchedIn memory: some SearchableMemory) throws {
         var found: (info: Vmcoreinfo, order: ByteOrder)?
         var addresses: [PhysicalAddress] = []
-        for region in memory.regions {
-            for extent in try region.file.dataExtents() {
-                for offset in try Self.offsets(in: region.file.words, extent) {
-                    let address = PhysicalAddress(region.base.rawValue + offset)
-                    guard let note = try Self.note(in: memory, at: address) else { continue }
-                    if let found, found.info.text != note.info.text {
-                        throw NoteSearchError.notesDiffer(addresses[0], address)
-                    }
-                    guard addresses.count < Self.searchLimit else {
-                        throw NoteSearchError.tooManyNotes(limit: Self.searchLimit)
-                    }
-                    found = found ?? note
-                    addresses.append(address)
+        for extent in try memory.dataExtents() {
+            var position = extent.lowerBound.alignedDown(to: Self.smallestPageByteCount)
+            while position < extent.upperBound {
+                let address = PhysicalAddress(position)
+                position += Self.smallestPageByteCount
+                guard let word = try? memory.storedWord(at: PhysicalAddress(address.rawValue + 16)),
+                    word == Self.nameTail, let note = Self.note(in: memory, at: address)
+                else { continue }
+                if let found, found.info.text != note.info.text {
+                    throw NoteSearchError.notesDiffer(addresses[0], address)
                 }
+                guard addresses.count < Self.searchLimit else {
+                    throw NoteSearchError.tooManyNotes(limit: Self.searchLimit)
+                }
+                found = found ?? note
+                addresses.append(address)
             }
         }
         guard let found else { throw NoteSearchError.noNote(searchedByteCount: memory.byteCount) }
@@ -42,28 +67,16 @@ extension KernelNote {
 
     /// The note at an address, in either byte order. No more is copied than a note's own beginning asks for.
     private static func note(
-        in memory: GuestRAM, at address: PhysicalAddress
-    ) throws -> (info: Vmcoreinfo, order: ByteOrder)? {
-        let beginning = try memory.bytes(at: address, byteCount: Vmcoreinfo.noteBeginningByteCount)
+        in memory: some SearchableMemory, at address: PhysicalAddress
+    ) -> (info: Vmcoreinfo, order: ByteOrder)? {
+        let beginning = memory.bytes(at: address.rawValue, byteCount: Vmcoreinfo.noteBeginningByteCount)
         for order in [ByteOrder.little, .big] {
             guard let byteCount = Vmcoreinfo.noteByteCount(beginning: beginning, order: order),
-                let region = memory.regions.first(where: { $0.range.contains(address.rawValue) }),
-                UInt64(byteCount) <= region.range.upperBound - address.rawValue,
-                let info = Vmcoreinfo(note: try memory.bytes(at: address, byteCount: byteCount), order: order)
+                let info = Vmcoreinfo(note: memory.bytes(at: address.rawValue, byteCount: byteCount), order: order)
             else { continue }
             return (info, order)
         }
         return nil
-    }
-
-    private static func offsets(in words: MappedWords, _ extent: Range<UInt64>) throws -> [UInt64] {
-        var offsets: [UInt64] = []
-        var offset = extent.lowerBound.alignedDown(to: smallestPageByteCount)
-        while offset + smallestPageByteCount <= words.byteCount, offset < extent.upperBound {
-            if try words.load(at: offset + 16) == nameTail { offsets.append(offset) }
-            offset += smallestPageByteCount
-        }
-        return offsets
     }
 }
 

@@ -110,7 +110,15 @@ public final class RunDirectory: Sendable {
     }
 
     /// The file of a step's dump, from the record's folder.
-    public static func dumpName(step: Int) -> String { "dumps/dump-\(step)" }
+    public static func dumpName(step: Int) -> String { "\(dumpsName)/dump-\(step)" }
+
+    /// The folder of dumps.
+    static let dumpsName = "dumps"
+
+    /// The step whose dump has this name in that folder; nil when it is no dump's.
+    static func step(ofDump name: String) -> Int? {
+        Int(name.dropFirst("dump-".count)).flatMap { dumpName(step: $0) == "\(dumpsName)/\(name)" ? $0 : nil }
+    }
 
     /// Where the file of a step's dump goes, in a folder that is made for it.
     public func dumpFile(step: Int) throws -> URL {

@@ -19,7 +19,7 @@ public struct SnapshotProblem: Error, Equatable, Sendable, CustomStringConvertib
 
 extension Snapshot {
     /// The most pieces of memory: libvirt allows 256 DIMMs, and there is boot memory.
-    static let memoryRangeLimit = 257
+    public static let memoryRangeLimit = 257
     /// The most memory that the present sections may stand for: as much as a pseries guest's address space holds.
     static let sectionByteLimit: UInt64 = 16 << 40
 

@@ -55,6 +55,30 @@ import Testing
             errors: try String(contentsOf: errors, encoding: .utf8))
     }
 
+    /// libkdumpfile is not made for what anybody may write: 0.5.1 ends its process over some of these. It reads in another
+    /// one than that which tells what came of it.
+    @Test(arguments: ["KDUMP   ", "makedumpfile\0\0\0\0"])
+    func aCompressedDumpEndsNobody(beginning: String) throws {
+        var generator = SystemRandomNumberGenerator()
+        let noise = (0..<100_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        let zeros = [UInt8](repeating: 0, count: 1 << 17)
+        for rest in [[], Array(zeros.prefix(100)), zeros, noise] {
+            let path = try folder.write(Array(beginning.utf8) + rest, to: "dump")
+            let ending = try run(["inspect", path])
+            #expect(ending.status == 2, "\(ending.errors)")
+            #expect(ending.errors.contains("cannot inspect \(path): "), "\(ending.errors)")
+            #expect(ending.errors.contains("libkdumpfile"), "\(ending.errors)")
+            #expect(ending.output.isEmpty)
+        }
+    }
+
+    @Test(arguments: ["none", "folder"]) func whatIsNoDumpIsAUsersError(name: String) throws {
+        try folder.write([], to: "folder/.keep")
+        let ending = try run(["inspect", folder.path(name)])
+        #expect(ending.status == 64)
+        #expect(ending.errors.contains(folder.path(name)), "\(ending.errors)")
+    }
+
     @Test(arguments: [
         (["--memory", "300MiB"], "memory 300 MiB is no multiple of 256 MiB"),
         (["--plug", "100MiB"], "plug 100 MiB is no multiple of 256 MiB"),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import HarnessBasics
 import RunRecord
 import Subprocess
 import Testing
@@ -22,10 +23,24 @@ extension RealGuest {
             try await Self.expectToPass(plan)
         }
 
-        /// A guest that crashes, one of each MMU: what the dump-capture kernel finds is what was there.
+        /// A guest that crashes, one of each MMU: what the dump-capture kernel finds is what was there, and what makedumpfile
+        /// wrote has it too.
         @Test(arguments: ["POWER8", "POWER9"])
         func crashPasses(cpu: String) async throws {
-            try await Self.expectToPass("kdump", ["--cpu", cpu])
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let ending = try await harness.run(["kdump", "--cpu", cpu, "--keep-dumps", "--slowdown", "4"])
+            #expect(ending.status == .exited(0), "\(ending.errors)\(ending.output)")
+            let crash = try #require(try harness.results().steps.first { $0.title == "crash" })
+            let snapshot = try JSONDecoder().decode(
+                Snapshot.self,
+                from: Data(contentsOf: harness.record.appending(path: "snapshot-\(crash.number).json")))
+            let inspection = try await HarnessProcess.start(["inspect", harness.record.path, "--csv"])
+            #expect(inspection.status == .exited(0), "\(inspection.errors)")
+            let entries = snapshot.accountEntries.map {
+                "\($0.virtAddr.hexadecimal),\($0.phys.hexadecimal),\($0.byteCount),\($0.place.hexadecimal)\n"
+            }
+            #expect(inspection.output == "virt,phys,bytes,node\n" + entries.joined())
         }
 
         /// The same with the other kernels, and a dump that lacks what was plugged after its kernel was loaded.

@@ -21,7 +21,7 @@ struct QemuHarness: AsyncParsableCommand {
         version: Program.version,
         subcommands: [
             RunCommand.self, PlanCommand.self, DoctorCommand.self, PruneCommand.self, EmulateCommand.self,
-            VerifyCommand.self,
+            VerifyCommand.self, InspectCommand.self,
         ],
         defaultSubcommand: RunCommand.self
     )

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import GuestMemory
+import HarnessBasics
+public import Verification
+import VmemmapPopulate
+
+/// The kernel's account, sorted, so that many addresses can be looked up in it.
+public struct TranslationIndex: Sendable {
+    /// Ascending by effective address, without duplicates: what stands first in the account counts.
+    private let windows: [BackedWindow]
+    private let kernel: KernelFacts
+
+    /// Sorts a snapshot's account.
+    public init(_ snapshot: Snapshot) {
+        kernel = snapshot.kernel
+        var sorted = snapshot.accountEntries.enumerated().sorted {
+            ($0.element.virtAddr, $0.offset) < ($1.element.virtAddr, $1.offset)
+        }.map(\.element)
+        var count = 0
+        for window in sorted where count == 0 || sorted[count - 1].virtAddr != window.virtAddr {
+            sorted[count] = window
+            count += 1
+        }
+        sorted.removeLast(sorted.count - count)
+        windows = sorted
+    }
+
+    /// The window that an effective address is in; nil where none is backed there. Of windows that overlap, the one that
+    /// begins last counts.
+    public func window(of virtAddr: UInt64) -> BackedWindow? {
+        var (low, high) = (0, windows.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if windows[middle].virtAddr <= virtAddr { low = middle + 1 } else { high = middle }
+        }
+        guard low > 0, virtAddr - windows[low - 1].virtAddr < windows[low - 1].byteCount else { return nil }
+        return windows[low - 1]
+    }
+
+    /// Where a page's `struct page` is.
+    public struct PageLocation: Equatable, Sendable {
+        /// The page frame number.
+        public let frame: UInt64
+        /// The `struct page`'s effective address.
+        public let structPage: UInt64
+        /// Its physical address, and what says so; nil where nothing backs it.
+        public let backing: (phys: UInt64, window: BackedWindow)?
+
+        /// Whether both are of the same page.
+        public static func == (left: PageLocation, right: PageLocation) -> Bool {
+            left.frame == right.frame && left.structPage == right.structPage
+                && left.backing?.phys == right.backing?.phys && left.backing?.window == right.backing?.window
+        }
+    }
+
+    /// Where the `struct page` of the page is that holds a physical address; nil where no memory map reaches.
+    public func location(ofPageAt phys: UInt64) -> PageLocation? {
+        let frame = phys / kernel.pageByteCount
+        let (offset, overflows) = frame.multipliedReportingOverflow(by: kernel.structPageByteCount)
+        let (virtAddr, wraps) = kernel.vmemmapBase.addingReportingOverflow(offset)
+        guard !overflows, !wraps else { return nil }
+        return PageLocation(
+            frame: frame, structPage: virtAddr,
+            backing: window(of: virtAddr).map { ($0.phys &+ (virtAddr - $0.virtAddr), $0) })
+    }
+
+    /// Whether an effective address is in the memory map.
+    public func isInMemoryMap(_ address: UInt64) -> Bool { address >= kernel.vmemmapBase && kernel.vmemmapBase > 0 }
+
+    /// The page frame that the `struct page` at an effective address describes.
+    public func frame(describedAt virtAddr: UInt64) -> UInt64? {
+        isInMemoryMap(virtAddr) ? (virtAddr - kernel.vmemmapBase) / kernel.structPageByteCount : nil
+    }
+}

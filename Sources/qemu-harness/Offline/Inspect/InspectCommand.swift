@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import ArgumentParser
+import Foundation
+import GuestMemory
+import HarnessBasics
+import Inspection
+import MemoryBackends
+import RunRecord
+import SystemPackage
+
+/// `inspect`: reads and judges a kernel's memory map in a dump, or in what a run has recorded of it.
+package struct InspectCommand: ParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "inspect",
+        abstract: "Read and judge a kernel's memory map in a dump, with no guest.",
+        discussion: """
+            Takes an ELF core dump (kdump's /proc/vmcore, or QEMU's and libvirt's of a guest), one of makedumpfile's compressed \
+            dumps, a raw image of RAM (--base), or a run's directory: its newest dump, else its newest snapshot. Needs no debug \
+            symbols: a VMCOREINFO note is in the dump, or in the memory that it holds.
+
+            Exit codes: 0 nothing is wrong; 1 there are findings; 2 the file cannot be read as a dump, or is not of such a \
+            kernel; 4 something is unsaid; 64 wrong use.
+            """
+    )
+
+    /// A command that is not parsed yet.
+    package init() {}
+
+    @Argument(help: ArgumentHelp("A dump, or a run's directory.", valueName: "file"))
+    var path: String
+
+    @Option(help: ArgumentHelp("The kernel's file, for symbols that the note lacks.", valueName: "path"))
+    var vmlinux: String?
+
+    @Option(
+        help: ArgumentHelp("Where the memory of a raw image begins, a guest physical address.", valueName: "address"),
+        transform: InspectCommand.address)
+    var base: UInt64?
+
+    @Flag(help: "Print every entry of the kernel's account.")
+    var list = false
+
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            """
+            Say of each address where it leads: of one in the memory map its physical address, of a physical one where its \
+            struct page is.
+            """, valueName: "address"),
+        transform: InspectCommand.address)
+    var translate: [UInt64] = []
+
+    @Option(
+        help: ArgumentHelp(
+            "Write a dump of the pages that were read, and nothing else: a new file to send to somebody.",
+            valueName: "path"))
+    var reduce: String?
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    @Flag(help: "Print the entries as CSV.")
+    var csv = false
+
+    package func validate() throws {
+        if csv, json || !translate.isEmpty { throw ValidationError("--csv is for the entries alone") }
+    }
+
+    /// Reads, prints, and ends with the exit code that follows.
+    package func run() throws {
+        let status: Int32
+        switch try memory() {
+        case .dump(let file):
+            let path = FilePath(file.path)
+            if base == nil, DumpMemory.isLibrarys(path), let apart = try runApart() {
+                status = apart
+            } else {
+                status = try print(try inspection(of: path))
+            }
+        case .snapshot(let snapshot, let file):
+            status = try print(try Inspection(of: snapshot, source: file.lastPathComponent))
+        }
+        if status != ExitStatus.passed { throw ExitCode(status) }
+    }
+
+    /// What there is to inspect.
+    private func memory() throws -> RecordedMemory {
+        let url = URL(filePath: path)
+        var isDirectory: ObjCBool = false
+        // SAFETY: the flag lives for the length of the call, which fills it in.
+        guard unsafe FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+            throw HarnessError.usage("no dump at \(path): there is no such file or directory")
+        }
+        guard isDirectory.boolValue else { return .dump(url) }
+        guard let memory = try RecordedMemory(newestIn: url) else {
+            throw HarnessError.usage("\(path) is no run's directory, or has neither a dump nor a snapshot")
+        }
+        return memory
+    }
+
+    private func inspection(of file: FilePath) throws -> Inspection {
+        do {
+            let dump = try DumpMemory(file, base: base.map(PhysicalAddress.init))
+            let image = vmlinux.map { FilePath($0) }
+            guard let reduce else { return try Inspection(of: dump, image: image) }
+            return try Inspection(of: dump, image: image, reducingTo: FilePath(reduce))
+        } catch {
+            throw HarnessError.infrastructure("cannot inspect \(file): \(error)")
+        }
+    }
+
+    private func print(_ inspection: Inspection) throws -> Int32 {
+        let report = InspectionReport(
+            inspection: inspection, path: path, listsEntries: list || csv, translated: translate)
+        let text = csv ? report.csv : json ? try report.json() : report.text
+        try? FileHandle.standardOutput.write(contentsOf: Data(text.utf8))
+        return inspection.outcome.exitCode()
+    }
+
+    // MARK: - Apart
+
+    /// Set for the process that reads what may end it.
+    private static let apartVariable = "QEMU_HARNESS_INSPECTS_APART"
+
+    /// Has another process of this program inspect the dump, and returns its exit code; nil in that process. What is in a
+    /// file can end the process of the library that reads it.
+    private func runApart() throws -> Int32? {
+        var environment = ProcessInfo.processInfo.environment
+        guard environment.updateValue("1", forKey: Self.apartVariable) == nil else { return nil }
+        // Its end is told here, in a line.
+        environment["SWIFT_BACKTRACE"] = "enable=no"
+        let process = Process()
+        process.executableURL = Program.executable
+        process.arguments = Array(CommandLine.arguments.dropFirst())
+        process.environment = environment
+        try process.run()
+        process.waitUntilExit()
+        guard process.terminationReason == .exit else {
+            throw HarnessError.infrastructure(
+                "cannot inspect \(path): libkdumpfile was ended by signal \(process.terminationStatus) as it read it")
+        }
+        return process.terminationStatus
+    }
+
+    private static func address(_ text: String) throws -> UInt64 {
+        let number = text.hasPrefix("0x") ? UInt64(text.dropFirst(2), radix: 16) : UInt64(text)
+        guard let number else {
+            throw ValidationError("'\(text)' is no address: write 0x and hexadecimal digits, or decimal ones")
+        }
+        return number
+    }
+}

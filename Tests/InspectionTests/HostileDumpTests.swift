@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import GuestMemory
+import Inspection
+import MemoryBackends
+import RunRecord
+import SystemPackage
+import TestSupport
+import Testing
+import Verification
+
+@testable import OfflineCommands
+
+/// Files that are no dumps, or not whole ones: an error or a finding each, and never an end without a word.
+@Suite struct HostileDumpTests {
+    private let folder: TemporaryFolder
+    private let dump: [UInt8]
+
+    init() throws {
+        folder = try TemporaryFolder()
+        let url = try #require(Bundle.module.url(forResource: "Fixtures/6.1-hash-64k", withExtension: "elf"))
+        dump = Array(try Data(contentsOf: url))
+    }
+
+    /// What comes of a file: the names of findings, or the error.
+    private func inspected(_ bytes: [UInt8], base: UInt64? = nil) throws -> (findings: [String], error: String?) {
+        let file = FilePath(try folder.write(bytes, to: "dump"))
+        do {
+            let inspection = try Inspection(of: DumpMemory(file, base: base.map(PhysicalAddress.init)))
+            let isSound = inspection.verdict.findings.isEmpty && inspection.isWhole
+            #expect((inspection.outcome == .passed) == isSound)
+            return (inspection.verdict.findings.map(\.name) + (inspection.isWhole ? [] : ["not whole"]), nil)
+        } catch {
+            return ([], "\(error)")
+        }
+    }
+
+    @Test func aDumpThatEndsEarlyIsTold() throws {
+        for step in 0..<40 {
+            let (findings, error) = try inspected(Array(dump.prefix(dump.count * step / 40)))
+            #expect(error != nil || findings.contains("not whole"), "\(step)")
+        }
+        #expect(try inspected(dump) == ([], nil))
+    }
+
+    /// Headers, note, sections, list: each byte is read by somebody.
+    @Test func aDumpWithOtherBytesEnds() throws {
+        var generator = SystemRandomNumberGenerator()
+        for position in stride(from: 0, to: 0x4000, by: 61) {
+            var bytes = dump
+            bytes[position] ^= UInt8.random(in: 1...255, using: &generator)
+            _ = try inspected(bytes)
+        }
+    }
+
+    @Test func whatIsNoDumpIsRefused() throws {
+        var x86 = dump
+        x86[18] = 62
+        var executable = dump
+        executable[16] = 2
+        var generator = SystemRandomNumberGenerator()
+        let noise = (0..<100_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
+        let cases: [([UInt8], UInt64?, String)] = [
+            ([], nil, "it begins neither"), ([0x7f, 0x45, 0x4c], nil, "it begins neither"),
+            ([UInt8](repeating: 0, count: 1 << 16), nil, "it begins neither"), (noise, nil, "it begins neither"),
+            (x86, nil, "e_machine 62"), (executable, nil, "e_type is 2"),
+            (noise, 0, "no VMCOREINFO note"), ([UInt8](repeating: 0, count: 1 << 20), 1 << 30, "no VMCOREINFO note"),
+            ([1], .max, "memory ends at"), ([], 0, "memory ends at"),
+        ]
+        for (bytes, base, words) in cases {
+            let (findings, error) = try inspected(bytes, base: base)
+            #expect(findings == [])
+            #expect(error?.contains(words) == true, "\(error ?? "nothing") is to contain '\(words)'")
+        }
+    }
+
+    @Test func whatIsNoFileIsRefused() throws {
+        let fifo = folder.path("fifo")
+        #expect(mkfifo(fifo, 0o600) == 0)
+        for path in [fifo, folder.url.path, "/dev/null"] {
+            #expect(throws: DumpFileProblem.notRegular) { try DumpMemory(FilePath(path)) }
+        }
+        #expect(throws: Errno.noSuchFileOrDirectory) { try DumpMemory(FilePath(folder.path("none"))) }
+    }
+
+    /// What was there when the headers were read, and is not when the memory is.
+    @Test func aFileThatShrinksIsAnError() throws {
+        let path = try folder.write(dump, to: "dump")
+        let memory = try DumpMemory(FilePath(path))
+        #expect(truncate(path, 0x1000) == 0)
+        #expect(throws: InspectionProblem.self) { try Inspection(of: memory) }
+    }
+}
