@@ -270,7 +270,7 @@ let package = Package(
             name: "RealGuestTests",
             dependencies: [
                 "qemu-harness", "Runs", "Guests", "HotplugAgent", "AgentProtocol", "GuestMemory", "HarnessBasics",
-                "KernelState",
+                "CLibvirt", "Inspection", "KernelState",
                 "VmemmapPopulate",
                 "MemoryBackends",
                 "Libvirt", "Plans", "RunFixture", "Verification", "RunRecord", "TestSupport",

@@ -118,15 +118,17 @@ public struct KernelLayout: Equatable, Sendable {
     /// - Parameters:
     ///   - vmemmapBase: the effective address of page frame 0's `struct page`.
     ///   - endAddress: the end of the physical addresses that can hold memory.
+    ///   - limit: the most leaves, and the most faults.
     ///   - memory: the guest's physical memory.
     /// - Returns: what they map, nil when the kernel does not say where they are.
     public func memoryMapTables(
-        vmemmapBase: UInt64, endAddress: PhysicalAddress, in memory: borrowing some PhysicalMemory
+        vmemmapBase: UInt64, endAddress: PhysicalAddress, limit: Int = .max, in memory: borrowing some PhysicalMemory
     ) -> RadixWalk? {
         guard let root = pageTableRootAddress.flatMap(LinearMap.physical) else { return nil }
         let byteCount = endAddress.rawValue / pageByteCount * structPageByteCount
         let (end, overflows) = vmemmapBase.addingReportingOverflow(byteCount)
         return RadixWalk(
-            root: root, range: vmemmapBase..<(overflows ? .max : end), pageByteCount: pageByteCount, in: memory)
+            root: root, range: vmemmapBase..<(overflows ? .max : end), pageByteCount: pageByteCount, limit: limit,
+            in: memory)
     }
 }

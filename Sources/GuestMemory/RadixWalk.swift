@@ -64,6 +64,8 @@ public struct RadixWalk: Equatable, Sendable {
     public private(set) var leaves: [Leaf] = []
     /// What is wrong with the tables, ascending by virtual address.
     public private(set) var faults: [Fault] = []
+    /// Whether the walk ended because it had found as many as it was to find at most.
+    public private(set) var hasReachedLimit = false
 
     /// The effective addresses that the root can map for the kernel: quadrant 3, 52 bits of it.
     public static let mappableRange: Range<UInt64> = 0xc000_0000_0000_0000..<0xc010_0000_0000_0000
@@ -77,15 +79,17 @@ public struct RadixWalk: Equatable, Sendable {
     ///   - root: where the root table stands, as `swapper_pg_dir` says.
     ///   - range: the effective addresses to look at. Outside ``mappableRange`` nothing is ever mapped.
     ///   - pageByteCount: the kernel's page size, 4096 or 65536.
+    ///   - limit: the most leaves, and the most faults: entries may lead to one table again and again.
     ///   - memory: the guest's physical memory.
     public init(
-        root: PhysicalAddress, range: Range<UInt64>, pageByteCount: UInt64, in memory: borrowing some PhysicalMemory
+        root: PhysicalAddress, range: Range<UInt64>, pageByteCount: UInt64, limit: Int = .max,
+        in memory: borrowing some PhysicalMemory
     ) {
         let levels: [4 of Level] =
             pageByteCount == 4096
             ? [.init(39, 13), .init(30, 9), .init(21, 9), .init(12, 9)]
             : [.init(39, 13), .init(30, 9), .init(21, 9), .init(16, 5)]
-        walk(table: root, level: 0, of: levels, range: range.clamped(to: Self.mappableRange), in: memory)
+        walk(table: root, level: 0, of: levels, range: range.clamped(to: Self.mappableRange), limit: limit, in: memory)
     }
 
     private struct Level {
@@ -101,13 +105,17 @@ public struct RadixWalk: Equatable, Sendable {
     }
 
     private mutating func walk(
-        table: PhysicalAddress, level: Int, of levels: [4 of Level], range: Range<UInt64>,
+        table: PhysicalAddress, level: Int, of levels: [4 of Level], range: Range<UInt64>, limit: Int,
         in memory: borrowing some PhysicalMemory
     ) {
         let current = levels[level]
         let byteCount: UInt64 = 1 << current.shift
         var virtAddr = range.lowerBound.alignedDown(to: byteCount)
         while virtAddr < range.upperBound {
+            guard leaves.count < limit, faults.count < limit else {
+                hasReachedLimit = true
+                return
+            }
             let index = virtAddr >> current.shift & (1 << current.indexSize - 1)
             let entryAddress = PhysicalAddress(table.rawValue &+ index * 8)
             func fault(_ reason: Reason) {
@@ -137,7 +145,7 @@ public struct RadixWalk: Equatable, Sendable {
                 } else {
                     walk(
                         table: next, level: level + 1, of: levels,
-                        range: range.clamped(to: virtAddr..<virtAddr + byteCount), in: memory)
+                        range: range.clamped(to: virtAddr..<virtAddr + byteCount), limit: limit, in: memory)
                 }
             }
             virtAddr += byteCount

@@ -61,8 +61,11 @@ struct DumpFile: Sendable {
                 target, .writeOnly, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
             do {
                 try descriptor.closeAfter {
-                    _ = try FlattenedDump.rearrange(
+                    let byteCount = try FlattenedDump.rearrange(
                         source, Self.stream(dump.byteCount), into: descriptor, limit: limit, isCancelled: isCancelled)
+                    guard byteCount == dump.fileByteCount else {
+                        throw HarnessError.infrastructure("the guest has changed the dump while it was copied")
+                    }
                 }
             } catch {
                 try? FileManager.default.removeItem(atPath: target.string)

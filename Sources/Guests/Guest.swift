@@ -126,13 +126,13 @@ package actor Guest {
     /// Plugs a DIMM, crashes its kernel with an NMI as soon as `hasBegun` says that it has begun to add that, and waits for
     /// the agent of the dump-capture kernel.
     func crash(
-        inPlugOf byteCount: UInt64, hasBegun: @Sendable (GuestRAM) async throws -> Bool
+        inPlugOf byteCount: UInt64, hasBegun: @Sendable (Range<UInt64>, GuestRAM) async throws -> Bool
     ) async throws -> (AgentClient.CaptureBeginning, added: MemoryRange) {
         let (alias, range) = try await dimms.attach(byteCount: byteCount)
         let ram = await memory.ram
         let hasBegun = try await waitUntil(within: timeouts.plug) { () async throws -> Bool? in
             try await agent.checkAlive()
-            return try await hasBegun(ram) ? true : nil
+            return try await hasBegun(range, ram) ? true : nil
         }
         guard hasBegun != nil else {
             throw HarnessError.infrastructure("the guest has not begun to add \(alias) within \(timeouts.plug)")

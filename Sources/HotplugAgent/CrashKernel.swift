@@ -41,7 +41,7 @@ enum CrashKernel {
             return ControlLine(identifier: request.identifier, verb: "ok")
                 .with("crash-hotplug", system.content(hotplugFile).flatMap { $0[...].number } ?? 0)
         }
-        guard let end else { return refusal.with("reason", text: bytes("program")) }
+        guard let end else { return refusal.with("reason", text: bytes("program")).with("output", encoding: output) }
         return end.describe(in: refusal.with("reason", text: bytes("kexec"))).with("output", encoding: output)
     }
 

@@ -14,6 +14,9 @@ enum GuestProgram {
         case errors
     }
 
+    /// `SIGKILL`.
+    private static var killSignal: UInt64 { 9 }
+
     /// The status by which a loader that cannot load its program says so, and a process that cannot become it.
     private static var notFoundStatus: UInt64 { 127 }
 
@@ -59,8 +62,9 @@ enum GuestProgram {
             }
             if now >= deadline {
                 system.kill(running.identifier)
-                _ = system.end(of: running.identifier, mayWait: true)
-                return .timedOut
+                // It may have ended by itself, and what it started holds its streams.
+                let end = system.end(of: running.identifier, mayWait: true) ?? .timedOut
+                return end == .killed(signal: killSignal) ? .timedOut : end
             }
             if hasRead {
                 hasReadSinceWait = true

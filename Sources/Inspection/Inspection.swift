@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import GuestMemory
 import HarnessBasics
 public import KernelState
@@ -24,7 +25,7 @@ public struct Inspection: Sendable {
     public let mmuSource: String
     /// What cannot be judged from here, and why.
     public let unjudged: [String]
-    /// Whether all is there that the dump's headers promise.
+    /// Whether all is there that the dump's headers promise, and all is known that says how to read it.
     public let isWhole: Bool
 
     /// Reads a dump.
@@ -49,9 +50,13 @@ public struct Inspection: Sendable {
         dump.recordReads()
         try self.init(of: dump, note: note, image: image)
         let descriptor = try FileDescriptor.open(
-            target, .writeOnly, options: [.create, .exclusiveCreate],
-            permissions: [.ownerReadWrite, .groupRead, .otherRead])
-        try descriptor.closeAfter { try ReducedDump.write(dump, note: note, to: descriptor) }
+            target, .writeOnly, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
+        do {
+            try descriptor.closeAfter { try ReducedDump.write(dump, note: note, to: descriptor) }
+        } catch {
+            try? FileManager.default.removeItem(atPath: target.string)
+            throw error
+        }
     }
 
     private init(of dump: DumpMemory, note: KernelNote, image: FilePath?) throws {
@@ -69,6 +74,9 @@ public struct Inspection: Sendable {
             throw InspectionProblem.kernel(error)
         }
         kernel.learnMMU(fromTablesIn: dump)
+        guard kernel.layout.sectionSizeBits >= 24 else {
+            throw InspectionProblem.sectionSize(bits: kernel.layout.sectionSizeBits)
+        }
         let state: KernelState
         do throws(KernelReadError) {
             let memory = KernelMemory(dump, order: kernel.order)
@@ -76,20 +84,25 @@ public struct Inspection: Sendable {
             let sections = try kernel.presentSections(in: memory, within: ReadingBounds(memoryEnd: Self.memoryEnd))
             let end = sections.last.map { ($0.number + 1) << kernel.layout.sectionSizeBits } ?? 0
             state = try KernelState(
-                of: kernel, in: memory, within: ReadingBounds(memoryEnd: PhysicalAddress(end)))
+                of: kernel, in: memory,
+                within: ReadingBounds(
+                    memoryEnd: PhysicalAddress(end), nodeLimit: Self.nodeLimit(of: dump, end), leafLimit: Self.leafLimit
+                ))
         } catch {
             throw InspectionProblem.read(error)
         }
+        guard state.tables?.hasReachedLimit != true else { throw InspectionProblem.tooManyLeaves }
         let rules = kernel.rules(of: state.memoryMap, hasHadEntries: state.list.head != 0)
         let account: KernelAccount = rules == .radixTables ? .pageTables : .list
         var witnesses: [Witness] = account == .list ? [.kernelList] : [.pageTables]
-        if account == .list, kernel.mmu == .radix, state.tables != nil { witnesses.append(.pageTables) }
+        if account == .list, kernel.mmu == .radix { witnesses.append(.pageTables) }
         let sections = state.sections.map(PresentSection.init)
         snapshot = Snapshot(
             witnesses: witnesses, kernel: KernelFacts(kernel, state.memoryMap),
-            memory: Self.memory(of: sections, kernel.layout.sectionSizeBits), sections: sections,
+            memory: try Self.memory(of: sections, kernel.layout.sectionSizeBits), sections: sections,
             kernelList: state.list, pageTables: state.tables.map(WalkedTables.init),
-            peakEntryCount: state.list.entries.count)
+            // How long the list has been is not known: no number of node pages is too many.
+            peakEntryCount: .max)
         verdict = Self.judged(try Verifier.verdict(on: snapshot), dump, snapshot)
         source = dump.format
         memoryByteCount = dump.byteCount
@@ -100,8 +113,10 @@ public struct Inspection: Sendable {
                 "whether nodes stand in more pages than they need: how long the list has been is not known",
                 "the order of the list and where its nodes are: there is no history",
                 "the mirror, the guest's report and the MMU: there is no agent and no machine",
-            ] + (dump.lack.map { [$0] } ?? [])
-        isWhole = dump.lack == nil
+            ]
+            + [dump.lack, kernel.mmu == .unknown ? "the page tables: nothing says which MMU the kernel used" : nil]
+            .compactMap { $0 }
+        isWhole = dump.lack == nil && kernel.mmu != .unknown
     }
 
     /// Takes over what a run has recorded of its guest, with all that its witnesses said.
@@ -115,39 +130,78 @@ public struct Inspection: Sendable {
         isWhole = true
     }
 
-    /// No pseries guest has more than 16 TiB.
-    private static let memoryEnd = PhysicalAddress(16 << 40)
+    /// No POWER machine has memory behind that. A dump may: QEMU's has the memory of devices as well. Of the sections below it a
+    /// snapshot takes 16 TiB, and says so where there are more.
+    private static let memoryEnd = PhysicalAddress(64 << 40)
+    /// 16 TiB have 2^17 leaves where pages have 4 KiB and blocks of 2 MiB map their memory map, and some may be base pages.
+    static let leafLimit = 1 << 20
 
-    /// The present sections as pieces of memory; no more than a snapshot can have, the rest is left out.
-    private static func memory(of sections: [PresentSection], _ sectionSizeBits: UInt64) -> [MemoryRange] {
+    /// The present sections as pieces of memory.
+    private static func memory(
+        of sections: [PresentSection], _ sectionSizeBits: UInt64
+    ) throws(InspectionProblem) -> [MemoryRange] {
         var memory = MemoryRanges()
         for section in sections {
             memory.insert(section.number << sectionSizeBits..<(section.number + 1) << sectionSizeBits)
         }
-        return memory.ranges.prefix(Snapshot.memoryRangeLimit).enumerated().map { index, range in
+        guard memory.ranges.count <= Snapshot.memoryRangeLimit else {
+            throw .tooManyPieces(memory.ranges.count)
+        }
+        return memory.ranges.enumerated().map { index, range in
             MemoryRange(
                 name: "memory \(index + 1)", base: range.lowerBound, byteCount: range.upperBound - range.lowerBound)
         }
     }
 
-    /// A walk that ends where the dump holds nothing, and the kernel has memory, has met the dump's end and no damage.
+    /// No list has more nodes than the dump has room for, nor than its memory needs.
+    private static func nodeLimit(of dump: DumpMemory, _ end: UInt64) -> Int {
+        min(
+            ReadingBounds(memoryEnd: PhysicalAddress(end)).nodeLimit,
+            Int(dump.byteCount / VmemmapBacking.byteCount) + 1)
+    }
+
+    /// A walk that ends where the dump holds nothing, and the kernel has memory, has met the dump's end and no damage. What it
+    /// did not come to is not known.
     private static func judged(_ verdict: Verdict, _ dump: DumpMemory, _ snapshot: Snapshot) -> Verdict {
-        var verdict = verdict
-        let link = snapshot.kernelList.endLink
-        guard snapshot.kernelList.end == .unreadable, let place = LinearMap.physical(link), !dump.holds(place),
-            snapshot.memory.contains(where: { $0.range.contains(place.rawValue) })
-        else { return verdict }
-        verdict.findings = verdict.findings.map { finding in
-            finding.name == Finding(.list, .linkOutsideMemory, "").name
-                ? Finding(.vmcore, .notInDump, "the list leads to node \(link.hexadecimal), which is not in the dump")
-                : finding
+        func isLacking(_ place: PhysicalAddress?) -> Bool {
+            guard let place, !dump.holds(place) else { return false }
+            return snapshot.memory.contains { $0.range.contains(place.rawValue) }
         }
+        var notInDump: [Finding] = []
+        let link = snapshot.kernelList.endLink
+        if snapshot.kernelList.end == .unreadable, isLacking(LinearMap.physical(link)) {
+            notInDump.append(
+                Finding(.vmcore, .notInDump, "the list leads to node \(link.hexadecimal), which is not in the dump"))
+        }
+        let unreadable = (snapshot.pageTables?.faults ?? []).filter { $0.reason == .unreadable }
+        if let first = unreadable.first, unreadable.allSatisfy({ isLacking(PhysicalAddress($0.entry)) }) {
+            notInDump.append(
+                Finding(
+                    .vmcore, .notInDump,
+                    "\(unreadable.count) page table entries are not in the dump, the first at \(first.entry.hexadecimal)"
+                ))
+        }
+        guard !notInDump.isEmpty else { return verdict }
+        var verdict = verdict
+        let doubtful: Set<Finding.Fault> = [.linkOutsideMemory, .hole, .missingEntry, .extraEntry]
+        let known = verdict.findings.filter { !doubtful.contains($0.fault) }
+        let unsaid = Unsaid(
+            verdict.account.witness, count: verdict.findings.count - known.count,
+            "what the dump lacks leads on to more of the kernel's account")
+        verdict.findings = notInDump + known
+        verdict.unsaid.append(unsaid)
         return verdict
     }
 }
 
-/// Why nothing can be read of a kernel.
+/// Why nothing can be read of a kernel, or not all of it.
 public enum InspectionProblem: Error, Sendable, CustomStringConvertible {
+    /// It says that its sections are smaller than any ppc64 kernel's (`SECTION_SIZE_BITS`).
+    case sectionSize(bits: UInt64)
+    /// Its memory is in more pieces than can be told.
+    case tooManyPieces(Int)
+    /// Its page tables map more of the memory map than there can be.
+    case tooManyLeaves
     /// Its note lacks something, or says what no such kernel does.
     case kernel(Kernel.Problem)
     /// Its memory map's bookkeeping is not there.
@@ -157,6 +211,10 @@ public enum InspectionProblem: Error, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .kernel(let problem): "\(problem)"
+        case .sectionSize(let bits): "the kernel's sections have 2^\(bits) bytes; those of ppc64 have 2^24"
+        case .tooManyPieces(let count):
+            "the kernel's sections are \(count) pieces of memory; \(Snapshot.memoryRangeLimit) are the most"
+        case .tooManyLeaves: "the kernel's page tables map the memory map with more than \(Inspection.leafLimit) leaves"
         case .read(let error):
             "the kernel's \(error.part.text) at \(error.cause.address.hexadecimal) is not in the dump"
         }

@@ -56,6 +56,7 @@ public struct TranslationIndex: Sendable {
 
     /// Where the `struct page` of the page is that holds a physical address; nil where no memory map reaches.
     public func location(ofPageAt phys: UInt64) -> PageLocation? {
+        guard phys < LinearMap.byteCount else { return nil }
         let frame = phys / kernel.pageByteCount
         let (offset, overflows) = frame.multipliedReportingOverflow(by: kernel.structPageByteCount)
         let (virtAddr, wraps) = kernel.vmemmapBase.addingReportingOverflow(offset)
@@ -65,8 +66,11 @@ public struct TranslationIndex: Sendable {
             backing: window(of: virtAddr).map { ($0.phys &+ (virtAddr - $0.virtAddr), $0) })
     }
 
-    /// Whether an effective address is in the memory map.
-    public func isInMemoryMap(_ address: UInt64) -> Bool { address >= kernel.vmemmapBase && kernel.vmemmapBase > 0 }
+    /// Whether an effective address is in the memory map, as far as that can reach.
+    public func isInMemoryMap(_ address: UInt64) -> Bool {
+        kernel.vmemmapBase > 0 && address >= kernel.vmemmapBase
+            && address - kernel.vmemmapBase < LinearMap.byteCount / kernel.pageByteCount * kernel.structPageByteCount
+    }
 
     /// The page frame that the `struct page` at an effective address describes.
     public func frame(describedAt virtAddr: UInt64) -> UInt64? {

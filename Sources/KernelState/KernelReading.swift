@@ -9,6 +9,8 @@ public struct ReadingBounds: Equatable, Sendable {
     public let memoryEnd: PhysicalAddress
     /// The most nodes that the list can have.
     public let nodeLimit: Int
+    /// The most leaves of page tables.
+    public let leafLimit: Int
 
     /// Sets the bounds.
     ///
@@ -16,7 +18,9 @@ public struct ReadingBounds: Equatable, Sendable {
     ///   - memoryEnd: the end of memory; what is behind the linear map's end counts as that.
     ///   - nodeLimit: the most nodes. Nil: as many as the densest list has up to `memoryEnd`, which is 4096 a GiB (4 KiB
     ///     pages with 4 KiB vmemmap pages).
-    public init(memoryEnd: PhysicalAddress, nodeLimit: Int? = nil) {
+    ///   - leafLimit: the most leaves of page tables.
+    public init(memoryEnd: PhysicalAddress, nodeLimit: Int? = nil, leafLimit: Int = .max) {
+        self.leafLimit = leafLimit
         self.memoryEnd = min(memoryEnd, PhysicalAddress(LinearMap.byteCount))
         self.nodeLimit = nodeLimit ?? Int(self.memoryEnd.rawValue >> 18) + 1
     }
@@ -127,7 +131,8 @@ extension Kernel {
     ) -> RadixWalk? {
         guard mmu == .radix, let base = memoryMap.base else { return nil }
         // Where no memory is nothing is mapped, and the walk passes over it by the GiB.
-        return layout.memoryMapTables(vmemmapBase: base, endAddress: bounds.memoryEnd, in: memory)
+        return layout.memoryMapTables(
+            vmemmapBase: base, endAddress: bounds.memoryEnd, limit: bounds.leafLimit, in: memory)
     }
 }
 

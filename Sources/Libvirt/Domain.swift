@@ -151,7 +151,7 @@ internal import Foundation
         try await monitor(hmp: "info version").trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
-    private func call(_ name: String, _ body: @escaping @Sendable (OpaquePointer) -> Int32) async throws {
+    func call(_ name: String, _ body: @escaping @Sendable (OpaquePointer) -> Int32) async throws {
         // The pointer lives as long as this object, which the closure holds.
         try await blocking { unsafe _ = try check(name, body(self.pointer)) }
     }

@@ -118,9 +118,9 @@ public enum Verifier {
         guard let mirror = snapshot.mirror else {
             return Judgement(.mirror, silentAbout: snapshot.accountEntries.count, "no shared region")
         }
-        let header = MirrorHeaderChecks(mirror: mirror, kernel: snapshot.kernel)
-        // An agent that died in the middle of its work has left the header's counts anywhere.
-        var findings = snapshot.interruptedAdd == nil ? header.findings() : []
+        let header = MirrorHeaderChecks(
+            mirror: mirror, kernel: snapshot.kernel, isInterrupted: snapshot.interruptedAdd != nil)
+        var findings = header.findings()
         findings += ListChecks(mirror: mirror, layout: header.layout, kernel: snapshot.kernel).findings()
         let entryCount = mirror.list.entries.count
         for (name, count) in [
@@ -150,7 +150,8 @@ public enum Verifier {
             "the agent has not seen them being made, and read them from the kernel's \(account) afterwards")
         if let interruption = snapshot.interruption {
             judgement.leaveUnsaid(
-                unseenCount + 1, "\(interruption), and the agent with it: the header, and what it had yet to do")
+                unseenCount + 1,
+                "\(interruption), and the agent with it: the header's counts, and what it had yet to do")
         }
         return judgement
     }

@@ -187,6 +187,24 @@ struct RadixWalkTests {
         }
     }
 
+    /// One table of leaves for every entry above it makes many of few words.
+    @Test(arguments: [1, 7, 512, 513, 2000]) func aLimitEndsTheWalk(limit: Int) {
+        var tables = Self.tables(4096)
+        let path = tables.path(to: Self.base + Self.block)
+        let (upper, lower) = (path[2].alignedDown(to: 4096), path[3].alignedDown(to: 4096))
+        for index: UInt64 in 0..<512 {
+            tables.words[upper + index * 8] = 0x8000_0000_0000_0009 | lower
+            tables.words[lower + index * 8] = 0xc000_0000_0000_0000 | index << 12
+        }
+        let range = Self.base..<Self.base + 4 * Self.block
+        let all = RadixWalk(root: tables.root, range: range, pageByteCount: 4096, in: tables)
+        #expect(all.leaves.count == 2048)
+        #expect(!all.hasReachedLimit)
+        let walk = RadixWalk(root: tables.root, range: range, pageByteCount: 4096, limit: limit, in: tables)
+        #expect(walk.leaves == Array(all.leaves.prefix(limit)))
+        #expect(walk.hasReachedLimit)
+    }
+
     /// A table that leads to itself ends at the last level, on every way through it.
     @Test(arguments: [1, 2, 3])
     func cycles(level: Int) {

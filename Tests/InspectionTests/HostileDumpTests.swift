@@ -75,6 +75,25 @@ import Verification
         }
     }
 
+    /// Program headers that promise more than any file has, or show the same bytes again and again.
+    @Test(arguments: [
+        (8192, UInt64(1) << 51, UInt64(1) << 40, "not whole"), (65534, 1 << 51, .max, "not whole"),
+        (2, 1 << 51, 1 << 40, "not whole"), (65534, 4096, 0, "its PT_LOADs have more bytes than the file"),
+        (1, .max, 0, "memory ends at"),
+    ])
+    func headersThatPromiseTooMuchEnd(count: Int, byteCount: UInt64, fileOffset: UInt64, words: String) throws {
+        func number(_ number: UInt64, _ byteCount: Int) -> [UInt8] {
+            (0..<byteCount).map { UInt8(truncatingIfNeeded: number >> (8 * UInt64($0))) }
+        }
+        var header = Array(dump.prefix(64))
+        header.replaceSubrange(56..<58, with: number(UInt64(count), 2))
+        let load = number(1, 8) + [fileOffset, 0, 0, byteCount, byteCount, 0].flatMap { number($0, 8) }
+        let (_, error) = try inspected(header + (0..<count).flatMap { _ in load })
+        // Where all of the memory stands behind the file's end there is no note either.
+        let expected = words == "not whole" ? "no VMCOREINFO note" : words
+        #expect(error?.contains(expected) == true, "\(error ?? "nothing")")
+    }
+
     @Test func whatIsNoFileIsRefused() throws {
         let fifo = folder.path("fifo")
         #expect(mkfifo(fifo, 0o600) == 0)

@@ -95,7 +95,8 @@ import Verification
     func damageIsFound(damage: Damage) throws {
         var bytes = dump
         for (address, value) in damage.words {
-            let offset = try #require(Self.offset(of: address - LinearMap.base, in: bytes))
+            let place = try Self.offset(of: address - LinearMap.base, in: bytes)
+            let offset = try #require(place)
             for index in 0..<8 { bytes[offset + index] = UInt8(truncatingIfNeeded: value >> (8 * UInt64(index))) }
         }
         let report = try report(bytes)

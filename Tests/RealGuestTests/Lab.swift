@@ -80,9 +80,10 @@ enum Lab {
     }
 
     /// Takes steps in a fresh guest after its boot, expects the record to be complete and nothing to be left of the
-    /// guest, and removes the record.
+    /// guest, and removes the record when `look` has looked into its folder.
     static func run(
-        _ configuration: GuestConfiguration, _ steps: [any RunStep], timeouts: Timeouts = Timeouts(factor: 4)
+        _ configuration: GuestConfiguration, _ steps: [any RunStep], timeouts: Timeouts = Timeouts(factor: 4),
+        look: (URL) throws -> Void = { _ in }
     ) async throws -> Run {
         let parent = FileManager.default.temporaryDirectory.appending(path: "qh-lab-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: parent) }
@@ -106,6 +107,7 @@ enum Lab {
         let results = try JSONDecoder().decode(
             RunResults.self, from: Data(contentsOf: record.url.appending(path: "results.json")))
         #expect(results == report.results)
+        try look(record.url)
         #expect(!FileManager.default.fileExists(atPath: fixture.id.sharedRegionFile.string))
         #expect(try qemuProcesses(of: [fixture.id.description]) == [])
         let events = try String(contentsOf: record.url.appending(path: RunDirectory.eventsName), encoding: .utf8)

@@ -68,7 +68,7 @@ extension RealGuest {
         }
 
         /// One answers nothing, so that its time does not matter, the other one answers the first request.
-        @Test(arguments: [("deaf", "sync", 3), ("half", "report", 20)])
+        @Test(arguments: RealGuest.cases([("deaf", "sync", 3), ("half", "report", 20)], everyTime: 1))
         func silenceInTheMiddle(mode: String, request: String, seconds: Int) async throws {
             var timeouts = Timeouts(factor: 4)
             timeouts.answer = .seconds(seconds)

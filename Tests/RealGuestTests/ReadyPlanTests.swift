@@ -10,7 +10,7 @@ import Verification
 extension RealGuest {
     /// The plans that come with the program, each in a real guest.
     @Suite struct ReadyPlans {
-        @Test(arguments: ["first-light", "unplug-replug", "numa", "refused-unplug", "hpt-resize", "failed-plug"])
+        @Test(arguments: ["first-light", "unplug-replug", "refused-unplug", "failed-plug"])
         func passes(plan: String) async throws {
             try await Self.expectToPass(plan)
         }
@@ -18,7 +18,10 @@ extension RealGuest {
         /// With the long tests: these take more slots, or a kernel of 4 KiB pages and thousands of entries.
         @Test(
             .long,
-            arguments: ["many-dimms", "disable-radix", "hash-16m", "4k-pages", "altmap", "half-added-block"])
+            arguments: [
+                "many-dimms", "disable-radix", "hash-16m", "4k-pages", "altmap", "half-added-block", "numa",
+                "hpt-resize",
+            ])
         func passesToo(plan: String) async throws {
             try await Self.expectToPass(plan)
         }

@@ -33,9 +33,9 @@ extension SnapshotTaker {
         var added: MemoryRange?
         let beginning: AgentClient.CaptureBeginning
         if let byteCount {
-            let before = try await state(guest.memory.ram).sections.count
-            (beginning, added) = try await guest.crash(inPlugOf: byteCount) { ram in
-                try await state(ram).sections.count > before
+            (beginning, added) = try await guest.crash(inPlugOf: byteCount) { range, ram in
+                let sections = try await state(ram).sections
+                return sections.contains { range.contains($0.number << kernel.layout.sectionSizeBits) }
             }
         } else {
             beginning = try await guest.crash()

@@ -66,6 +66,8 @@ public enum DumpFileProblem: Error, Equatable, Sendable, CustomStringConvertible
     case endsInHeaders(byteCount: UInt64)
     /// It has memory where none can be.
     case load(physAddr: UInt64, byteCount: UInt64)
+    /// Its PT_LOADs have more bytes than it.
+    case repeats
     /// It has no memory.
     case noMemory
     /// It is of another machine.
@@ -87,6 +89,7 @@ public enum DumpFileProblem: Error, Equatable, Sendable, CustomStringConvertible
         case .load(let physAddr, let byteCount):
             "it has \(byteCount) bytes of memory at \(physAddr.hexadecimal), and memory ends at "
                 + "\(LinearMap.byteCount.hexadecimal) at the latest"
+        case .repeats: "its PT_LOADs have more bytes than the file: some stand in several"
         case .noMemory: "it has no memory"
         case .otherArchitecture(let name): "it is of a \(name.utf8.printable) machine, and not of a ppc64 one"
         case .library(let words): "libkdumpfile does not read it: \(words.utf8.printable)"

@@ -19,7 +19,7 @@ final class ELFDump: DumpContent {
     let lack: String?
     let note: (info: Vmcoreinfo, order: ByteOrder)?
 
-    /// The most that is read of a segment with notes: a machine has a note for each processor, and VMCOREINFO.
+    /// The most that is read of notes: a machine has a note for each processor, and VMCOREINFO.
     private static let noteByteLimit: UInt64 = 16 << 20
 
     /// Takes a file whose beginning is that of an ELF file. It is read at any time, and stays the caller's to close.
@@ -41,7 +41,7 @@ final class ELFDump: DumpContent {
             throw DumpFileProblem.endsInHeaders(byteCount: fileByteCount)
         }
         let segments = header.programHeaders(in: table)
-        var missingByteCount: UInt64 = 0
+        var (heldByteCount, missingByteCount): (UInt64, UInt64) = (0, 0)
         var loads: [Load] = []
         for segment in segments where segment.type == ELFProgramHeader.loadType && segment.fileByteCount > 0 {
             let (end, overflows) = segment.physAddr.addingReportingOverflow(segment.fileByteCount)
@@ -51,7 +51,11 @@ final class ELFDump: DumpContent {
             let there =
                 fileByteCount > segment.fileOffset
                 ? min(segment.fileByteCount, fileByteCount - segment.fileOffset) : 0
-            missingByteCount += segment.fileByteCount - there
+            // More than all that there can be is as much as that.
+            missingByteCount = min(missingByteCount + (segment.fileByteCount - there), LinearMap.byteCount)
+            heldByteCount += there
+            // Each byte of a file is of one place in memory: what is read of a small file is little.
+            guard heldByteCount <= fileByteCount else { throw DumpFileProblem.repeats }
             if there > 0 {
                 loads.append(
                     Load(memory: segment.physAddr..<segment.physAddr + there, fileOffset: segment.fileOffset))
@@ -63,15 +67,10 @@ final class ELFDump: DumpContent {
             ? nil
             : "the file ends at byte \(fileByteCount), and \(missingByteCount) bytes of its PT_LOADs stand behind that"
         self.loads = Self.disjoint(loads)
-        note = try segments.lazy.filter { $0.type == ELFProgramHeader.noteType }.compactMap { segment in
-            try Self.note(
-                in: descriptor.dumpBytes(
-                    at: segment.fileOffset, byteCount: Int(min(segment.fileByteCount, Self.noteByteLimit))),
-                order: header.order)
-        }.first
+        note = try Self.note(in: descriptor, segments.filter { $0.type == ELFProgramHeader.noteType }, header.order)
     }
 
-    /// Ascending, without what an earlier one in the file has too: /proc/vmcore reads the first one that has an address.
+    /// Ascending, without what one that begins lower has too: of memory that several have, one is read.
     private static func disjoint(_ loads: [Load]) -> [Load] {
         var result: [Load] = []
         for load in loads.sorted(by: { $0.memory.lowerBound < $1.memory.lowerBound }) {
@@ -83,6 +82,20 @@ final class ELFDump: DumpContent {
                     fileOffset: load.fileOffset + (start - load.memory.lowerBound)))
         }
         return result
+    }
+
+    /// The VMCOREINFO note in segments with notes.
+    private static func note(
+        in descriptor: FileDescriptor, _ segments: [ELFProgramHeader], _ order: ByteOrder
+    ) throws -> (info: Vmcoreinfo, order: ByteOrder)? {
+        var rest = noteByteLimit
+        for segment in segments {
+            let content = try descriptor.dumpBytes(
+                at: segment.fileOffset, byteCount: Int(min(segment.fileByteCount, rest)))
+            if let note = note(in: content, order: order) { return note }
+            rest -= UInt64(content.count)
+        }
+        return nil
     }
 
     /// The VMCOREINFO note among notes.

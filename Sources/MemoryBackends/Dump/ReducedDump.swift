@@ -5,8 +5,8 @@ public import KernelState
 public import SystemPackage
 import VmemmapPopulate
 
-/// A dump with nothing in it but what was read of another one: small enough to be sent to somebody, and free of what else was
-/// in that memory.
+/// A dump with nothing in it but the pages that were read of another one: small enough to be sent to somebody, and with little
+/// else of that memory.
 public enum ReducedDump {
     private static let pageByteCount: UInt64 = 4096
 
@@ -19,7 +19,7 @@ public enum ReducedDump {
     /// - Throws: `Errno`, or ``ReducedDumpProblem``.
     public static func write(_ dump: DumpMemory, note: KernelNote, to target: FileDescriptor) throws {
         var pages = MemoryRanges()
-        for page in dump.readPages { pages.insert(page * pageByteCount..<(page + 1) * pageByteCount) }
+        for page in dump.readPages.sorted() { pages.insert(page * pageByteCount..<(page + 1) * pageByteCount) }
         let pieces = pages.ranges.flatMap { dump.held(in: $0) }
         // The last number of 16 bits has another meaning (PN_XNUM), and the note is one.
         guard pieces.count < 0xfffe else { throw ReducedDumpProblem.tooManyPieces(pieces.count) }

@@ -79,6 +79,9 @@ package struct InspectCommand: ParsableCommand {
                 status = try print(try inspection(of: path))
             }
         case .snapshot(let snapshot, let file):
+            guard reduce == nil, base == nil, vmlinux == nil else {
+                throw HarnessError.usage("--reduce, --base and --vmlinux are for dumps; \(path) has none")
+            }
             status = try print(try Inspection(of: snapshot, source: file.lastPathComponent))
         }
         if status != ExitStatus.passed { throw ExitCode(status) }
@@ -127,7 +130,10 @@ package struct InspectCommand: ParsableCommand {
     /// file can end the process of the library that reads it.
     private func runApart() throws -> Int32? {
         var environment = ProcessInfo.processInfo.environment
-        guard environment.updateValue("1", forKey: Self.apartVariable) == nil else { return nil }
+        guard environment.updateValue("1", forKey: Self.apartVariable) == nil else {
+            Self.limitItself()
+            return nil
+        }
         // Its end is told here, in a line.
         environment["SWIFT_BACKTRACE"] = "enable=no"
         let process = Process()
@@ -138,9 +144,21 @@ package struct InspectCommand: ParsableCommand {
         process.waitUntilExit()
         guard process.terminationReason == .exit else {
             throw HarnessError.infrastructure(
-                "cannot inspect \(path): libkdumpfile was ended by signal \(process.terminationStatus) as it read it")
+                "cannot inspect \(path): the process that read it with libkdumpfile was ended by signal \(process.terminationStatus)"
+            )
         }
         return process.terminationStatus
+    }
+
+    /// The most memory, in bytes, and the most time, in seconds of a processor, that such a process has.
+    private static let (apartByteLimit, apartSecondLimit): (rlim_t, rlim_t) = (16 << 30, 900)
+
+    private static func limitItself() {
+        for (resource, value) in [(RLIMIT_AS, apartByteLimit), (RLIMIT_CPU, apartSecondLimit)] {
+            var limit = rlimit(rlim_cur: value, rlim_max: value)
+            // SAFETY: the limit lives for the length of the call.
+            _ = unsafe setrlimit(__rlimit_resource_t(resource.rawValue), &limit)
+        }
     }
 
     private static func address(_ text: String) throws -> UInt64 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import GuestMemory
 import HarnessBasics
 import Inspection
 import RunRecord
@@ -138,7 +139,8 @@ struct InspectionReport {
                     address: address, frame: frame, phys: Hex(wrappedValue: phys), window: window,
                     text: "phys \(phys.hexadecimal), the struct page of page frame \(frame); \(text(window))")
             }
-            guard let location = index.location(ofPageAt: address) else {
+            // An address of the linear map is that of the memory behind it.
+            guard let location = index.location(ofPageAt: LinearMap.physical(address)?.rawValue ?? address) else {
                 return Translation(address: address, text: "no memory map reaches it")
             }
             let structPage = Hex(wrappedValue: location.structPage)
