@@ -65,7 +65,7 @@ extension RealGuest {
         }
 
         /// A kernel that never comes to its agent says nothing; a run of its own still says what it came to.
-        @Test func aKernelThatDoesNotBootIsSkipped() async throws {
+        @Test(.long) func aKernelThatDoesNotBootIsSkipped() async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }
             let ending = try await harness.run(["--bisect", "--append", "rdinit=/none init=/none", "--slowdown", "4"])

@@ -155,7 +155,10 @@ extension RealGuest {
             let results = run.report.results
             #expect(results.outcome == .passed, "\(results)")
             let refused = "the guest refused, and has its memory again"
-            #expect(results.steps.dropFirst().compactMap(\.note) == [refused, refused, "removed", "removed"])
+            let notes = results.steps.dropFirst().compactMap(\.note)
+            // How many pages of the buffer lie there is the kernel's affair.
+            #expect(notes.first?.hasSuffix(" pages are held there") == true)
+            #expect(notes.dropFirst() == [refused, refused, "removed", "removed"])
             #expect(results.steps.compactMap(\.verdict).map(\.sectionCount) == [64, 128, 128, 128, 192, 128, 64])
         }
 
@@ -174,7 +177,8 @@ extension RealGuest {
             #expect(results.outcome == .passed, "\(results)")
             let notes = results.steps.dropFirst().compactMap(\.note)
             let refused = "the guest refused, and has its memory again"
-            #expect(notes == [refused, refused] || notes == [refused, "removed"])
+            #expect(notes.first?.hasSuffix(" pages are held there") == true)
+            #expect(notes.dropFirst() == [refused, refused] || notes.dropFirst() == [refused, "removed"])
             // QEMU has heard of it too; or, when the first LMB could not go either, it waits on, and takes no request.
             #expect(
                 run.events.contains(#""kind":"machine.device-removal-failed""#)

@@ -71,12 +71,14 @@ extension RealGuest {
             let kernel = try GuestImages.kernel(named: guest.kernel, environment: ProcessInfo.processInfo.environment)
             // After an unplug the list's order is no longer that of addresses.
             let steps: [any RunStep] = [
-                PlugStep(byteCount: 512 << 20), PlugStep(byteCount: 1 << 30), UnplugStep(number: 1),
+                PlugStep(byteCount: 512 << 20), PlugStep(byteCount: 512 << 20), UnplugStep(number: 1),
                 PlugStep(byteCount: 256 << 20), VerifyStep(), HostDumpStep(file: file), PowerOffStep(),
             ]
             var snapshot: Snapshot?
             let run = try await Lab.run(
-                Lab.configuration(cpu: guest.cpu, plugs: [512 << 20, 1 << 30, 256 << 20], kernel: kernel), steps
+                Lab.configuration(
+                    cpu: guest.cpu, bootMemoryByteCount: 512 << 20, plugs: [512 << 20, 512 << 20, 256 << 20],
+                    kernel: kernel), steps
             ) { record in
                 snapshot = try JSONDecoder().decode(
                     Snapshot.self, from: Data(contentsOf: record.appending(path: "snapshot-6.json")))

@@ -62,7 +62,7 @@ extension RealGuest {
             Case(mode: "protocol", errors: ["the agent speaks protocol 2, this program 1"]),
         ]
 
-        @Test(arguments: RealGuest.cases(nonsense, everyTime: 4))
+        @Test(arguments: RealGuest.cases(nonsense, everyTime: 2))
         func nonsenseInsteadOfAHello(_ misbehaviour: Case) async throws {
             try await expectErrors(misbehaviour, [])
         }
@@ -100,7 +100,7 @@ extension RealGuest {
             Case(mode: "reboots", errors: ["qemu has ended with exit code 0, which this program has not asked for"]),
         ]
 
-        @Test(arguments: RealGuest.cases(losses, everyTime: 3))
+        @Test(arguments: RealGuest.cases(losses, everyTime: 1))
         func lossInTheMiddle(_ misbehaviour: Case) async throws {
             try await expectErrors(misbehaviour, [VerifyStep()])
         }

@@ -32,7 +32,7 @@ extension RealGuest {
 
         /// Plugs and unplugs that leave gaps, and DIMMs with places of their own among them: each lies where the plan's
         /// machine has it, and there is just as much room as that takes.
-        @Test func theMachineIsAsThePlanHasIt() async throws {
+        @Test(.long) func theMachineIsAsThePlanHasIt() async throws {
             let (ending, plan, events, _) = try await run(
                 "{memory: 1GiB, append: memhp_default_state=online_movable}",
                 "{plug: 256MiB}, {plug: 256MiB}, {plug: 256MiB}, {unplug: 1}, {expect: {unplug: removed}}, {unplug: 3}, "
@@ -60,7 +60,7 @@ extension RealGuest {
         }
 
         /// Addresses that nothing is plugged to are no memory: a guest that can grow to 1 TiB needs what it has.
-        @Test func aMaximumIsNoMemory() async throws {
+        @Test(.long) func aMaximumIsNoMemory() async throws {
             let (ending, _, _, _) = try await run("{memory: 1GiB, maximum-memory: 1TiB}", "verify")
             #expect(ending.status == .exited(0), "\(ending.errors)\(ending.output)")
         }

@@ -130,7 +130,7 @@ extension RealGuest {
         }
 
         /// What a plan expects, and what it does not, decides what the run comes to; the record says the same again.
-        @Test func expectationsDecide() async throws {
+        @Test(.long) func expectationsDecide() async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }
             func run(_ steps: String) async throws -> (code: Int32?, results: RunResults) {
