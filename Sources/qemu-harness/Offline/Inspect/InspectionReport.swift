@@ -16,7 +16,6 @@ struct InspectionReport {
     /// The addresses that were asked for.
     let translated: [UInt64]
 
-    private static let width = 80
     private static let findingLimit = 32
 
     private var snapshot: Snapshot { inspection.snapshot }
@@ -35,15 +34,15 @@ struct InspectionReport {
             verdict.account == .list
             ? kernel.vmemmapPageShift.map { ", \(ByteCount(1 << $0).text) vmemmap pages" } : nil
         let online = snapshot.sections.count { $0.isOnline }
-        var lines = Self.paragraph(
+        var lines = Terminal.paragraph(
             "Linux \(kernel.release)\(order), \(kernel.mmu.name) MMU (\(inspection.mmuSource)), "
                 + "\(ByteCount(kernel.pageByteCount).text) pages\(vmemmap ?? "")")
-        lines += Self.paragraph(
+        lines += Terminal.paragraph(
             "memory: \(ByteCount(inspection.memoryByteCount).text) in the \(inspection.source); \(snapshot.sections.count) sections "
                 + "of \(ByteCount(1 << kernel.sectionSizeBits).text), \(online) online")
-        lines += Self.paragraph(
+        lines += Terminal.paragraph(
             "memory map: at \(kernel.vmemmapBase.hexadecimal), struct page of \(kernel.structPageByteCount) bytes")
-        lines += Self.paragraph(accountText)
+        lines += Terminal.paragraph(accountText)
         return lines
     }
 
@@ -70,18 +69,18 @@ struct InspectionReport {
             [$0.virtAddr.hexadecimal, $0.phys.hexadecimal, "\($0.byteCount)", $0.place.hexadecimal]
         }
         return TextTable([.left(), .left(), .right, .left()], [["virt", "phys", "bytes", place]] + rows)
-            .lines(indent: 2, width: Self.width)
+            .lines(indent: 2, width: Terminal.width)
     }
 
     private var translationLines: [String] {
-        translations.flatMap { Self.paragraph("\($0.address.hexadecimal): \($0.text)", indent: "    ") }
+        translations.flatMap { Terminal.paragraph("\($0.address.hexadecimal): \($0.text)", indent: "    ") }
     }
 
     private var findingLines: [String] {
         let findings = verdict.findings
         guard !findings.isEmpty else { return [] }
         let lines = findings.prefix(Self.findingLimit).flatMap {
-            Self.paragraph("  \($0.name): \($0.message)", indent: "    ")
+            Terminal.paragraph("  \($0.name): \($0.message)", indent: "    ")
         }
         let rest = findings.count - Self.findingLimit
         return ["findings"] + lines + (rest > 0 ? ["  … and \(rest) more (--json)"] : [])
@@ -89,14 +88,14 @@ struct InspectionReport {
 
     private var verdictLines: [String] {
         let found = Self.count(verdict.findings.count, "finding")
-        var lines = Self.paragraph(
+        var lines = Terminal.paragraph(
             "\(inspection.outcome.rawValue): \(found); \(verdict.coveredSectionCount) of \(verdict.sectionCount) sections have a "
                 + "block behind each struct page")
         for unsaid in verdict.unsaid {
-            lines += Self.paragraph("  not said: \(unsaid.witness.rawValue): \(unsaid.reason)", indent: "    ")
+            lines += Terminal.paragraph("  not said: \(unsaid.witness.rawValue): \(unsaid.reason)", indent: "    ")
         }
-        for reason in inspection.unjudged { lines += Self.paragraph("  not judged: \(reason)", indent: "    ") }
-        return lines + Self.paragraph("inspected: \(path)")
+        for reason in inspection.unjudged { lines += Terminal.paragraph("  not judged: \(reason)", indent: "    ") }
+        return lines + Terminal.paragraph("inspected: \(path)")
     }
 
     // MARK: - Translations
@@ -190,12 +189,6 @@ struct InspectionReport {
     }
 
     // MARK: - Form
-
-    private static func paragraph(_ text: String, indent: String = "  ") -> [String] {
-        let margin = String(text.prefix { $0 == " " })
-        let lines = Terminal.wrapped(Terminal.printable(text), width: width - margin.count, indent: indent)
-        return lines.enumerated().map { $0.offset == 0 ? margin + $0.element : $0.element }
-    }
 
     private static func count(_ count: Int, _ one: String, _ many: String? = nil) -> String {
         "\(count) \(count == 1 ? one : many ?? one + "s")"

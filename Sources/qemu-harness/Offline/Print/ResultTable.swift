@@ -20,8 +20,6 @@ package struct ResultTable {
         self.record = record
     }
 
-    /// The width of a terminal that nobody has made wider.
-    private static let width = 80
     /// How many findings are shown; all of them are in results.json.
     private static let findingLimit = 32
     /// How many lines tell what was left unsaid.
@@ -48,7 +46,7 @@ package struct ResultTable {
             account == .pageTables
             ? ", no list: its account is its page tables"
             : guest.vmemmapPageByteCount.map { ", \(ByteCount($0).text) vmemmap pages" } ?? ""
-        return Self.paragraph(
+        return Terminal.paragraph(
             "Linux \(release)\(order), \(guest.cpu), \(mmu) MMU, \(ByteCount(page).text) pages\(vmemmap); events from "
                 + (guest.eventSource ?? "nowhere"))
     }
@@ -67,7 +65,7 @@ package struct ResultTable {
         return TextTable(
             [.left(), .left(givesWay: true), .right, .right, .right, .right, .right],
             [["step", "", "entries", "new", "gone", "covered", "seconds"]] + rows
-        ).lines(indent: 2, width: Self.width)
+        ).lines(indent: 2, width: Terminal.width)
     }
 
     /// The entries that came or went after the first verification, as ranges of the memory map.
@@ -112,7 +110,7 @@ package struct ResultTable {
         let findings = results.steps.flatMap { step in step.allFindings.map { (step.number, $0) } }
         guard !findings.isEmpty else { return [] }
         let lines = findings.prefix(Self.findingLimit).flatMap { number, finding in
-            Self.paragraph("  step \(number): \(finding.name): \(finding.message)", indent: "    ")
+            Terminal.paragraph("  step \(number): \(finding.name): \(finding.message)", indent: "    ")
         }
         let rest = findings.count - Self.findingLimit
         return ["findings"] + lines + (rest > 0 ? ["  … and \(rest) more in results.json"] : [])
@@ -136,7 +134,7 @@ package struct ResultTable {
                     text += " (the witnesses agree, so the gap is the tool's)"
                 }
             }
-            return Self.paragraph(text, indent: "    ")
+            return Terminal.paragraph(text, indent: "    ")
         }
         return ["dumps"] + lines
     }
@@ -145,7 +143,7 @@ package struct ResultTable {
 
     private func verdictLines(isColored: Bool) -> [String] {
         let word = results.outcome.rawValue
-        var lines = Self.paragraph("\(word): " + summary)
+        var lines = Terminal.paragraph("\(word): " + summary)
         if isColored, let first = lines.first {
             lines[0] = "\u{1b}[1;\(results.outcome.color)m\(word)\u{1b}[0m" + first.dropFirst(word.count)
         }
@@ -196,7 +194,7 @@ package struct ResultTable {
             (step.verdict?.unsaid ?? []).flatMap { unsaid in
                 let isMissing = missing.contains { $0.step == step.number && $0.unsaid == unsaid }
                 let count = unsaid.count > 0 ? " of \(unsaid.count) entries" : ""
-                return Self.paragraph(
+                return Terminal.paragraph(
                     "  not said in step \(step.number)\(isMissing ? "" : ", as expected"): "
                         + "\(unsaid.witness.rawValue)\(count): \(unsaid.reason)",
                     indent: "    ")
@@ -216,13 +214,6 @@ package struct ResultTable {
     }
 
     // MARK: - Form
-
-    /// A text in lines that fit.
-    private static func paragraph(_ text: String, indent: String = "  ") -> [String] {
-        let margin = String(text.prefix { $0 == " " })
-        let lines = Terminal.wrapped(Terminal.printable(text), width: width - margin.count, indent: indent)
-        return lines.enumerated().map { $0.offset == 0 ? margin + $0.element : $0.element }
-    }
 
     /// A path as somebody in the current folder would write it.
     private static func relative(_ url: URL) -> String {

@@ -4,6 +4,16 @@ import Foundation
 
 /// What the program writes to a person: what a standard stream takes beside plain text, and how text is made fit for it.
 package enum Terminal {
+    /// The width of a terminal that nobody has made wider.
+    static let width = 80
+
+    /// A text in lines that fit, each one behind the first with an indent. What a guest says in it cannot steer a terminal.
+    static func paragraph(_ text: String, indent: String = "  ") -> [String] {
+        let margin = String(text.prefix { $0 == " " })
+        let lines = wrapped(printable(text), width: width - margin.count, indent: indent)
+        return lines.enumerated().map { $0.offset == 0 ? margin + $0.element : $0.element }
+    }
+
     /// Whether a stream is a terminal that can move its cursor.
     package static func isCapable(_ descriptor: Int32, environment: [String: String]) -> Bool {
         isatty(descriptor) == 1 && environment["TERM"] != "dumb"
