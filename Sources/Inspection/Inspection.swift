@@ -168,10 +168,13 @@ public struct Inspection: Sendable {
             return snapshot.memory.contains { $0.range.contains(place.rawValue) }
         }
         var notInDump: [Finding] = []
+        // What is told in another way.
+        var told: Set<String> = []
         let link = snapshot.kernelList.endLink
         if snapshot.kernelList.end == .unreadable, isLacking(LinearMap.physical(link)) {
             notInDump.append(
                 Finding(.vmcore, .notInDump, "the list leads to node \(link.hexadecimal), which is not in the dump"))
+            told.insert(Finding(.list, .linkOutsideMemory, "").name)
         }
         let unreadable = (snapshot.pageTables?.faults ?? []).filter { $0.reason == .unreadable }
         if let first = unreadable.first, unreadable.allSatisfy({ isLacking(PhysicalAddress($0.entry)) }) {
@@ -180,11 +183,12 @@ public struct Inspection: Sendable {
                     .vmcore, .notInDump,
                     "\(unreadable.count) page table entries are not in the dump, the first at \(first.entry.hexadecimal)"
                 ))
+            told.insert(Finding(.pageTables, .linkOutsideMemory, "").name)
         }
         guard !notInDump.isEmpty else { return verdict }
         var verdict = verdict
-        let doubtful: Set<Finding.Fault> = [.linkOutsideMemory, .hole, .missingEntry, .extraEntry]
-        let known = verdict.findings.filter { !doubtful.contains($0.fault) }
+        let doubtful: Set<Finding.Fault> = [.hole, .missingEntry, .extraEntry]
+        let known = verdict.findings.filter { !doubtful.contains($0.fault) && !told.contains($0.name) }
         let unsaid = Unsaid(
             verdict.account.witness, count: verdict.findings.count - known.count,
             "what the dump lacks leads on to more of the kernel's account")

@@ -29,18 +29,15 @@ import Verification
         let csvSHA256: String
     }
 
-    private static func file(_ name: String) throws -> URL {
-        try #require(Bundle.module.url(forResource: "Fixtures/\(name)", withExtension: nil))
-    }
-
     private static let names = ["6.1-hash-64k", "6.1-radix-64k", "6.12-hash-4k"]
 
     private static func inspection(_ name: String) throws -> Inspection {
-        try Inspection(of: DumpMemory(FilePath(file(name + ".elf").path)))
+        try Inspection(of: DumpMemory(FilePath(Fixture.file(name + ".elf").path)))
     }
 
     @Test(arguments: names) func readsWhatTheLiveGuestHad(name: String) throws {
-        let all = try JSONDecoder().decode([String: Expected].self, from: Data(contentsOf: Self.file("expected.json")))
+        let all = try JSONDecoder().decode(
+            [String: Expected].self, from: Data(contentsOf: Fixture.file("expected.json")))
         let expected = try #require(all[name])
         let inspection = try Self.inspection(name)
         #expect(inspection.snapshot.kernel == expected.kernel)
@@ -62,9 +59,9 @@ import Verification
     /// What was reduced once has nothing more to lose.
     @Test(arguments: names) func reducesToTheSame(name: String) throws {
         let file = folder.path("again.elf")
-        let dump = try DumpMemory(FilePath(Self.file(name + ".elf").path))
+        let dump = try DumpMemory(FilePath(Fixture.file(name + ".elf").path))
         let first = try Inspection(of: dump, reducingTo: FilePath(file))
-        #expect(try Data(contentsOf: URL(filePath: file)) == Data(contentsOf: Self.file(name + ".elf")))
+        #expect(try Data(contentsOf: URL(filePath: file)) == Data(contentsOf: Fixture.file(name + ".elf")))
         #expect(try Inspection(of: DumpMemory(FilePath(file))).snapshot == first.snapshot)
         // It is no file that is there already.
         #expect(throws: Errno.fileExists) { try Inspection(of: dump, reducingTo: FilePath(file)) }

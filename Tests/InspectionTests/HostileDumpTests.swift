@@ -19,8 +19,7 @@ import Verification
 
     init() throws {
         folder = try TemporaryFolder()
-        let url = try #require(Bundle.module.url(forResource: "Fixtures/6.1-hash-64k", withExtension: "elf"))
-        dump = Array(try Data(contentsOf: url))
+        dump = try Fixture.bytes("6.1-hash-64k.elf")
     }
 
     /// What comes of a file: the names of findings, or the error.
@@ -42,6 +41,23 @@ import Verification
             #expect(error != nil || findings.contains("not whole"), "\(step)")
         }
         #expect(try inspected(dump) == ([], nil))
+    }
+
+    /// Each piece of memory left out in turn: what the dump lacks is told as that, and as no damage.
+    @Test(arguments: ["6.1-hash-64k.elf", "6.1-radix-64k.elf", "6.12-hash-4k.elf"])
+    func whatIsLackingIsNoDamage(name: String) throws {
+        let dump = try Fixture.bytes(name)
+        let header = try ELFHeader(dump)
+        var lackCount = 0
+        for index in 1..<header.programHeaders.count {
+            var bytes = dump
+            // PT_NULL.
+            bytes[Int(header.programHeaders.offset) + index * ELFProgramHeader.byteCount] = 0
+            let (findings, error) = try inspected(bytes)
+            #expect(Set(findings).isSubset(of: ["vmcore-not-in-dump", "not whole"]), "\(index): \(findings)")
+            if error != nil || !findings.isEmpty { lackCount += 1 }
+        }
+        #expect(lackCount == header.programHeaders.count - 1)
     }
 
     /// Headers, note, sections, list: each byte is read by somebody.

@@ -20,8 +20,7 @@ import Verification
 
     init() throws {
         folder = try TemporaryFolder()
-        let url = try #require(Bundle.module.url(forResource: "Fixtures/6.1-hash-64k", withExtension: "elf"))
-        dump = Array(try Data(contentsOf: url))
+        dump = try Fixture.bytes("6.1-hash-64k.elf")
     }
 
     private func report(

@@ -15,12 +15,11 @@ import Glibc
     private let pages: OpaquePointer
     private let pageByteCount: UInt64
     let format: String
-    let endAddress: UInt64
     let byteCount: UInt64
     var lack: String? { nil }
     let note: (info: Vmcoreinfo, order: ByteOrder)?
 
-    /// The most pieces of memory that the search for a note goes through, and that are counted.
+    /// The most pieces of memory that a note is looked for in.
     private static let extentLimit = 1 << 20
 
     /// Takes a file whose beginning is that of a compressed dump.
@@ -36,7 +35,7 @@ import Glibc
         let opened = unsafe try Self.open(context, descriptor)
         unsafe (format, pageByteCount, pages) = unsafe opened
         note = unsafe try Self.note(context)
-        (endAddress, byteCount) = unsafe try Self.extent(opened.pages, opened.pageByteCount)
+        byteCount = unsafe try Self.byteCount(opened.pages, opened.pageByteCount)
         unsafe self.context = unsafe context
     }
 
@@ -91,9 +90,7 @@ import Glibc
         return UInt64(start)..<UInt64(end)
     }
 
-    private static func extent(
-        _ pages: OpaquePointer, _ pageByteCount: UInt64
-    ) throws -> (endAddress: UInt64, byteCount: UInt64) {
+    private static func byteCount(_ pages: OpaquePointer, _ pageByteCount: UInt64) throws -> UInt64 {
         var (end, count): (UInt64, UInt64) = (0, 0)
         while let run = unsafe run(pages, from: end) {
             guard run.upperBound <= LinearMap.byteCount / pageByteCount else {
@@ -103,7 +100,7 @@ import Glibc
             end = run.upperBound
         }
         guard count > 0 else { throw DumpFileProblem.noMemory }
-        return (end * pageByteCount, count * pageByteCount)
+        return count * pageByteCount
     }
 
     func piece(at address: UInt64) -> Range<UInt64>? {
@@ -130,7 +127,10 @@ import Glibc
     func dataExtents() throws -> [Range<UInt64>] {
         var extents: [Range<UInt64>] = []
         var end: UInt64 = 0
-        while extents.count < Self.extentLimit, let run = unsafe Self.run(pages, from: end) {
+        while let run = unsafe Self.run(pages, from: end) {
+            guard extents.count < Self.extentLimit else {
+                throw DumpFileProblem.library("it has more than \(Self.extentLimit) pieces of memory, and no note")
+            }
             extents.append(run.lowerBound * pageByteCount..<run.upperBound * pageByteCount)
             end = run.upperBound
         }

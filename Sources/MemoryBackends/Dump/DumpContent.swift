@@ -7,8 +7,6 @@ import SystemPackage
 protocol DumpContent: AnyObject {
     /// The format, as a person reads it.
     var format: String { get }
-    /// The end of the physical addresses that it can hold.
-    var endAddress: UInt64 { get }
     /// How many bytes of memory it holds.
     var byteCount: UInt64 { get }
     /// What of the memory that its headers promise the file has not got; nil where it has all.
@@ -49,8 +47,6 @@ public final class DumpMemory: SearchableMemory {
 
     /// The format, as a person reads it.
     public var format: String { content.format }
-    /// The end of the physical addresses that it can hold.
-    public var endAddress: PhysicalAddress { PhysicalAddress(content.endAddress) }
     /// How many bytes of memory it holds.
     public var byteCount: UInt64 { content.byteCount }
     /// What of the memory that its headers promise the file has not got; nil where it has all.

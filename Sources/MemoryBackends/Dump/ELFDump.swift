@@ -116,8 +116,6 @@ final class ELFDump: DumpContent {
         return nil
     }
 
-    var endAddress: UInt64 { loads.last?.memory.upperBound ?? 0 }
-
     var byteCount: UInt64 { loads.reduce(0) { $0 + ($1.memory.upperBound - $1.memory.lowerBound) } }
 
     private func load(at address: UInt64) -> Load? {

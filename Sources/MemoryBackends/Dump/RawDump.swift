@@ -21,7 +21,6 @@ final class RawDump: DumpContent {
         memory = base..<end
     }
 
-    var endAddress: UInt64 { memory.upperBound }
     var byteCount: UInt64 { memory.upperBound - memory.lowerBound }
 
     func piece(at address: UInt64) -> Range<UInt64>? {
