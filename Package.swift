@@ -116,8 +116,8 @@ let package = Package(
         .target(
             name: "OfflineCommands",
             dependencies: [
-                "GuestMemory", "VmemmapPopulate", "HarnessBasics", "Inspection", "MemoryBackends", "Verification",
-                "RunRecord", "Plans",
+                "GuestMemory", "VmemmapPopulate", "KernelState", "HarnessBasics", "Inspection", "MemoryBackends",
+                "Verification", "RunRecord", "Plans",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -130,6 +130,7 @@ let package = Package(
                 "OfflineCommands", "Runs", "Guests", "RunFixture", "GuestMemory", "VmemmapPopulate", "KernelState",
                 "AgentProtocol",
                 "HarnessBasics",
+                "Inspection",
                 "MemoryBackends",
                 "Libvirt",
                 "Verification", "RunRecord", "Plans",

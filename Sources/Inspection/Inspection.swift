@@ -32,23 +32,21 @@ public struct Inspection: Sendable {
     ///
     /// - Parameters:
     ///   - dump: the dump.
+    ///   - note: the kernel's note; it is looked for in the dump if nil.
     ///   - image: the kernel's own file, where it was given: what the note lacks of symbols is looked up there.
-    /// - Throws: ``InspectionProblem``, `NoteSearchError`, or ``SnapshotProblem``.
-    public init(of dump: DumpMemory, image: FilePath? = nil) throws {
-        try self.init(of: dump, note: KernelNote(of: dump), image: image)
-    }
-
-    /// Reads a dump, and writes what it needed of it as another dump.
-    ///
-    /// - Parameters:
-    ///   - dump: the dump.
-    ///   - image: the kernel's own file, where it was given.
-    ///   - target: a new file.
-    /// - Throws: as ``init(of:image:)``, and `Errno` or ``ReducedDumpProblem`` where that file cannot be written.
-    public init(of dump: DumpMemory, image: FilePath? = nil, reducingTo target: FilePath) throws {
-        let note = try KernelNote(of: dump)
+    ///   - target: a new file, for what was needed of the dump, which is a dump itself.
+    /// - Throws: ``InspectionProblem``, `NoteSearchError`, or ``SnapshotProblem``; `Errno` or ``ReducedDumpProblem`` where that
+    ///   file cannot be written.
+    public init(
+        of dump: DumpMemory, note: KernelNote? = nil, image: FilePath? = nil, reducingTo target: FilePath? = nil
+    ) throws {
+        let note = try note ?? KernelNote(of: dump)
+        guard let target else {
+            try self.init(reading: dump, note, image)
+            return
+        }
         dump.recordReads()
-        try self.init(of: dump, note: note, image: image)
+        try self.init(reading: dump, note, image)
         let descriptor = try FileDescriptor.open(
             target, .writeOnly, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
         do {
@@ -59,7 +57,7 @@ public struct Inspection: Sendable {
         }
     }
 
-    private init(of dump: DumpMemory, note: KernelNote, image: FilePath?) throws {
+    private init(reading dump: DumpMemory, _ note: KernelNote, _ image: FilePath?) throws {
         var kernel: Kernel
         do throws(Kernel.Problem) {
             if let image {
@@ -109,7 +107,7 @@ public struct Inspection: Sendable {
         mmuSource = "\(kernel.mmuSource)"
         unjudged =
             [
-                "whether the sections are the machine's memory: nothing but the dump tells of it",
+                "whether the sections are the machine's memory: nothing but that memory tells of it",
                 "whether nodes stand in more pages than they need: how long the list has been is not known",
                 "the order of the list and where its nodes are: there is no history",
                 "the mirror, the guest's report and the MMU: there is no agent and no machine",
@@ -206,6 +204,8 @@ public enum InspectionProblem: Error, Sendable, CustomStringConvertible {
     case tooManyPieces(Int)
     /// Its page tables map more of the memory map than there can be.
     case tooManyLeaves
+    /// It runs, and no two readings of it in a row were the same.
+    case torn(readingCount: Int)
     /// Its note lacks something, or says what no such kernel does.
     case kernel(Kernel.Problem)
     /// Its memory map's bookkeeping is not there.
@@ -218,6 +218,8 @@ public enum InspectionProblem: Error, Sendable, CustomStringConvertible {
         case .sectionSize(let bits): "the kernel's sections have 2^\(bits) bytes; those of ppc64 have 2^24"
         case .tooManyPieces(let count):
             "the kernel's sections are \(count) pieces of memory; \(Snapshot.memoryRangeLimit) are the most"
+        case .torn(let count):
+            "torn: the kernel's memory map was another in each of \(count) readings; a guest at rest can be read (--pause)"
         case .tooManyLeaves: "the kernel's page tables map the memory map with more than \(Inspection.leafLimit) leaves"
         case .read(let error):
             "the kernel's \(error.part.text) at \(error.cause.address.hexadecimal) is not in the dump"

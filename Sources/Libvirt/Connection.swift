@@ -20,10 +20,10 @@ public import SystemPackage
 
     /// Opens a connection, and starts libvirt in this process if that has not happened yet (`virConnectOpen`).
     ///
-    /// - Parameter uri: libvirt's name for the hypervisor, such as `test:///default`.
+    /// - Parameter uri: libvirt's name for the hypervisor, such as `test:///default`; libvirt's own default if nil.
     /// - Returns: The open connection.
     /// - Throws: `LibvirtError` if libvirt refuses.
-    public static func open(uri: String) async throws -> Connection {
+    public static func open(uri: String?) async throws -> Connection {
         try LibvirtRuntime.start()
         return try await blocking {
             unsafe Connection(owning: try check("virConnectOpen", virConnectOpen(uri)))
@@ -40,6 +40,31 @@ public import SystemPackage
             let flags = VIR_DOMAIN_NONE.rawValue
             let domain = unsafe try check("virDomainCreateXML", virDomainCreateXML(self.pointer, xml, flags))
             return unsafe try Domain(owning: domain, connection: self)
+        }
+    }
+
+    /// The domain of that name, or of that UUID (`virDomainLookupByName`, `virDomainLookupByUUIDString`).
+    ///
+    /// - Throws: `LibvirtError` if there is neither.
+    public func domain(named name: String) async throws -> Domain {
+        try await blocking {
+            if let domain = unsafe virDomainLookupByUUIDString(self.pointer, name) {
+                return unsafe try Domain(owning: domain, connection: self)
+            }
+            let domain = unsafe try check("virDomainLookupByName", virDomainLookupByName(self.pointer, name))
+            return unsafe try Domain(owning: domain, connection: self)
+        }
+    }
+
+    /// The URI that it is open with (`virConnectGetURI`).
+    ///
+    /// - Throws: `LibvirtError` if libvirt does not tell.
+    public func uri() async throws -> String {
+        try await blocking {
+            let text = unsafe try check("virConnectGetURI", virConnectGetURI(self.pointer))
+            // A C string that libvirt allocated for us.
+            defer { unsafe free(text) }
+            return unsafe String(cString: text)
         }
     }
 

@@ -20,11 +20,13 @@ public struct LiveDomain: Equatable, Sendable {
     public let id: Int
     /// The domain's name.
     public let name: String
+    /// The machine's architecture, as libvirt names it, such as `ppc64`.
+    public let architecture: String
     /// The program that runs it, as libvirt names it; nil for drivers that run none.
     public let emulator: String?
     /// The memory that the guest booted with, in bytes.
     public let bootMemoryByteCount: UInt64
-    /// The boot memory of each NUMA node, in bytes: one at least.
+    /// The boot memory of each NUMA node, in bytes; of a domain without NUMA nodes all of it, as one.
     public let bootMemoryByNode: [UInt64]
     /// What is plugged in, by base address.
     public let dimms: [DIMM]
@@ -43,16 +45,28 @@ public struct LiveDomain: Equatable, Sendable {
         guard domain.name == "domain" else { throw .malformed("its root is not <domain>") }
         id = try integer(text(domain.attributes["id"], "id of <domain>"), "id of <domain>")
         name = try text(domain.child("name")?.text, "<name>")
+        architecture = try text(domain.child("os")?.child("type")?.attributes["arch"], "architecture of <os>")
         emulator = domain.child("devices")?.child("emulator")?.text
         let devices = domain.child("devices")?.children.filter { $0.name == "memory" } ?? []
         dimms = try devices.filter { $0.attributes["model"] == "dimm" }
             .map { memory throws(DomainXMLError) in try DIMM(memory) }
             .sorted { $0.base < $1.base }
-        let cells = domain.child("cpu")?.child("numa")?.children.filter { $0.name == "cell" } ?? []
-        guard !cells.isEmpty else { throw .missing("NUMA cell") }
-        bootMemoryByNode = try cells.map { cell throws(DomainXMLError) in
-            try memorySize(cell.attributes["memory"], unit: cell.attributes["unit"], "memory of a NUMA cell")
+        // libvirt's <memory> counts what is plugged in, too, NVDIMMs among it.
+        var bootMemory = try memorySize(domain.child("memory"), "<memory>")
+        for device in devices {
+            let byteCount = try memorySize(device.child("target")?.child("size"), "size of a memory device")
+            let (rest, overflow) = bootMemory.subtractingReportingOverflow(byteCount)
+            guard !overflow else { throw .badValue(place: "<memory>, less than its devices", value: "\(bootMemory)") }
+            bootMemory = rest
         }
+        bootMemoryByteCount = bootMemory
+        let cells = domain.child("cpu")?.child("numa")?.children.filter { $0.name == "cell" } ?? []
+        bootMemoryByNode =
+            cells.isEmpty
+            ? [bootMemory]
+            : try cells.map { cell throws(DomainXMLError) in
+                try memorySize(cell.attributes["memory"], unit: cell.attributes["unit"], "memory of a NUMA cell")
+            }
         // Whoever adds the cells up can.
         let cellTotal = bootMemoryByNode.reduce((value: UInt64(0), overflow: false)) { total, cell in
             let (value, overflow) = total.value.addingReportingOverflow(cell)
@@ -61,14 +75,6 @@ public struct LiveDomain: Equatable, Sendable {
         guard !cellTotal.overflow else {
             throw .badValue(place: "memory of all NUMA cells", value: "more bytes than 64 bits count")
         }
-        // libvirt's <memory> counts what is plugged in, too.
-        var bootMemory = try memorySize(domain.child("memory"), "<memory>")
-        for dimm in dimms {
-            let (rest, overflow) = bootMemory.subtractingReportingOverflow(dimm.byteCount)
-            guard !overflow else { throw .badValue(place: "<memory>, less than its DIMMs", value: "\(bootMemory)") }
-            bootMemory = rest
-        }
-        bootMemoryByteCount = bootMemory
     }
 }
 
@@ -91,7 +97,9 @@ extension LiveDomain.DIMM {
             throw .badValue(place: "base of DIMM \(alias), behind which its size does not fit", value: baseText)
         }
         self.base = base
-        node = try integer(text(target?.child("node")?.text, "node of DIMM \(alias)"), "node of DIMM \(alias)")
+        // A domain without NUMA nodes has a single one.
+        let nodeText = target?.child("node")?.text ?? "0"
+        node = try integer(nodeText, "node of DIMM \(alias)")
     }
 }
 

@@ -50,6 +50,12 @@ package final class QemuProcess: Sendable {
         watcher.start()
     }
 
+    /// The process ID of the QEMU on this machine that runs a domain, whoever's that is; nil where none is seen. The call
+    /// blocks.
+    package static func processID(ofDomain uuid: String) -> Int32? {
+        ProcessHandle.all { isQemu($0, uuid: uuid) }.first?.processID
+    }
+
     /// QEMU's process ID.
     package var processID: Int32 { handle.processID }
 

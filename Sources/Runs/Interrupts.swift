@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import RunRecord
 import Synchronization
 import UnixSignals
 
@@ -48,4 +49,9 @@ package final class Interrupts: Sendable {
 
     /// Whether it was SIGTERM.
     var isTerminated: Bool { signal == .sigterm }
+
+    /// The exit code of what was interrupted; nil as long as no signal has come.
+    package var exitCode: Int32? {
+        signal.map { _ in Outcome.interrupted.exitCode(isTerminated: isTerminated) }
+    }
 }

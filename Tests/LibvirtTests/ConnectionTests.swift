@@ -48,6 +48,20 @@ import Testing
         }
     }
 
+    @Test func findsDomainsByNameAndUUID() async throws {
+        try await withConnection { connection in
+            let domain = try await connection.createTransient(xml: Self.guest)
+            for name in ["guest", domain.uuid] {
+                #expect(try await connection.domain(named: name).uuid == domain.uuid)
+            }
+            let error = try await #require(throws: LibvirtError.self) { try await connection.domain(named: "other") }
+            #expect(error.call == "virDomainLookupByName")
+            #expect(try await connection.uri().hasPrefix("test:///"))
+            // This driver's memory is each address's low byte (testDomainMemoryPeek).
+            #expect(try domain.peek(at: 0x1fe, byteCount: 4) == [0xfe, 0xff, 0x00, 0x01])
+        }
+    }
+
     @Test func judgesADomainAndLeavesNothing() async throws {
         try await withConnection { connection in
             try await connection.validate(domain: Self.guest, devices: [])

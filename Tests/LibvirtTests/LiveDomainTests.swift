@@ -19,6 +19,7 @@ import Testing
         let live = try LiveDomain(xml: recorded)
         #expect(live.id == 1)
         #expect(live.name == "qh-recorded")
+        #expect(live.architecture == "ppc64")
         #expect(live.emulator == "/usr/bin/qemu-system-ppc64")
         #expect(live.bootMemoryByteCount == 1 << 30)
         #expect(live.dimms.map(\.alias) == ["ua-dimm-1", "ua-dimm-2"])
@@ -37,6 +38,25 @@ import Testing
         #expect(live.bootMemoryByNode == [512 << 20, 512 << 20])
     }
 
+    /// As libvirt has domains that were not described with nodes.
+    @Test func readsADomainWithoutNodes() throws {
+        let xml = recorded.replacingOccurrences(of: "<cell id='0' cpus='0' memory='1048576' unit='KiB'/>", with: "")
+            .replacingOccurrences(of: "<node>0</node>", with: "")
+        let live = try LiveDomain(xml: xml)
+        #expect(live.bootMemoryByNode == [1 << 30])
+        #expect(live.dimms.map(\.node) == [0, 0])
+    }
+
+    /// An NVDIMM is memory of the domain, and none that the guest boots with.
+    @Test func countsOtherMemoryDevices() throws {
+        let nvdimm = "<memory model='nvdimm'><target><size unit='KiB'>262144</size></target></memory></devices>"
+        let xml = recorded.replacingOccurrences(of: "</devices>", with: nvdimm)
+            .replacingOccurrences(of: "<memory unit='KiB'>2359296", with: "<memory unit='KiB'>2621440")
+        let live = try LiveDomain(xml: xml)
+        #expect(live.bootMemoryByteCount == 1 << 30)
+        #expect(live.dimms.count == 2)
+    }
+
     @Test(arguments: [
         (" id='1'", "", DomainXMLError.missing("id of <domain>")),
         (" id='1'", " id='one'", .badValue(place: "id of <domain>", value: "one")),
@@ -50,15 +70,14 @@ import Testing
         ),
         (
             "<memory unit='KiB'>2359296", "<memory unit='KiB'>1",
-            .badValue(place: "<memory>, less than its DIMMs", value: "1024")
+            .badValue(place: "<memory>, less than its devices", value: "1024")
         ),
-        ("<cell id='0' cpus='0' memory='1048576' unit='KiB'/>", "", .missing("NUMA cell")),
         ("memory='1048576' unit='KiB'", "", .missing("memory of a NUMA cell")),
         (
             "memory='1048576' unit='KiB'", "memory='1048576' unit='GiB'",
             .badValue(place: "unit of memory of a NUMA cell", value: "GiB")
         ),
-        ("<node>0</node>", "", .missing("node of DIMM ua-dimm-1")),
+        (" arch='ppc64'", "", .missing("architecture of <os>")),
         ("<node>0</node>", "<node>-1</node>", .badValue(place: "node of DIMM ua-dimm-1", value: "-1")),
         (" base='0x40000000'", "", .missing("base of DIMM ua-dimm-1")),
         ("'0x40000000'", "'0xzz'", .badValue(place: "base of DIMM ua-dimm-1", value: "0xzz")),

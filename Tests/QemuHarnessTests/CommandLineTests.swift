@@ -79,6 +79,16 @@ import Testing
         #expect(ending.errors.contains(folder.path(name)), "\(ending.errors)")
     }
 
+    /// libvirt's test driver has a domain of that name.
+    @Test func aDomainOfAnotherMachine() throws {
+        let ending = try run(["inspect", "test", "--connect", "test:///default"])
+        #expect(ending.status == 2)
+        #expect(ending.errors.contains("domain test is a machine of architecture '"), "\(ending.errors)")
+        let none = try run(["inspect", "none", "--connect", "test:///default", "--pause"])
+        #expect(none.status == 64)
+        #expect(none.errors.contains("there is no file none, and libvirt has no such domain"), "\(none.errors)")
+    }
+
     @Test(arguments: [
         (["--memory", "300MiB"], "memory 300 MiB is no multiple of 256 MiB"),
         (["--plug", "100MiB"], "plug 100 MiB is no multiple of 256 MiB"),

@@ -5,7 +5,7 @@ import Foundation
 import HarnessBasics
 import Inspection
 import MemoryBackends
-import RunRecord
+import Synchronization
 import SystemPackage
 import TestSupport
 import Testing
@@ -13,10 +13,12 @@ import Verification
 
 @testable import Guests
 @testable import Libvirt
+@testable import RunRecord
 @testable import Runs
 
 extension RealGuest {
-    /// libvirt's dump of a running guest's memory has no note in its file: what `inspect` reads of it is what the run has seen.
+    /// What `inspect` reads of a guest that it does not know, in its memory and in libvirt's dump of it, is what the run has
+    /// seen. Neither has a note in its file.
     @Suite struct HostDumps {
         /// Has libvirt write the guest's memory into an ELF file (`virsh dump --memory-only`), paused as long as that takes.
         /// QEMU's monitor could be asked as well, and libvirt 9.0 ends its process over the event of a dump that it has not
@@ -33,6 +35,73 @@ extension RealGuest {
                     virDomainCoreDumpWithFormat(
                         $0, file, VIR_DOMAIN_CORE_DUMP_FORMAT_RAW.rawValue, VIR_DUMP_MEMORY_ONLY.rawValue)
                 }
+            }
+        }
+
+        /// What became of a guest that was inspected as one of somebody else's.
+        private final class Looks: Sendable {
+            struct State {
+                var byWay: [String: Inspection] = [:]
+                var digests: [[String: String]] = []
+                var states: [DomainState] = []
+                var xml: [String] = []
+            }
+            let state = Mutex(State())
+        }
+
+        /// Inspects the guest as if it were somebody else's: while it runs, at rest, and with a look that is broken off.
+        private struct ForeignLookStep: RunStep {
+            let looks: Looks
+
+            var title: String { "look" }
+
+            func perform(in context: inout RunContext, result: inout StepResult) async throws {
+                let running = try context.runningGuest()
+                let domain = try #require((running.domain as? LibvirtDomain)?.domain)
+                let guest = try await ForeignGuest(domain, connectedTo: domain.connection.uri())
+                @Sendable func look(_ access: ForeignGuest.Access) async throws -> Inspection {
+                    try await guest.read(access) { try Inspection(of: $0) }
+                }
+                func note(_ way: String, _ inspection: Inspection) {
+                    looks.state.withLock { $0.byWay[way] = inspection }
+                }
+                func noteState() async throws {
+                    let (state, xml) = (try await domain.state(), try await domain.liveXML())
+                    looks.state.withLock {
+                        $0.states.append(state)
+                        $0.xml.append(xml)
+                    }
+                }
+                try await noteState()
+                note(
+                    "running",
+                    try await guest.held(pausing: false) { _ in try await Inspection.settled { try await look(.best) } }
+                )
+                note("paused", try await guest.held(pausing: true) { _ in try await look(.best) })
+                try await noteState()
+                let broken = Task { [guest] in
+                    try await guest.held(pausing: true) { _ in try await Task.sleep(for: .seconds(3600)) }
+                }
+                while try await domain.state() != .paused { try await Task.sleep(for: .milliseconds(10)) }
+                broken.cancel()
+                await #expect(throws: CancellationError.self) { try await broken.value }
+                try await noteState()
+
+                // At rest before, and so afterwards; whatever is read.
+                try await domain.suspend()
+                func noteDigests() async throws {
+                    var digests: [String: String] = [:]
+                    for region in await running.memory.ram.regions {
+                        digests[region.name] = try RecordFile.digest(of: URL(filePath: region.file.path.string))
+                    }
+                    looks.state.withLock { $0.digests.append(digests) }
+                }
+                try await noteDigests()
+                note("files at rest", try await guest.held(pausing: true) { _ in try await look(.best) })
+                note("peek at rest", try await guest.held(pausing: true) { _ in try await look(.peek) })
+                try await noteDigests()
+                try await noteState()
+                try await domain.resume()
             }
         }
 
@@ -70,9 +139,11 @@ extension RealGuest {
             let file = folder.path("guest.elf")
             let kernel = try GuestImages.kernel(named: guest.kernel, environment: ProcessInfo.processInfo.environment)
             // After an unplug the list's order is no longer that of addresses.
+            let looks = Looks()
             let steps: [any RunStep] = [
                 PlugStep(byteCount: 512 << 20), PlugStep(byteCount: 512 << 20), UnplugStep(number: 1),
-                PlugStep(byteCount: 256 << 20), VerifyStep(), HostDumpStep(file: file), PowerOffStep(),
+                PlugStep(byteCount: 256 << 20), VerifyStep(), ForeignLookStep(looks: looks), HostDumpStep(file: file),
+                PowerOffStep(),
             ]
             var snapshot: Snapshot?
             let run = try await Lab.run(
@@ -86,16 +157,31 @@ extension RealGuest {
             #expect(run.report.results.error == nil)
             #expect(run.report.exitCode == 0)
             let seen = try #require(snapshot)
-            let inspection = try Inspection(of: DumpMemory(FilePath(file)))
-            #expect(inspection.verdict.findings == [])
-            #expect(inspection.isWhole)
-            #expect(inspection.mmuSource == guest.mmuSource)
-            #expect(inspection.snapshot.kernel == seen.kernel)
-            #expect(inspection.snapshot.sections == seen.sections)
-            #expect(inspection.snapshot.account == seen.account)
-            #expect(inspection.snapshot.kernelList == seen.kernelList)
-            #expect(inspection.snapshot.pageTables == seen.pageTables)
-            #expect(inspection.snapshot.accountEntries == seen.accountEntries)
+            let dump = try Inspection(of: DumpMemory(FilePath(file)))
+            let look = looks.state.withLock { $0 }
+            #expect(look.byWay.count == 4)
+            for (way, inspection) in look.byWay.merging(["dump": dump], uniquingKeysWith: { first, _ in first }) {
+                expectSame(inspection, seen, guest, "\(way)")
+            }
+            #expect(look.byWay["files at rest"]?.source == "guest's memory files")
+            #expect(look.byWay["peek at rest"]?.source == "guest, through its hypervisor")
+            #expect(look.states == [.running, .running, .running, .paused])
+            #expect(Set(look.xml).count == 1)
+            #expect(look.digests.count == 2)
+            #expect(look.digests.first?.count == 3)
+            #expect(look.digests.first == look.digests.last)
+        }
+
+        private static func expectSame(_ inspection: Inspection, _ seen: Snapshot, _ guest: Guest, _ way: Comment) {
+            #expect(inspection.verdict.findings == [], way)
+            #expect(inspection.isWhole, way)
+            #expect(inspection.mmuSource == guest.mmuSource, way)
+            #expect(inspection.snapshot.kernel == seen.kernel, way)
+            #expect(inspection.snapshot.sections == seen.sections, way)
+            #expect(inspection.snapshot.account == seen.account, way)
+            #expect(inspection.snapshot.kernelList == seen.kernelList, way)
+            #expect(inspection.snapshot.pageTables == seen.pageTables, way)
+            #expect(inspection.snapshot.accountEntries == seen.accountEntries, way)
         }
     }
 }

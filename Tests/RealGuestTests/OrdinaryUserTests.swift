@@ -41,6 +41,13 @@ extension RealGuest {
             let keptRun = try home.newestRun()
             #expect(try await home.run(["prune"]).standardOutput == "")
             #expect(try qemuProcesses(of: [keptRun]).count == 1)
+            // To another program it is a domain like any other.
+            for pause in [[], ["--pause"]] {
+                let look = try await home.run(
+                    ["inspect", "qh-\(keptRun)", "--connect", "qemu:///session", "--json"] + pause)
+                #expect(look.terminationStatus == .exited(0), "\(look.standardError)")
+                #expect(look.standardOutput.contains("guest's memory files"))
+            }
             #expect(try await home.run(["prune", "--kept"]).standardOutput == "removed what run \(keptRun) left\n")
             #expect(try leftovers(of: [keptRun]) == [])
 

@@ -26,7 +26,7 @@ protocol DumpContent: AnyObject {
 /// dump as for a small one.
 public final class DumpMemory: SearchableMemory {
     private let content: any DumpContent
-    private let descriptor: FileDescriptor
+    private let descriptor: FileDescriptor?
     private var blocks: [UInt64: [UInt8]] = [:]
     /// The kept blocks' addresses, the next to go at `oldest`.
     private var kept: [UInt64] = []
@@ -39,11 +39,11 @@ public final class DumpMemory: SearchableMemory {
     private static let blockLimit = 256
 
     /// Reads a file through its content, and closes it in the end.
-    init(_ content: any DumpContent, of descriptor: FileDescriptor) {
+    init(_ content: any DumpContent, of descriptor: FileDescriptor?) {
         (self.content, self.descriptor) = (content, descriptor)
     }
 
-    deinit { try? descriptor.close() }
+    deinit { try? descriptor?.close() }
 
     /// The format, as a person reads it.
     public var format: String { content.format }

@@ -4,38 +4,27 @@ package import ArgumentParser
 import Foundation
 import GuestMemory
 import HarnessBasics
-import Inspection
-import MemoryBackends
+package import Inspection
+package import KernelState
+package import MemoryBackends
 import RunRecord
 import SystemPackage
 
-/// `inspect`: reads and judges a kernel's memory map in a dump, or in what a run has recorded of it.
-package struct InspectCommand: ParsableCommand {
-    package static let configuration = CommandConfiguration(
-        commandName: "inspect",
-        abstract: "Read and judge a kernel's memory map in a dump, with no guest.",
-        discussion: """
-            Takes an ELF core dump (kdump's /proc/vmcore, or QEMU's and libvirt's of a guest), one of makedumpfile's compressed \
-            dumps, a raw image of RAM (--base), or a run's directory: its newest dump, else its newest snapshot. Needs no debug \
-            symbols: a VMCOREINFO note is in the dump, or in the memory that it holds.
-
-            Exit codes: 0 nothing is wrong; 1 there are findings; 2 the file cannot be read as a dump, or is not of such a \
-            kernel; 4 something is unsaid; 64 wrong use.
-            """
-    )
-
-    /// A command that is not parsed yet.
+/// What `inspect` is asked for, and what it does with a dump or a run's record.
+package struct InspectOptions: ParsableArguments, Sendable {
+    /// Options that are not parsed yet.
     package init() {}
 
-    @Argument(help: ArgumentHelp("A dump, or a run's directory.", valueName: "file"))
-    var path: String
+    @Argument(
+        help: ArgumentHelp("A dump, a run's directory, or a domain's name or UUID.", valueName: "file|run|domain"))
+    package var path: String
 
     @Option(help: ArgumentHelp("The kernel's file, for symbols that the note lacks.", valueName: "path"))
     var vmlinux: String?
 
     @Option(
         help: ArgumentHelp("Where the memory of a raw image begins, a guest physical address.", valueName: "address"),
-        transform: InspectCommand.address)
+        transform: InspectOptions.address)
     var base: UInt64?
 
     @Flag(help: "Print every entry of the kernel's account.")
@@ -48,7 +37,7 @@ package struct InspectCommand: ParsableCommand {
             Say of each address where it leads: of one in the memory map its physical address, of a physical one where its \
             struct page is.
             """, valueName: "address"),
-        transform: InspectCommand.address)
+        transform: InspectOptions.address)
     var translate: [UInt64] = []
 
     @Option(
@@ -67,8 +56,11 @@ package struct InspectCommand: ParsableCommand {
         if csv, json || !translate.isEmpty { throw ValidationError("--csv is for the entries alone") }
     }
 
-    /// Reads, prints, and ends with the exit code that follows.
-    package func run() throws {
+    /// Whether there is a file or a folder of that name.
+    package var namesFile: Bool { FileManager.default.fileExists(atPath: path) }
+
+    /// Reads a dump or a record, prints, and ends with the exit code that follows.
+    package func inspectFile() throws {
         let status: Int32
         switch try memory() {
         case .dump(let file):
@@ -84,6 +76,26 @@ package struct InspectCommand: ParsableCommand {
             }
             status = try print(try Inspection(of: snapshot, source: file.lastPathComponent))
         }
+        if status != ExitStatus.passed { throw ExitCode(status) }
+    }
+
+    /// Refuses what is said of files alone.
+    package func expectDomain(isAtRest: Bool) throws {
+        guard base == nil else { throw HarnessError.usage("--base is for raw images; \(path) is a domain") }
+        guard reduce == nil || isAtRest else {
+            throw HarnessError.usage("--reduce needs a guest at rest: --pause, or a domain that is paused")
+        }
+    }
+
+    /// Reads the memory of a domain.
+    package func inspection(of memory: DumpMemory, note: KernelNote) throws -> Inspection {
+        try Inspection(
+            of: memory, note: note, image: vmlinux.map { FilePath($0) }, reducingTo: reduce.map { FilePath($0) })
+    }
+
+    /// Prints what was read of a domain, and ends with the exit code that follows.
+    package func show(_ inspection: Inspection) throws {
+        let status = try print(inspection)
         if status != ExitStatus.passed { throw ExitCode(status) }
     }
 
@@ -105,9 +117,7 @@ package struct InspectCommand: ParsableCommand {
     private func inspection(of file: FilePath) throws -> Inspection {
         do {
             let dump = try DumpMemory(file, base: base.map(PhysicalAddress.init))
-            let image = vmlinux.map { FilePath($0) }
-            guard let reduce else { return try Inspection(of: dump, image: image) }
-            return try Inspection(of: dump, image: image, reducingTo: FilePath(reduce))
+            return try inspection(of: dump, note: KernelNote(of: dump))
         } catch {
             throw HarnessError.infrastructure("cannot inspect \(file): \(error)")
         }
