@@ -19,7 +19,7 @@ actor AgentChannel {
 
     /// Connects to the socket, which QEMU made before the domain was said to run.
     init(socket path: FilePath) throws {
-        descriptor = try Self.connected(to: path)
+        descriptor = try UnixSocket.connected(to: path)
     }
 
     /// Starts to read; called once.
@@ -99,31 +99,6 @@ actor AgentChannel {
         guard hasEnded, !isClosed else { return }
         isClosed = true
         try? descriptor.close()
-    }
-
-    private static func connected(to path: FilePath) throws -> FileDescriptor {
-        var address = sockaddr_un()
-        let bytes = Array(path.string.utf8)
-        // The root's length was checked against this limit.
-        guard bytes.count < MemoryLayout.size(ofValue: address.sun_path) else { throw Errno.fileNameTooLong }
-        address.sun_family = sa_family_t(AF_UNIX)
-        // SAFETY: no more bytes than the field has; the rest of it is zero.
-        unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
-        let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard number >= 0 else { throw Errno(rawValue: errno) }
-        let descriptor = FileDescriptor(rawValue: number)
-        // SAFETY: sockaddr_un begins as every sockaddr does, and its size is handed over with it.
-        let result = unsafe withUnsafePointer(to: &address) { pointer in
-            unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                unsafe connect(number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-            }
-        }
-        guard result == 0 else {
-            let error = Errno(rawValue: errno)
-            try? descriptor.close()
-            throw error
-        }
-        return descriptor
     }
 }
 

@@ -17,13 +17,19 @@ package struct BootedKernel: Sendable {
     package let region: SharedRegion
     /// The witnesses that the guest can give.
     package let witnesses: [Witness]
+    /// Why its hashed page table cannot be had; nil where it can, and on radix.
+    let hashTableProblem: String?
     /// The kernel's list at hello.
     let list: ListWalk
 
     /// Finds the kernel in guest RAM, and holds the agent's hello against it.
     ///
-    /// `image` is the file that it was booted from: what its note lacks of symbols is looked up there.
-    init(_ hello: Hello, in ram: GuestRAM, image: FilePath, regionFile: MappedFile, regionByteCount: UInt64) throws {
+    /// `image` is the file that it was booted from: what its note lacks of symbols is looked up there. `hashTableProblem`
+    /// counts on hash.
+    init(
+        _ hello: Hello, in ram: GuestRAM, image: FilePath, regionFile: MappedFile, regionByteCount: UInt64,
+        hashTableProblem: String?
+    ) throws {
         self.hello = hello
         var kernel = try Kernel(note: KernelNote(foundIn: ram), image: image)
         let memoryMap = try kernel.memoryMap(in: KernelMemory(ram, order: kernel.order))
@@ -38,7 +44,9 @@ package struct BootedKernel: Sendable {
         list = try kernel.list(in: ram)
         let rules = kernel.rules(
             of: memoryMap, hasHadEntries: list.end == .terminated && !list.entries.isEmpty)
-        witnesses = Witness.given(by: rules == .radixTables ? .pageTables : .list, kernel.mmu)
+        self.hashTableProblem = hashTableProblem
+        witnesses = Witness.given(
+            by: rules == .radixTables ? .pageTables : .list, kernel.mmu, hasHashTable: hashTableProblem == nil)
     }
 }
 

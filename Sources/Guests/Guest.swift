@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import GuestMemory
 import HarnessBasics
 import Libvirt
 import MemoryBackends
@@ -22,6 +23,8 @@ package actor Guest {
     /// Its memory as the host sees it.
     package nonisolated let memory: MachineMemory
     package nonisolated let unplugs: Unplugs
+    /// Its hashed page table, where it has one.
+    nonisolated let hashTable: HashTableReader
     private let dimms: DIMMs
     private let configuration: GuestConfiguration
     private let regionFile: MappedFile
@@ -54,6 +57,7 @@ package actor Guest {
         let domain = try await host.start(domain: xml)
         let guest = Guest(
             configuration, domain: domain, channel: try AgentChannel(socket: host.controlSocket),
+            streamSocket: host.streamSocket,
             regionFile: regionFile, dumpFile: dumpFile, console: record.consoleLog,
             events: events, timeouts: timeouts)
         guest.ending.console.start()
@@ -63,8 +67,8 @@ package actor Guest {
     }
 
     private init(
-        _ configuration: GuestConfiguration, domain: any GuestDomain, channel: AgentChannel, regionFile: MappedFile,
-        dumpFile: DumpFile?, console: URL, events: RunEvents, timeouts: Timeouts
+        _ configuration: GuestConfiguration, domain: any GuestDomain, channel: AgentChannel, streamSocket: FilePath,
+        regionFile: MappedFile, dumpFile: DumpFile?, console: URL, events: RunEvents, timeouts: Timeouts
     ) {
         self.configuration = configuration
         self.domain = domain
@@ -77,6 +81,7 @@ package actor Guest {
         observer = GuestObserver(
             agent: agent, watch: watch, timeouts: timeouts, events: events, console: keeper.log)
         memory = MachineMemory(of: domain)
+        hashTable = HashTableReader(domain: domain, socket: streamSocket, timeouts: timeouts)
         unplugs = Unplugs(
             domain: domain, watch: watch, agent: agent, observer: observer, memory: memory, timeouts: timeouts,
             events: events)
@@ -94,12 +99,29 @@ package actor Guest {
     package func waitForAgent() async throws {
         let hello = try await agent.waitForHello()
         try await memory.refresh()
+        let problem = hello.mmu == .hash ? try await hashTableProblem() : nil
         let ram = await memory.ram
         let booted = try BootedKernel(
             hello, in: ram, image: FilePath(configuration.kernel.path), regionFile: regionFile,
-            regionByteCount: configuration.sharedRegionByteCount)
+            regionByteCount: configuration.sharedRegionByteCount, hashTableProblem: problem)
         await observer.begin(booted, memory: ram)
         kernel = booted
+    }
+
+    /// Tries whether the hashed page table can be had: which witnesses the guest can give is settled now.
+    private func hashTableProblem() async throws -> String? {
+        try await domain.suspend()
+        var problem: String?
+        do {
+            _ = try await hashTable.table()
+        } catch let error as CancellationError {
+            try? await domain.resume()
+            throw error
+        } catch {
+            problem = "\(error)"
+        }
+        try await domain.resume()
+        return problem
     }
 
     /// Has the guest start anew, its DIMMs plugged, and waits for its agent.

@@ -35,6 +35,8 @@ package protocol GuestDomain: Sendable {
     func setRebootAction(_ action: RebootAction) async throws
     /// Gives QEMU's human monitor a command, and returns its answer.
     func monitor(hmp: String) async throws -> String
+    /// Gives QEMU's monitor a command, a JSON object, and returns its answer, another.
+    func monitor(qmp: String) async throws -> String
     /// The version of QEMU in its own words.
     func qemuVersion() async throws -> String
 }
@@ -73,6 +75,8 @@ struct LibvirtDomain: GuestDomain {
     func setRebootAction(_ action: RebootAction) async throws { try await domain.setRebootAction(action) }
 
     func monitor(hmp: String) async throws -> String { try await domain.monitor(hmp: hmp) }
+
+    func monitor(qmp: String) async throws -> String { try await domain.monitor(qmp: qmp) }
 
     func qemuVersion() async throws -> String { try await domain.qemuVersion() }
 }

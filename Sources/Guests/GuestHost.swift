@@ -36,6 +36,11 @@ package protocol GuestHost: Sendable {
     func killGuests()
 }
 
+extension GuestHost {
+    /// Where QEMU's migration stream is taken.
+    var streamSocket: FilePath { controlSocket.removingLastComponent().appending("stream.sock") }
+}
+
 extension RunFixture: GuestHost {
     package func libvirtVersion() throws -> String { "\(try Connection.libraryVersion())" }
 

@@ -131,12 +131,24 @@ internal import Foundation
     /// - Returns: QEMU's answer, which is also how it says that it does not like the command.
     /// - Throws: `LibvirtError` if the domain is gone.
     public func monitor(hmp: String) async throws -> String {
+        try await monitor(hmp, flags: VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP.rawValue)
+    }
+
+    /// Gives QEMU's monitor a command (`virDomainQemuMonitorCommand`).
+    ///
+    /// - Parameter qmp: The command, a JSON object.
+    /// - Returns: QEMU's answer, a JSON object with `return` or `error`.
+    /// - Throws: `LibvirtError` if the domain is gone, or the command is no JSON.
+    public func monitor(qmp: String) async throws -> String {
+        try await monitor(qmp, flags: VIR_DOMAIN_QEMU_MONITOR_COMMAND_DEFAULT.rawValue)
+    }
+
+    private func monitor(_ command: String, flags: UInt32) async throws -> String {
         try await blocking {
             var answer: UnsafeMutablePointer<CChar>?
-            let flags = VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP.rawValue
             unsafe try check(
                 "virDomainQemuMonitorCommand",
-                virDomainQemuMonitorCommand(self.pointer, hmp, &answer, flags)
+                virDomainQemuMonitorCommand(self.pointer, command, &answer, flags)
             )
             // A C string that libvirt allocated for us.
             defer { unsafe free(answer) }

@@ -202,7 +202,8 @@ public struct DomainDescription: Equatable, Sendable {
             devices.append(
                 try element(
                     "shmem",
-                    ["name": memory.name],
+                    // QEMU migrates no guest with another role, and its stream is read for the hashed page table.
+                    ["name": memory.name, "role": "master"],
                     children: [
                         element("model", ["type": "ivshmem-plain"]),
                         element("size", ["unit": "bytes"], text: "\(memory.byteCount)"),

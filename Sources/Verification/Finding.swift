@@ -10,6 +10,8 @@ public struct Finding: Codable, Equatable, Sendable {
         case pageTables = "page-tables"
         /// The mirror in the shared region.
         case mirror
+        /// The hashed page table.
+        case hashTable = "hpt"
         /// The guest's report.
         case report
         /// The MMU.
@@ -73,6 +75,10 @@ public struct Finding: Codable, Equatable, Sendable {
         case misalignedTable = "misaligned-table"
         /// A page table entry is of a kind that has no place at its level.
         case wrongLevel = "wrong-level"
+        /// An entry of the hashed page table stands in a group in which it is never found.
+        case misplacedEntry = "misplaced-entry"
+        /// Memory of the kernel's is mapped as its own data is not: read-only, uncached, for a user, or to be evicted.
+        case attributes
         /// It holds the list where the kernel's account is its page tables, or the other way round.
         case otherAccount = "other-account"
         /// A header word is not what it must be.
@@ -199,20 +205,23 @@ extension Finding.Fault {
     /// Whose fault it can be.
     public var subjects: Set<Finding.Subject> {
         switch self {
-        case .cycle, .misplacedNode, .brokenChain, .tooLong, .duplicateVirtual: [.list, .mirror, .report, .vmcore]
+        case .cycle, .misplacedNode, .brokenChain, .tooLong: [.list, .mirror, .report, .vmcore]
+        case .duplicateVirtual: [.list, .hashTable, .mirror, .report, .vmcore]
+        case .misplacedEntry, .attributes: [.hashTable]
         case .linkOutsideMemory: [.list, .pageTables, .mirror, .report]
         case .misalignedVirtual, .nodePages, .empty: [.list]
         case .virtualOutsideVmemmap, .misalignedPhysical, .physicalOutsideMemory, .hole: [.list, .pageTables]
         case .overlap: [.list, .pageTables, .crashHeader]
-        case .staleEntry: [.list, .pageTables, .mmu]
+        case .staleEntry: [.list, .pageTables, .hashTable, .mmu]
         case .tableSize, .misalignedTable, .wrongLevel: [.pageTables, .report, .vmcore]
         case .truncated: [.report, .vmcore]
         case .unreadable: [.report, .crashHeader, .vmcore]
         case .otherAccount: [.list, .report, .vmcore]
         case .header, .origin: [.mirror]
-        case .missingEntry, .extraEntry: [.pageTables, .mirror, .report, .model, .vmcore]
-        case .wrongPhysical: [.pageTables, .mirror, .report, .vmcore]
-        case .wrongSize: [.mirror, .report, .vmcore]
+        case .missingEntry: [.pageTables, .hashTable, .mirror, .report, .model, .vmcore]
+        case .extraEntry: [.pageTables, .mirror, .report, .model, .vmcore]
+        case .wrongPhysical: [.pageTables, .hashTable, .mirror, .report, .vmcore]
+        case .wrongSize: [.hashTable, .mirror, .report, .vmcore]
         case .otherNode: [.report, .model, .vmcore]
         case .order: [.mirror, .report, .model, .vmcore]
         case .history: [.model]

@@ -27,6 +27,10 @@ public struct Snapshot: Codable, Equatable, Sendable {
     /// Witness 2 on radix: the kernel's page tables over the memory map, walked by the host in guest RAM; nil on hash, and
     /// where the kernel does not say where they are.
     public var pageTables: WalkedTables?
+    /// On hash: the hashed page table's entries for the memory map; nil on radix, and where it cannot be had.
+    public var hashTable: HashTableSnapshot?
+    /// Why a hash guest's hashed page table cannot be had; nil where it can, or was not asked for.
+    public var hashTableProblem: String?
     /// The most entries that the kernel's list ever had in this run, this moment included.
     public var peakEntryCount: Int
     /// Witness 1: the mirror, read in the shared region.

@@ -57,6 +57,7 @@ extension Snapshot {
         try checkInterruptedAdd()
         try checkHistory()
         try checkPageTables()
+        try checkHashTable()
         try checkCrashHeader()
         let sectionLimit = LinearMap.byteCount >> sectionBits
         for (index, section) in sections.enumerated() {
@@ -139,6 +140,37 @@ extension Snapshot {
             }
             end = window.virtAddr + window.byteCount
         }
+    }
+
+    /// A hashed page table is hash's, of a size that can be, with entries in it, each once and ascending.
+    private func checkHashTable() throws(SnapshotProblem) {
+        guard let table = hashTable else { return }
+        func check(_ field: String, _ value: UInt64, _ isPossible: Bool, _ limit: String) throws(SnapshotProblem) {
+            guard isPossible else {
+                throw SnapshotProblem(field: "hashTable.\(field)", value: "is \(value)", limit: limit)
+            }
+        }
+        guard kernel.mmu == .hash else {
+            throw SnapshotProblem(field: "hashTable", value: "is there", limit: "a hash kernel's")
+        }
+        try check("tableShift", table.tableShift, 18...30 ~= table.tableShift, "18 to 30")
+        let isKnown = table.context == 0 && table.entries.isEmpty
+        let known = HashedSegments.candidates.contains(
+            HashedSegments(
+                segmentShift: table.segmentShift, virtualBitCount: table.virtualBitCount, context: table.context))
+        try check("context", table.context, isKnown || known, "0, or one of a kernel's with segments of a kernel's")
+        var next: UInt64 = 0
+        for entry in table.entries {
+            try check(
+                "entries", entry.index, entry.index >= next && entry.index < 1 << (table.tableShift - 4),
+                "\(next) to the table's end")
+            next = entry.index + 1
+        }
+        let slotCount = 1 << (table.tableShift - 4)
+        try check(
+            "validCount", UInt64(clamping: table.validCount),
+            table.entries.count...max(slotCount, table.entries.count) ~= table.validCount,
+            "\(table.entries.count), the number of entries, to \(slotCount)")
     }
 
     private func checkEnd(_ field: String, _ base: UInt64, _ byteCount: UInt64) throws(SnapshotProblem) {

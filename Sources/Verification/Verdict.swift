@@ -55,6 +55,8 @@ public enum Witness: String, Codable, Sendable, CaseIterable {
     case kernelList = "kernel-list"
     /// A radix kernel's page tables over its memory map, walked by the host in guest RAM.
     case pageTables = "page-tables"
+    /// A hash guest's hashed page table, as QEMU keeps it.
+    case hashTable = "hpt"
     /// The guest's report, read through /proc/kcore.
     case report
     /// QEMU's gva2gpa.
@@ -68,12 +70,12 @@ public enum Witness: String, Codable, Sendable, CaseIterable {
 
     /// The witnesses that a guest can give, by what its kernel shows when its agent says hello: each of them has to speak.
     ///
-    /// A radix kernel has page tables beside its list, or in its place; a hash kernel's translations are in its hashed page
-    /// table, which nobody walks.
-    public static func given(by account: KernelAccount, _ mmu: MMU) -> [Witness] {
+    /// A radix kernel has page tables beside its list, or in its place; a hash kernel has its hashed page table, where that can
+    /// be had.
+    public static func given(by account: KernelAccount, _ mmu: MMU, hasHashTable: Bool = false) -> [Witness] {
         let accounts: [Witness] =
             switch account {
-            case .list: mmu == .radix ? [.kernelList, .pageTables] : [.kernelList]
+            case .list: [.kernelList] + (mmu == .radix ? [.pageTables] : hasHashTable ? [.hashTable] : [])
             case .pageTables: [.pageTables]
             }
         return accounts + [.mirror, .report, .mmu, .model]
@@ -82,7 +84,7 @@ public enum Witness: String, Codable, Sendable, CaseIterable {
     /// Of the witnesses that a guest could give, those that it can give when its kernel is dead and a dump-capture kernel
     /// runs. The agent of the dead kernel reports nothing any more, and the MMU answers for the other kernel.
     public static func afterCrash(of witnesses: [Witness]) -> [Witness] {
-        witnesses.filter { $0 != .report && $0 != .mmu } + [.vmcore]
+        witnesses.filter { ![.report, .mmu, .hashTable].contains($0) } + [.vmcore]
     }
 }
 

@@ -12,7 +12,8 @@ public enum Verifier {
     public static func verdict(on snapshot: Snapshot) throws(SnapshotProblem) -> Verdict {
         try snapshot.checkConstants()
         let judgements = [
-            judgeKernelList(snapshot), judgePageTables(snapshot), judgeMirror(snapshot), judgeReport(snapshot),
+            judgeKernelList(snapshot), judgePageTables(snapshot), judgeHashTable(snapshot), judgeMirror(snapshot),
+            judgeReport(snapshot),
             judgeTranslations(snapshot), judgeModel(snapshot), judgeCrashHeader(snapshot), judgeVmcore(snapshot),
         ].compactMap { $0 }
         var provenance: [Provenance: Int] = [:]

@@ -35,6 +35,7 @@ import Testing
         #expect(try value("devices/serial[@type='file'][target/@port='0']/source/@path", domain) == "/run/console.log")
         #expect(try value("devices/serial[@type='unix'][target/@port='1']/source/@path", domain) == "/run/control.sock")
         #expect(try value("devices/shmem[@name='qh-1.shared']/size[@unit='bytes']", domain) == "1048576")
+        #expect(try value("devices/shmem[@name='qh-1.shared']/@role", domain) == "master")
         #expect(try value("on_crash", domain) == "destroy")
     }
 

@@ -24,7 +24,7 @@ struct ListDamage: Sendable {
 
     /// What a list that ends too early lacks.
     private static let kernelCut: Set = [
-        "list-coverage-hole", "mirror-extra-entry", "model-extra-entry", "mmu-stale-entry",
+        "list-coverage-hole", "mirror-extra-entry", "model-extra-entry", "mmu-stale-entry", "hpt-stale-entry",
     ]
     private static let mirrorCut: Set = ["mirror-missing-entry", "mirror-header"]
 
@@ -32,7 +32,8 @@ struct ListDamage: Sendable {
 
     private static let entries = [
         ListDamage(
-            "wrong phys: two blocks change places", kernel: ["mirror-wrong-phys", "mmu-contradiction"],
+            "wrong phys: two blocks change places",
+            kernel: ["mirror-wrong-phys", "mmu-contradiction", "hpt-wrong-phys"],
             mirror: ["mirror-wrong-phys"]
         ) { list in
             try list.setPhys(0, list.nodes[1].phys)
@@ -40,23 +41,27 @@ struct ListDamage: Sendable {
         },
         ListDamage(
             "wrong phys: outside memory",
-            kernel: ["list-phys-outside-memory", "mirror-wrong-phys", "mmu-contradiction"],
+            kernel: ["list-phys-outside-memory", "mirror-wrong-phys", "mmu-contradiction", "hpt-wrong-phys"],
             mirror: ["mirror-wrong-phys"]
         ) { try $0.setPhys(0, 1 << 40) },
         ListDamage(
             "wrong phys: at the end of all addresses",
-            kernel: ["list-phys-outside-memory", "list-misaligned-phys", "mirror-wrong-phys", "mmu-contradiction"],
+            kernel: [
+                "list-phys-outside-memory", "list-misaligned-phys", "mirror-wrong-phys", "mmu-contradiction",
+                "hpt-wrong-phys",
+            ],
             mirror: ["mirror-wrong-phys"]
         ) { try $0.setPhys(0, .max) },
         ListDamage(
-            "two blocks overlap", kernel: ["list-overlap", "mirror-wrong-phys", "mmu-contradiction"],
+            "two blocks overlap", kernel: ["list-overlap", "mirror-wrong-phys", "mmu-contradiction", "hpt-wrong-phys"],
             mirror: ["mirror-wrong-phys"]
         ) { try $0.setPhys(0, $0.nodes[1].phys) },
         ListDamage(
             "wrong virt: misaligned",
             kernel: [
                 "list-misaligned-virt", "list-coverage-hole", "mirror-missing-entry", "mirror-extra-entry",
-                "model-missing-entry", "model-extra-entry", "mmu-contradiction", "mmu-unmapped",
+                "model-missing-entry", "model-extra-entry", "mmu-contradiction", "mmu-unmapped", "hpt-missing-entry",
+                "hpt-stale-entry",
             ],
             mirror: ["mirror-missing-entry", "mirror-extra-entry"]
         ) { try $0.setVirt(0, $0.nodes[0].virtAddr + 4096) },
@@ -64,7 +69,7 @@ struct ListDamage: Sendable {
             "wrong virt: none of the memory map's",
             kernel: [
                 "list-virt-outside-vmemmap", "list-coverage-hole", "mirror-missing-entry", "mirror-extra-entry",
-                "model-missing-entry", "model-extra-entry", "mmu-stale-entry",
+                "model-missing-entry", "model-extra-entry", "mmu-stale-entry", "hpt-missing-entry", "hpt-stale-entry",
             ],
             mirror: ["mirror-missing-entry", "mirror-extra-entry"]
         ) { try $0.setVirt(0, 0) },
@@ -72,7 +77,7 @@ struct ListDamage: Sendable {
             "a stale entry",
             kernel: [
                 "list-stale-entry", "list-coverage-hole", "mirror-missing-entry", "mirror-extra-entry", "mmu-unmapped",
-                "model-missing-entry", "model-extra-entry", "mmu-stale-entry",
+                "model-missing-entry", "model-extra-entry", "mmu-stale-entry", "hpt-missing-entry", "hpt-stale-entry",
             ],
             mirror: ["mirror-missing-entry", "mirror-extra-entry"]
         ) { try $0.setVirt(0, $0.nodes[0].virtAddr + 1 << 30) },
@@ -80,7 +85,7 @@ struct ListDamage: Sendable {
             "an entry twice",
             kernel: [
                 "list-duplicate-virt", "report-duplicate-virt", "list-overlap", "list-coverage-hole",
-                "mirror-extra-entry", "model-extra-entry", "mmu-stale-entry",
+                "mirror-extra-entry", "model-extra-entry", "mmu-stale-entry", "hpt-stale-entry",
             ],
             mirror: ["mirror-duplicate-virt", "mirror-missing-entry"]
         ) { list in

@@ -51,6 +51,7 @@ struct StandInDomain: GuestDomain {
         return """
             <domain id='1'>
               <name>\(name)</name>
+              <os><type arch='ppc64'>hvm</type></os>
               <memory unit='KiB'>\(boot + dimms.reduce(0) { $0 + ($1.device.byteCount >> 10) })</memory>
               <cpu><numa><cell id='0' memory='\(boot)' unit='KiB'/></numa></cpu>
               <devices><emulator>/stand-in</emulator>\(devices.joined())</devices>
@@ -114,6 +115,8 @@ struct StandInDomain: GuestDomain {
         }
         return machine.mmu.translation(of: address).map { "gpa: \($0.hexadecimal)\r\n" } ?? "Unmapped\r\n"
     }
+
+    func monitor(qmp: String) async throws -> String { #"{"error": {"desc": "nothing stands in for it"}}"# }
 
     func qemuVersion() async throws -> String { "no QEMU" }
 

@@ -121,6 +121,9 @@ import VmemmapPopulate
 
     @Test func whatAGuestCanGive() {
         #expect(Witness.given(by: .list, .hash) == [.kernelList, .mirror, .report, .mmu, .model])
+        #expect(
+            Witness.given(by: .list, .hash, hasHashTable: true)
+                == [.kernelList, .hashTable, .mirror, .report, .mmu, .model])
         #expect(Witness.given(by: .list, .radix) == [.kernelList, .pageTables, .mirror, .report, .mmu, .model])
         #expect(Witness.given(by: .pageTables, .radix) == [.pageTables, .mirror, .report, .mmu, .model])
         #expect(Witness.given(by: .list, .unknown) == [.kernelList, .mirror, .report, .mmu, .model])

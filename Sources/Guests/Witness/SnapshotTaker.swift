@@ -91,7 +91,25 @@ package struct SnapshotTaker {
         snapshot.formerWindows = snapshot.windowsGone(from: lastEntries)
         snapshot.translations = try await translations(of: snapshot.accountEntries, obstacle: obstacle)
         snapshot.formerTranslations = try await translations(of: snapshot.formerWindows, obstacle: obstacle)
+        try await addHashTable(to: &snapshot)
         return snapshot
+    }
+
+    /// The hashed page table, or why it cannot be had: since the guest came up, or now.
+    private func addHashTable(to snapshot: inout Snapshot) async throws {
+        guard kernel.mmu == .hash else { return }
+        if let problem = booted.hashTableProblem {
+            snapshot.hashTableProblem = problem
+            return
+        }
+        do {
+            let table = try await guest.hashTable.table()
+            snapshot.hashTable = HashTableSnapshot(table.entries, tableShift: table.shift, of: snapshot)
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            snapshot.hashTableProblem = "\(error)"
+        }
     }
 
     /// The guest's report, or why the region holds none.
