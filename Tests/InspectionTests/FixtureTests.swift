@@ -58,6 +58,12 @@ import Verification
         #expect(last.phys?.wrappedValue == expected.entries.last?.phys)
     }
 
+    @Test func expectationsAreOfTheSchema() async throws {
+        let documents = try Fixture.all.map { try Data(contentsOf: Fixture.file("\($0.name)/expected.json")) }
+        let refusals = try await JSONSchema("inspection").refusals(of: Data(documents.joined(separator: Data([0x0a]))))
+        #expect(refusals == Fixture.all.map { _ in nil })
+    }
+
     /// The files are those that were made together.
     @Test func digestsAreTheFiles() throws {
         let lines = try String(contentsOf: Fixture.file("SHA256SUMS"), encoding: .utf8).split(separator: "\n")
