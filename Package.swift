@@ -204,6 +204,7 @@ let package = Package(
             dependencies: [
                 "Inspection", "OfflineCommands", "GuestMemory", "HarnessBasics", "MemoryBackends", "RunRecord",
                 "TestSupport", "Verification", "VmemmapPopulate",
+                .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             resources: [.copy("Fixtures")],

@@ -19,7 +19,7 @@ import Verification
 
     init() throws {
         folder = try TemporaryFolder()
-        dump = try Fixture.bytes("6.1-hash-64k.elf")
+        dump = try Fixture.bytes("6.1-hash-64k/dump.elf")
     }
 
     /// What comes of a file: the names of findings, or the error.
@@ -44,15 +44,16 @@ import Verification
     }
 
     /// Each piece of memory left out in turn: what the dump lacks is told as that, and as no damage.
-    @Test(arguments: ["6.1-hash-64k.elf", "6.1-radix-64k.elf", "6.12-hash-4k.elf"])
-    func whatIsLackingIsNoDamage(name: String) throws {
-        let dump = try Fixture.bytes(name)
+    @Test(arguments: Fixture.all)
+    func whatIsLackingIsNoDamage(fixture: Fixture) throws {
+        let dump = try Fixture.bytes("\(fixture.name)/dump.elf")
         let header = try ELFHeader(dump)
         var lackCount = 0
         for index in 1..<header.programHeaders.count {
             var bytes = dump
             // PT_NULL.
-            bytes[Int(header.programHeaders.offset) + index * ELFProgramHeader.byteCount] = 0
+            let type = Int(header.programHeaders.offset) + index * ELFProgramHeader.byteCount
+            bytes.replaceSubrange(type..<type + 4, with: [0, 0, 0, 0])
             let (findings, error) = try inspected(bytes)
             #expect(Set(findings).isSubset(of: ["vmcore-not-in-dump", "not whole"]), "\(index): \(findings)")
             if error != nil || !findings.isEmpty { lackCount += 1 }

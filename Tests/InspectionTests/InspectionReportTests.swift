@@ -20,7 +20,7 @@ import Verification
 
     init() throws {
         folder = try TemporaryFolder()
-        dump = try Fixture.bytes("6.1-hash-64k.elf")
+        dump = try Fixture.bytes("6.1-hash-64k/dump.elf")
     }
 
     private func report(

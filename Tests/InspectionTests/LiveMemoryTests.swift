@@ -92,7 +92,7 @@ import Testing
             let reading = rest.popFirst() ?? "END"
             if reading == "CANCEL" { throw CancellationError() }
             if reading.allSatisfy(\.isUppercase) { throw Failure(description: reading) }
-            return try Inspection(of: DumpMemory(FilePath(Fixture.file(reading + ".elf").path)))
+            return try Inspection(of: DumpMemory(FilePath(Fixture.file(reading + "/dump.elf").path)))
         }
         return (inspection, readings.count - rest.count)
     }
@@ -108,7 +108,7 @@ import Testing
         let last = try #require(readings.dropFirst(count - 1).first)
         #expect(
             try inspection.snapshot
-                == Inspection(of: DumpMemory(FilePath(Fixture.file(last + ".elf").path))).snapshot)
+                == Inspection(of: DumpMemory(FilePath(Fixture.file(last + "/dump.elf").path))).snapshot)
     }
 
     @Test func aGuestThatNeverStandsStillIsTorn() async throws {

@@ -262,6 +262,7 @@ import Testing
         ("guest-kernel", ["9.9"], "no kernel is called '9.9'"), ("guest-kernel", ["6.1", "x"], "usage"),
         ("setup", ["--nonsense"], "usage: setup [--build]"), ("setup", ["--build", "x"], "usage"),
         ("test-release", [], "usage: test-release SUITE"), ("test-release", ["../x"], "usage"),
+        ("make-fixtures", ["9.9"], "no fixture is called '9.9'"), ("make-fixtures", ["--into"], "usage"),
     ])
     func wrongUseIs64(script: String, arguments: [String], message: String) throws {
         let ending = try run(Self.scripts.appending(path: script).path, arguments)

@@ -2,6 +2,7 @@
 
 import CLibvirt
 import Foundation
+import GuestMemory
 import HarnessBasics
 import Inspection
 import MemoryBackends
@@ -23,7 +24,7 @@ extension RealGuest {
         /// Has libvirt write the guest's memory into an ELF file (`virsh dump --memory-only`), paused as long as that takes.
         /// QEMU's monitor could be asked as well, and libvirt 9.0 ends its process over the event of a dump that it has not
         /// asked for.
-        private struct HostDumpStep: RunStep {
+        struct HostDumpStep: RunStep {
             let file: String
 
             var title: String { "core dump" }
@@ -176,12 +177,17 @@ extension RealGuest {
             #expect(inspection.verdict.findings == [], way)
             #expect(inspection.isWhole, way)
             #expect(inspection.mmuSource == guest.mmuSource, way)
-            #expect(inspection.snapshot.kernel == seen.kernel, way)
-            #expect(inspection.snapshot.sections == seen.sections, way)
-            #expect(inspection.snapshot.account == seen.account, way)
-            #expect(inspection.snapshot.kernelList == seen.kernelList, way)
-            #expect(inspection.snapshot.pageTables == seen.pageTables, way)
-            #expect(inspection.snapshot.accountEntries == seen.accountEntries, way)
+            expectSame(inspection.snapshot, seen, way)
+        }
+
+        /// Whoever was asked: the same kernel, with the same nodes at the same places in the same order.
+        static func expectSame(_ snapshot: Snapshot, _ live: Snapshot, _ way: Comment? = nil) {
+            #expect(snapshot.kernel == live.kernel, way)
+            #expect(snapshot.sections == live.sections, way)
+            #expect(snapshot.account == live.account, way)
+            #expect(snapshot.kernelList == live.kernelList, way)
+            #expect(snapshot.pageTables == live.pageTables, way)
+            #expect(snapshot.accountEntries == live.accountEntries, way)
         }
     }
 }

@@ -175,6 +175,7 @@ struct InspectionReport {
         let outcome: Outcome
         let verdict: Verdict
         let unjudged: [String]
+        let sections: [PresentSection]?
         let entries: [BackedWindow]?
         let translations: [Translation]?
     }
@@ -183,7 +184,8 @@ struct InspectionReport {
         let document = Document(
             source: inspection.source, memoryByteCount: inspection.memoryByteCount, kernel: snapshot.kernel,
             mmuSource: inspection.mmuSource, outcome: inspection.outcome, verdict: verdict,
-            unjudged: inspection.unjudged, entries: listsEntries ? snapshot.accountEntries : nil,
+            unjudged: inspection.unjudged, sections: listsEntries ? snapshot.sections : nil,
+            entries: listsEntries ? snapshot.accountEntries : nil,
             translations: translated.isEmpty ? nil : translations)
         return String(decoding: try RunDirectory.json(document), as: UTF8.self)
     }
