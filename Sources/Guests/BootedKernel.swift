@@ -17,18 +17,20 @@ package struct BootedKernel: Sendable {
     package let region: SharedRegion
     /// The witnesses that the guest can give.
     package let witnesses: [Witness]
-    /// Why its hashed page table cannot be had; nil where it can, and on radix.
+    /// Where its hashed page table has the memory map; nil where it cannot be had, and on radix.
+    let hashSegments: HashedSegments?
+    /// Why its hashed page table says nothing; nil where it does, and on radix.
     let hashTableProblem: String?
     /// The kernel's list at hello.
     let list: ListWalk
 
     /// Finds the kernel in guest RAM, and holds the agent's hello against it.
     ///
-    /// `image` is the file that it was booted from: what its note lacks of symbols is looked up there. `hashTableProblem`
-    /// counts on hash.
+    /// `image` is the file that it was booted from: what its note lacks of symbols is looked up there. `hashTable` is a hash
+    /// kernel's.
     init(
         _ hello: Hello, in ram: GuestRAM, image: FilePath, regionFile: MappedFile, regionByteCount: UInt64,
-        hashTableProblem: String?
+        hashTable: HashTableReader.Answer?
     ) throws {
         self.hello = hello
         var kernel = try Kernel(note: KernelNote(foundIn: ram), image: image)
@@ -44,9 +46,29 @@ package struct BootedKernel: Sendable {
         list = try kernel.list(in: ram)
         let rules = kernel.rules(
             of: memoryMap, hasHadEntries: list.end == .terminated && !list.entries.isEmpty)
-        self.hashTableProblem = hashTableProblem
+        (hashSegments, hashTableProblem) = Self.segments(hashTable, of: KernelFacts(kernel, memoryMap), list)
         witnesses = Witness.given(
-            by: rules == .radixTables ? .pageTables : .list, kernel.mmu, hasHashTable: hashTableProblem == nil)
+            by: rules == .radixTables ? .pageTables : .list, kernel.mmu, hasHashTable: hashSegments != nil)
+    }
+}
+
+extension BootedKernel {
+    private static func segments(
+        _ answer: HashTableReader.Answer?, of kernel: KernelFacts, _ list: ListWalk
+    ) -> (HashedSegments?, problem: String?) {
+        switch answer {
+        case nil: return (nil, nil)
+        case .table(let table):
+            let segments = HashTableSnapshot.learnSegments(
+                from: table.entries, tableShift: table.shift, kernel: kernel, list: list.entries)
+            return (
+                segments,
+                segments == nil
+                    ? "of the hashed page table's \(table.entries.count) entries none maps a block of the list in a context that "
+                        + "kernels use" : nil
+            )
+        case .problem(let problem): return (nil, problem)
+        }
     }
 }
 

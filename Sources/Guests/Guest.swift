@@ -99,29 +99,27 @@ package actor Guest {
     package func waitForAgent() async throws {
         let hello = try await agent.waitForHello()
         try await memory.refresh()
-        let problem = hello.mmu == .hash ? try await hashTableProblem() : nil
+        let table = hello.mmu == .hash ? try await hashTableAtHello() : nil
         let ram = await memory.ram
         let booted = try BootedKernel(
             hello, in: ram, image: FilePath(configuration.kernel.path), regionFile: regionFile,
-            regionByteCount: configuration.sharedRegionByteCount, hashTableProblem: problem)
+            regionByteCount: configuration.sharedRegionByteCount, hashTable: table)
         await observer.begin(booted, memory: ram)
         kernel = booted
     }
 
-    /// Tries whether the hashed page table can be had: which witnesses the guest can give is settled now.
-    private func hashTableProblem() async throws -> String? {
+    /// The hashed page table as it is now: which witnesses the guest can give is settled at its hello.
+    private func hashTableAtHello() async throws -> HashTableReader.Answer {
         try await domain.suspend()
-        var problem: String?
+        let answer: HashTableReader.Answer
         do {
-            _ = try await hashTable.table()
-        } catch let error as CancellationError {
+            answer = try await hashTable.answer()
+        } catch {
             try? await domain.resume()
             throw error
-        } catch {
-            problem = "\(error)"
         }
         try await domain.resume()
-        return problem
+        return answer
     }
 
     /// Has the guest start anew, its DIMMs plugged, and waits for its agent.

@@ -2,6 +2,7 @@
 
 public import GuestMemory
 import HarnessBasics
+public import VmemmapPopulate
 
 /// What a hash guest's hashed page table has of its memory map, as QEMU keeps it.
 public struct HashTableSnapshot: Codable, Equatable, Sendable {
@@ -13,61 +14,59 @@ public struct HashTableSnapshot: Codable, Equatable, Sendable {
     public var segmentShift: UInt64
     /// How many bits a virtual segment's number has.
     public var virtualBitCount: UInt64
-    /// The memory map's context; 0 where no context of a kernel has an entry of the memory map in the table.
+    /// The memory map's context.
     public var context: UInt64
     /// All valid entries of the memory map's segments, ascending by index.
     public var entries: [HashedEntry]
 
     /// Takes the entries of the memory map out of a whole table.
     ///
-    /// Which context the kernel uses it does not say: it is the one under which the table maps the most windows of the account
-    /// to their blocks.
+    /// - Parameters:
+    ///   - valid: the table's valid entries.
+    ///   - tableShift: log2 of its size in bytes.
+    ///   - segments: the segments of the memory map.
+    ///   - kernel: the kernel.
+    public init(_ valid: [HashedEntry], tableShift: UInt64, segments: HashedSegments, kernel: KernelFacts) {
+        (self.tableShift, validCount) = (tableShift, valid.count)
+        (segmentShift, virtualBitCount, context) = (segments.segmentShift, segments.virtualBitCount, segments.context)
+        let own = Self.segments(of: kernel, segments)
+        entries = valid.filter { entry in
+            entry.segmentShift == segments.segmentShift && entry.virtualSegment.map { own[$0] != nil } == true
+        }
+    }
+
+    /// Learns which segments a kernel's memory map has, which the kernel does not say: those under which the table maps the most
+    /// windows of the list to their blocks.
     ///
     /// - Parameters:
     ///   - valid: the table's valid entries.
     ///   - tableShift: log2 of its size in bytes.
-    ///   - snapshot: what else is known of the kernel.
-    public init(_ valid: [HashedEntry], tableShift: UInt64, of snapshot: Snapshot) {
-        self.init(tableShift: tableShift, validCount: valid.count)
+    ///   - kernel: the kernel.
+    ///   - list: its list.
+    /// - Returns: the segments, or nil where none that kernels use has such a window.
+    public static func learnSegments(
+        from valid: [HashedEntry], tableShift: UInt64, kernel: KernelFacts, list: [ListEntry]
+    ) -> HashedSegments? {
+        guard let pageShift = kernel.vmemmapPageShift else { return nil }
+        let blocks = Dictionary(list.map { ($0.virtAddr, $0.phys) }, uniquingKeysWith: { first, _ in first })
         let candidates = HashedSegments.candidates
         var wanted: Set<UInt64> = []
-        for candidate in candidates { wanted.formUnion(Self.segments(of: snapshot.kernel, candidate).keys) }
-        let inWanted = valid.filter { $0.virtualSegment.map(wanted.contains) == true }
-        var mostCount = 0
+        for candidate in candidates { wanted.formUnion(segments(of: kernel, candidate).keys) }
+        let near = valid.filter { $0.virtualSegment.map(wanted.contains) == true }
+        var best: (segments: HashedSegments, count: Int)?
         for candidate in candidates {
-            var table = HashTableSnapshot(tableShift: tableShift, validCount: valid.count)
-            table.use(candidate)
-            let own = Self.segments(of: snapshot.kernel, candidate)
-            table.entries = inWanted.filter { entry in
-                entry.segmentShift == candidate.segmentShift && entry.virtualSegment.map { own[$0] != nil } == true
+            let table = HashTableSnapshot(near, tableShift: tableShift, segments: candidate, kernel: kernel)
+            let count = table.pages(of: kernel, pageShift: pageShift).count { page in
+                page.virtAddr.map { blocks[$0] == page.entry.phys(pageShift: pageShift) } == true
             }
-            let count = table.matchCount(in: snapshot)
-            if count > mostCount { (mostCount, self) = (count, table) }
+            if count > best?.count ?? 0 { best = (candidate, count) }
         }
-    }
-
-    private init(tableShift: UInt64, validCount: Int) {
-        (self.tableShift, self.validCount) = (tableShift, validCount)
-        (segmentShift, virtualBitCount, context, entries) = (0, 0, 0, [])
-    }
-
-    private mutating func use(_ segments: HashedSegments) {
-        (segmentShift, virtualBitCount, context) = (segments.segmentShift, segments.virtualBitCount, segments.context)
+        return best?.segments
     }
 
     /// The segments of the memory map.
-    var segments: HashedSegments {
+    private var segments: HashedSegments {
         HashedSegments(segmentShift: segmentShift, virtualBitCount: virtualBitCount, context: context)
-    }
-
-    /// How many windows of the account are mapped to their blocks.
-    private func matchCount(in snapshot: Snapshot) -> Int {
-        guard !entries.isEmpty, let pageShift = snapshot.kernel.vmemmapPageShift else { return 0 }
-        let blocks = Dictionary(
-            snapshot.accountEntries.map { ($0.virtAddr, $0.phys) }, uniquingKeysWith: { first, _ in first })
-        return pages(of: snapshot.kernel, pageShift: pageShift).count { page in
-            page.virtAddr.map { blocks[$0] == page.entry.phys(pageShift: pageShift) } == true
-        }
     }
 
     /// Each entry with the effective address that it maps; nil where no processor looks for it in its group.
@@ -82,7 +81,7 @@ public struct HashTableSnapshot: Codable, Equatable, Sendable {
     }
 
     /// Where the memory map's virtual segments are: as far up as memory can reach.
-    static func segments(of kernel: KernelFacts, _ segments: HashedSegments) -> [UInt64: UInt64] {
+    private static func segments(of kernel: KernelFacts, _ segments: HashedSegments) -> [UInt64: UInt64] {
         guard kernel.vmemmapBase > 0 else { return [:] }
         let byteCount = (Snapshot.sectionByteLimit / kernel.pageByteCount) * kernel.structPageByteCount
         let size: UInt64 = 1 << segments.segmentShift

@@ -154,11 +154,10 @@ extension Snapshot {
             throw SnapshotProblem(field: "hashTable", value: "is there", limit: "a hash kernel's")
         }
         try check("tableShift", table.tableShift, 18...30 ~= table.tableShift, "18 to 30")
-        let isKnown = table.context == 0 && table.entries.isEmpty
         let known = HashedSegments.candidates.contains(
             HashedSegments(
                 segmentShift: table.segmentShift, virtualBitCount: table.virtualBitCount, context: table.context))
-        try check("context", table.context, isKnown || known, "0, or one of a kernel's with segments of a kernel's")
+        try check("context", table.context, known, "one of a kernel's, with segments of a kernel's")
         var next: UInt64 = 0
         for entry in table.entries {
             try check(

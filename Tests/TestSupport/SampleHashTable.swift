@@ -17,12 +17,11 @@ package struct SampleHashTable: Sendable {
         let segment = HashedSegments(
             segmentShift: segmentShift, virtualBitCount: virtualBitCount, context: context
         ).virtualSegment(of: virtAddr)
-        let virtual = segment << segmentShift | virtAddr & (1 << segmentShift - 1)
-        let hash =
-            (segmentShift == 40 ? segment ^ segment << 25 : segment)
-            ^ (virtAddr & (1 << segmentShift - 1)) >> pageShift
+        let offset = virtAddr & (1 << segmentShift - 1)
+        let hash = (segmentShift == 40 ? segment ^ segment << 25 : segment) ^ offset >> pageShift
         let group = (isSecondary ? ~hash : hash) & (1 << (tableShift - 7) - 1)
-        let avpn = (virtual >> 23) & ~(pageShift > 23 ? 1 << (pageShift - 23) - 1 : 0)
+        // A virtual address has up to 68 bits.
+        let avpn = segment << (segmentShift - 23) | (offset >> 23 & ~(pageShift > 23 ? 1 << (pageShift - 23) - 1 : 0))
         let size: UInt64 = segmentShift == 40 ? 1 << 62 : 0
         let v = size | avpn << 7 | 0x10 | (pageShift > 12 ? 4 : 0) | (isSecondary ? 2 : 0) | 1
         return HashedEntry(index: group * 8 + slot, v: v, r: phys | (pageShift == 16 ? 0x1000 : 0) | 0x194)

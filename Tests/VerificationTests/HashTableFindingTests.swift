@@ -24,7 +24,8 @@ import VmemmapPopulate
             linear.entry(virtAddr: LinearMap.base + $0 << 24, phys: $0 << 24, slot: 5)
         }
         snapshot.hashTable = HashTableSnapshot(
-            (entries + others).sorted { $0.index < $1.index }, tableShift: table.tableShift, of: snapshot)
+            (entries + others).sorted { $0.index < $1.index }, tableShift: table.tableShift,
+            segments: HashedSegments(segmentShift: 40, virtualBitCount: 28, context: 7), kernel: snapshot.kernel)
         return snapshot
     }
 
@@ -56,9 +57,81 @@ import VmemmapPopulate
         init(_ title: String, _ findings: [String], _ change: @escaping @Sendable (inout [HashedEntry]) -> Void) {
             (testDescription, self.findings, self.change) = (title, findings, change)
         }
+
+        /// The fourth entry with other bits.
+        init(_ title: String, _ findings: [String], v: UInt64 = 0, r: UInt64 = 0) {
+            self.init(title, findings) {
+                $0[3] = HashedEntry(index: $0[3].index, v: $0[3].v ^ v, r: $0[3].r ^ r)
+            }
+        }
     }
 
+    private static let window = GoodSnapshot.hash().kernelList.entries[3]
+    private static let primary = table.entry(virtAddr: window.virtAddr, phys: window.phys)
+    private static let secondary = table.entry(virtAddr: window.virtAddr, phys: window.phys, isSecondary: true)
+
     /// What cannot be done to a real guest's table: it is QEMU's own memory, which nobody else writes.
+    @Test(arguments: [
+        Damage("an entry is missing", ["hpt-missing-entry"]) { $0.remove(at: 3) },
+        Damage("an entry twice in its group", ["hpt-duplicate-virt"]) {
+            $0.append(HashedEntry(index: $0[3].index + 1, v: $0[3].v, r: $0[3].r))
+        },
+        Damage("an entry in both groups", ["hpt-duplicate-virt"]) { $0.append(secondary) },
+        Damage("an entry in the other group", []) { $0[$0.firstIndex(of: primary) ?? 0] = secondary },
+        Damage("an entry for memory that is gone", ["hpt-stale-entry"]) {
+            $0.append(table.entry(virtAddr: 0xc00c_0000_0100_0000, phys: 0x5000_0000))
+        },
+        Damage("an entry of other bits than its group's", ["hpt-misplaced-entry", "hpt-missing-entry"], v: 0x80),
+        Damage("another page", ["hpt-wrong-phys"], r: 0x10_0000),
+        Damage("a page of 4 KiB", ["hpt-wrong-size"], v: 4),
+        Damage("a page of another encoding", ["hpt-wrong-size"], r: 0x8000),
+        Damage("not bolted", ["hpt-attributes"], v: 0x10),
+        Damage("read-only", ["hpt-attributes"], r: 3),
+        Damage("a user's", ["hpt-attributes"], r: 2),
+        Damage("not cached", ["hpt-attributes"], r: 0x28),
+        Damage("executable", ["hpt-attributes"], r: 4),
+        Damage("another page, for a user", ["hpt-wrong-phys", "hpt-attributes"], r: 0x10_0002),
+    ]) func everyDamageIsFound(damage: Damage) throws {
+        #expect(try Self.findings(Self.snapshot(damage.change)).map(\.name) == damage.findings)
+    }
+
+    /// The kernel does not say which contexts and segments it uses.
+    @Test(arguments: HashedSegments.candidates) func segmentsAreLearned(segments: HashedSegments) {
+        let snapshot = GoodSnapshot.hash()
+        var table = SampleHashTable()
+        (table.segmentShift, table.virtualBitCount) = (segments.segmentShift, segments.virtualBitCount)
+        table.context = segments.context
+        var entries = snapshot.kernelList.entries.map { table.entry(virtAddr: $0.virtAddr, phys: $0.phys) }
+        // The linear map has more entries of the same shape.
+        table.context = segments.context == 1 ? 2 : 1
+        entries += (0..<256).map { table.entry(virtAddr: LinearMap.base + $0 << 16, phys: $0 << 16, slot: 5) }
+        entries.sort { $0.index < $1.index }
+        func learned(_ list: [ListEntry]) -> HashedSegments? {
+            HashTableSnapshot.learnSegments(
+                from: entries, tableShift: table.tableShift, kernel: snapshot.kernel, list: list)
+        }
+        #expect(learned(snapshot.kernelList.entries) == segments)
+        #expect(learned([]) == nil)
+    }
+
+    /// Who cannot be asked is absent, and leaves nothing unsaid; who could be asked, and then not, does.
+    @Test func anAbsentTableIsNamed() throws {
+        var snapshot = GoodSnapshot.hash()
+        snapshot.hashTableProblem = "qemu refuses 'migrate': no"
+        var verdict = try Verifier.verdict(on: snapshot)
+        #expect(verdict.hasPassed)
+        let statement = try #require(verdict.witnesses.first { $0.witness == .hashTable })
+        #expect(statement.standing == .absent)
+        #expect(statement.detail == "qemu refuses 'migrate': no")
+        snapshot.witnesses = Witness.given(by: .list, .hash, hasHashTable: true)
+        for problem in [snapshot.hashTableProblem, nil] {
+            snapshot.hashTableProblem = problem
+            verdict = try Verifier.verdict(on: snapshot)
+            #expect(verdict.unsaid.map(\.witness) == [.hashTable])
+            #expect(!verdict.hasPassed)
+        }
+    }
+
     struct Constant: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let change: @Sendable (inout HashTableSnapshot) -> Void

@@ -16,10 +16,28 @@ struct HashTableReader: Sendable {
     /// The most that a stream may have, in bytes: a table's, and what QEMU keeps of memory outside of files.
     private static let streamByteLimit = (1 << HashedTable.largestShift) + (256 << 20)
 
+    /// What becomes of the question.
+    enum Answer: Sendable {
+        case table(HashedTable)
+        /// Why there is none.
+        case problem(String)
+    }
+
+    /// Reads the table of a guest that is paused. Throws `CancellationError` alone.
+    func answer() async throws -> Answer {
+        do {
+            return .table(try await table())
+        } catch let error as CancellationError {
+            throw error
+        } catch {
+            return .problem("\(error)")
+        }
+    }
+
     /// Reads the table of a guest that is paused.
     ///
     /// - Throws: ``HashTableProblem`` where QEMU gives none, ``MigrationStreamProblem``, `Errno`, or what libvirt says.
-    func table() async throws -> HashedTable {
+    private func table() async throws -> HashedTable {
         let listener = try StreamListener(at: socket)
         try await setSharedMemoryIgnored(true)
         do {
@@ -71,8 +89,8 @@ struct HashTableReader: Sendable {
         }
     }
 
-    /// What answers have that matters here (qapi/migration.json).
-    private struct Answer: Decodable {
+    /// What replies have that matters here (qapi/migration.json).
+    private struct Reply: Decodable {
         struct Value: Decodable {
             let status: String?
         }
@@ -84,11 +102,11 @@ struct HashTableReader: Sendable {
     }
 
     @discardableResult
-    private func execute(_ command: Command<some Encodable>) async throws -> Answer.Value {
+    private func execute(_ command: Command<some Encodable>) async throws -> Reply.Value {
         let text = String(decoding: try JSONEncoder().encode(command), as: UTF8.self)
-        let answer = try JSONDecoder().decode(Answer.self, from: Data(try await domain.monitor(qmp: text).utf8))
-        if let error = answer.error { throw HashTableProblem.refused(command: command.execute, reason: error.desc) }
-        return answer.return ?? Answer.Value(status: nil)
+        let reply = try JSONDecoder().decode(Reply.self, from: Data(try await domain.monitor(qmp: text).utf8))
+        if let error = reply.error { throw HashTableProblem.refused(command: command.execute, reason: error.desc) }
+        return reply.return ?? Reply.Value(status: nil)
     }
 }
 

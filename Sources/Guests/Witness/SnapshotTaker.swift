@@ -98,17 +98,15 @@ package struct SnapshotTaker {
     /// The hashed page table, or why it cannot be had: since the guest came up, or now.
     private func addHashTable(to snapshot: inout Snapshot) async throws {
         guard kernel.mmu == .hash else { return }
-        if let problem = booted.hashTableProblem {
-            snapshot.hashTableProblem = problem
+        guard let segments = booted.hashSegments else {
+            snapshot.hashTableProblem = booted.hashTableProblem
             return
         }
-        do {
-            let table = try await guest.hashTable.table()
-            snapshot.hashTable = HashTableSnapshot(table.entries, tableShift: table.shift, of: snapshot)
-        } catch let error as CancellationError {
-            throw error
-        } catch {
-            snapshot.hashTableProblem = "\(error)"
+        switch try await guest.hashTable.answer() {
+        case .table(let table):
+            snapshot.hashTable = HashTableSnapshot(
+                table.entries, tableShift: table.shift, segments: segments, kernel: snapshot.kernel)
+        case .problem(let problem): snapshot.hashTableProblem = problem
         }
     }
 
