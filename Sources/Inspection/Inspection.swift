@@ -73,7 +73,6 @@ public struct Inspection: Sendable {
         } catch {
             throw InspectionProblem.kernel(error)
         }
-        kernel.learnMMU(fromTablesIn: dump)
         guard kernel.layout.sectionSizeBits >= 24 else {
             throw InspectionProblem.sectionSize(bits: kernel.layout.sectionSizeBits)
         }
@@ -82,6 +81,8 @@ public struct Inspection: Sendable {
             let memory = KernelMemory(dump, order: kernel.order)
             // Whatever the tables say, memory ends where the last section does.
             let sections = try kernel.presentSections(in: memory, within: ReadingBounds(memoryEnd: Self.memoryEnd))
+            kernel.learnMMU(fromMemoryMapAt: sections.first?.vmemmapBase)
+            kernel.learnMMU(fromTablesIn: dump)
             let end = sections.last.map { ($0.number + 1) << kernel.layout.sectionSizeBits } ?? 0
             state = try KernelState(
                 of: kernel, in: memory,

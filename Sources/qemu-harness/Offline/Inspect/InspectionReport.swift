@@ -41,9 +41,19 @@ struct InspectionReport {
             "memory: \(ByteCount(inspection.memoryByteCount).text) in the \(inspection.source); \(snapshot.sections.count) sections "
                 + "of \(ByteCount(1 << kernel.sectionSizeBits).text), \(online) online")
         lines += Terminal.paragraph(
-            "memory map: at \(kernel.vmemmapBase.hexadecimal), struct page of \(kernel.structPageByteCount) bytes")
+            "memory map: at \(kernel.vmemmapBase.hexadecimal)\(Self.layout(kernel)), struct page of \(kernel.structPageByteCount) bytes"
+        )
         lines += Terminal.paragraph(accountText)
         return lines
+    }
+
+    /// Whose layout a memory map's place is, where it is not that of today's kernels.
+    private static func layout(_ kernel: KernelFacts) -> String {
+        switch (kernel.vmemmapBase, kernel.mmu) {
+        case (LinearMap.oldHashMemoryMapBase, _): " (a region of its own, as in hash kernels before 5.2)"
+        case (LinearMap.oldRadixMemoryMapBase, .radix): " (as in radix kernels before 5.2)"
+        default: ""
+        }
     }
 
     private var accountText: String {
