@@ -27,15 +27,20 @@ public struct Inspection: Sendable {
     public let unjudged: [String]
     /// Whether all is there that the dump's headers promise, and all is known that says how to read it.
     public let isWhole: Bool
+    /// The pages that were asked for, in that order.
+    public let pages: [InspectedPage]
+    /// What VMCOREINFO tells of `struct page`; nil where there is none, as of a record.
+    public let structPageLayout: StructPageLayout?
 
     /// Reads a dump.
     ///
     /// - Parameters:
     ///   - dump: the dump.
     ///   - image: the kernel's own file, where it was given: what the note lacks of symbols is looked up there.
+    ///   - frames: the page frame numbers of pages to look at.
     /// - Throws: ``InspectionProblem``, `NoteSearchError`, or ``SnapshotProblem``.
-    public init(of dump: DumpMemory, image: FilePath? = nil) throws {
-        try self.init(of: dump, note: KernelNote(of: dump), image: image)
+    public init(of dump: DumpMemory, image: FilePath? = nil, frames: [UInt64] = []) throws {
+        try self.init(of: dump, note: KernelNote(of: dump), image: image, frames: frames)
     }
 
     /// Reads a dump, and writes what it needed of it as another dump.
@@ -43,12 +48,15 @@ public struct Inspection: Sendable {
     /// - Parameters:
     ///   - dump: the dump.
     ///   - image: the kernel's own file, where it was given.
+    ///   - frames: the page frame numbers of pages to look at; that dump has their `struct page`s, too.
     ///   - target: a new file.
-    /// - Throws: as ``init(of:image:)``, and `Errno` or ``ReducedDumpProblem`` where that file cannot be written.
-    public init(of dump: DumpMemory, image: FilePath? = nil, reducingTo target: FilePath) throws {
+    /// - Throws: as ``init(of:image:frames:)``, and `Errno` or ``ReducedDumpProblem`` where that file cannot be written.
+    public init(
+        of dump: DumpMemory, image: FilePath? = nil, frames: [UInt64] = [], reducingTo target: FilePath
+    ) throws {
         let note = try KernelNote(of: dump)
         dump.recordReads()
-        try self.init(of: dump, note: note, image: image)
+        try self.init(of: dump, note: note, image: image, frames: frames)
         let descriptor = try FileDescriptor.open(
             target, .writeOnly, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
         do {
@@ -59,7 +67,7 @@ public struct Inspection: Sendable {
         }
     }
 
-    private init(of dump: DumpMemory, note: KernelNote, image: FilePath?) throws {
+    private init(of dump: DumpMemory, note: KernelNote, image: FilePath?, frames: [UInt64]) throws {
         var kernel: Kernel
         do throws(Kernel.Problem) {
             if let image {
@@ -118,6 +126,24 @@ public struct Inspection: Sendable {
             + [dump.lack, kernel.mmu == .unknown ? "the page tables: nothing says which MMU the kernel used" : nil]
             .compactMap { $0 }
         isWhole = dump.lack == nil && kernel.mmu != .unknown
+        let layout = StructPageLayout(
+            note.info, order: kernel.order, byteCount: kernel.layout.structPageByteCount)
+        structPageLayout = layout
+        pages = Self.pages(frames, layout, snapshot, in: dump)
+    }
+
+    private static func pages(
+        _ frames: [UInt64], _ layout: StructPageLayout, _ snapshot: Snapshot, in dump: DumpMemory
+    ) -> [InspectedPage] {
+        guard !frames.isEmpty else { return [] }
+        let index = TranslationIndex(snapshot)
+        let sections = Set(snapshot.sections.map(\.number))
+        return frames.map { frame in
+            let (phys, overflows) = frame.multipliedReportingOverflow(by: snapshot.kernel.pageByteCount)
+            return InspectedPage(
+                frame: frame, isPresent: !overflows && sections.contains(phys >> snapshot.kernel.sectionSizeBits),
+                layout, index, in: dump)
+        }
     }
 
     /// Takes over what a run has recorded of its guest, with all that its witnesses said.
@@ -129,6 +155,8 @@ public struct Inspection: Sendable {
         mmuSource = "the record"
         unjudged = []
         isWhole = true
+        pages = []
+        structPageLayout = nil
     }
 
     /// No POWER machine has memory behind that. A dump may: QEMU's has the memory of devices as well. Of the sections below it a

@@ -52,6 +52,14 @@ package struct InspectCommand: ParsableCommand {
     var translate: [UInt64] = []
 
     @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Say of each page frame where its struct page is, and what of it VMCOREINFO lets be read.", valueName: "pfn"
+        ),
+        transform: InspectCommand.address)
+    var pages: [UInt64] = []
+
+    @Option(
         help: ArgumentHelp(
             "Write a dump of the pages that were read, and nothing else: a new file to send to somebody.",
             valueName: "path"))
@@ -64,7 +72,7 @@ package struct InspectCommand: ParsableCommand {
     var csv = false
 
     package func validate() throws {
-        if csv, json || !translate.isEmpty { throw ValidationError("--csv is for the entries alone") }
+        if csv, json || !translate.isEmpty || !pages.isEmpty { throw ValidationError("--csv is for the entries alone") }
     }
 
     /// Reads, prints, and ends with the exit code that follows.
@@ -79,8 +87,8 @@ package struct InspectCommand: ParsableCommand {
                 status = try print(try inspection(of: path))
             }
         case .snapshot(let snapshot, let file):
-            guard reduce == nil, base == nil, vmlinux == nil else {
-                throw HarnessError.usage("--reduce, --base and --vmlinux are for dumps; \(path) has none")
+            guard reduce == nil, base == nil, vmlinux == nil, pages.isEmpty else {
+                throw HarnessError.usage("--pages, --reduce, --base and --vmlinux are for dumps; \(path) has none")
             }
             status = try print(try Inspection(of: snapshot, source: file.lastPathComponent))
         }
@@ -105,9 +113,12 @@ package struct InspectCommand: ParsableCommand {
     private func inspection(of file: FilePath) throws -> Inspection {
         do {
             let dump = try DumpMemory(file, base: base.map(PhysicalAddress.init))
+            let progress = InspectionProgress()
+            dump.onRead = progress.report
+            defer { progress.end() }
             let image = vmlinux.map { FilePath($0) }
-            guard let reduce else { return try Inspection(of: dump, image: image) }
-            return try Inspection(of: dump, image: image, reducingTo: FilePath(reduce))
+            guard let reduce else { return try Inspection(of: dump, image: image, frames: pages) }
+            return try Inspection(of: dump, image: image, frames: pages, reducingTo: FilePath(reduce))
         } catch {
             throw HarnessError.infrastructure("cannot inspect \(file): \(error)")
         }
@@ -164,7 +175,7 @@ package struct InspectCommand: ParsableCommand {
     private static func address(_ text: String) throws -> UInt64 {
         let number = text.hasPrefix("0x") ? UInt64(text.dropFirst(2), radix: 16) : UInt64(text)
         guard let number else {
-            throw ValidationError("'\(text)' is no address: write 0x and hexadecimal digits, or decimal ones")
+            throw ValidationError("'\(text)' is no number: write 0x and hexadecimal digits, or decimal ones")
         }
         return number
     }

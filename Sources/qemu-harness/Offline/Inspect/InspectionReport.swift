@@ -23,7 +23,7 @@ struct InspectionReport {
 
     /// For a terminal, what matters most last.
     var text: String {
-        [kernelLines, entryLines, translationLines, findingLines, verdictLines].filter { !$0.isEmpty }
+        [kernelLines, entryLines, translationLines, pageLines, findingLines, verdictLines].filter { !$0.isEmpty }
             .map { $0.joined(separator: "\n") }.joined(separator: "\n\n") + "\n"
     }
 
@@ -129,13 +129,16 @@ struct InspectionReport {
         }
     }
 
+    /// What says where a window is, as a person reads it.
+    func text(_ window: BackedWindow) -> String {
+        let place = verdict.account == .list ? "node" : "page table entry"
+        return
+            "\(place) \(window.place.hexadecimal) (virt \(window.virtAddr.hexadecimal) → phys \(window.phys.hexadecimal))"
+    }
+
     private var translations: [Translation] {
         guard !translated.isEmpty else { return [] }
         let index = TranslationIndex(snapshot)
-        let place = verdict.account == .list ? "node" : "page table entry"
-        func text(_ window: BackedWindow) -> String {
-            "\(place) \(window.place.hexadecimal) (virt \(window.virtAddr.hexadecimal) → phys \(window.phys.hexadecimal))"
-        }
         return translated.map { address in
             if let frame = index.frame(describedAt: address) {
                 guard let window = index.window(of: address) else {
@@ -187,6 +190,7 @@ struct InspectionReport {
         let unjudged: [String]
         let entries: [BackedWindow]?
         let translations: [Translation]?
+        let pages: [PageReport]?
     }
 
     func json() throws -> String {
@@ -194,13 +198,13 @@ struct InspectionReport {
             source: inspection.source, memoryByteCount: inspection.memoryByteCount, kernel: snapshot.kernel,
             mmuSource: inspection.mmuSource, outcome: inspection.outcome, verdict: verdict,
             unjudged: inspection.unjudged, entries: listsEntries ? snapshot.accountEntries : nil,
-            translations: translated.isEmpty ? nil : translations)
+            translations: translated.isEmpty ? nil : translations, pages: pages)
         return String(decoding: try RunDirectory.json(document), as: UTF8.self)
     }
 
     // MARK: - Form
 
-    private static func count(_ count: Int, _ one: String, _ many: String? = nil) -> String {
+    static func count(_ count: Int, _ one: String, _ many: String? = nil) -> String {
         "\(count) \(count == 1 ? one : many ?? one + "s")"
     }
 }
