@@ -4,12 +4,15 @@ import Foundation
 import GuestMemory
 import Inspection
 import MemoryBackends
+import RunRecord
 import SystemPackage
 import TestSupport
 import Testing
 
-/// Forms in which the same memory comes: with more program headers than an ELF header can say, and in makedumpfile's flattened
-/// format.
+@testable import OfflineCommands
+
+/// Forms in which the same memory comes: with more program headers than an ELF header can say, in makedumpfile's flattened
+/// format, and compressed.
 @Suite struct DumpFormTests {
     private let folder: TemporaryFolder
 
@@ -114,5 +117,42 @@ import Testing
         }
         // Its beginning alone, and no more.
         #expect(throws: DumpFileProblem.unknown) { try inspection(Array("makedumpfile".utf8)) }
+    }
+
+    // MARK: - Compressed
+
+    /// Pages in each way in which makedumpfile writes them, flattened and not, of both byte orders.
+    @Test(arguments: SampleCompressedDump.Compression.allCases, [ByteOrder.little, .big])
+    func compressedDumpsAreTheSame(compression: SampleCompressedDump.Compression, order: ByteOrder) throws {
+        var kernel = SampleKernel(order: order)
+        kernel.note = kernel.note.adding("OFFSET(page._refcount)", "52")
+        kernel.put(9, 4, page: 1030, offset: 52)
+        let expected = try inspection(kernel.bytes)
+        #expect(expected.outcome == .passed)
+        let bytes = kernel.compressed(compression).bytes
+        for form in [bytes, Self.flattened(bytes, pieceByteCount: 100_000)] {
+            let dump = try DumpMemory(FilePath(folder.write(form, to: "compressed")))
+            let inspection = try Inspection(of: dump, frames: [1030])
+            #expect(inspection.source == "diskdump")
+            #expect(inspection.snapshot == expected.snapshot)
+            #expect(inspection.pages[0].contents?.refcount == 9)
+        }
+    }
+
+    /// A dump whose own note is none has none: this memory holds no other.
+    @Test func aCompressedDumpsNoteIsChecked() throws {
+        var kernel = SampleKernel()
+        kernel.note.lines.swapAt(0, 1)
+        let path = FilePath(try folder.write(kernel.compressed(.zlib).bytes, to: "dump"))
+        #expect(throws: NoteSearchError.self) { try Inspection(of: DumpMemory(path)) }
+    }
+
+    /// A page of the memory map that makedumpfile has left out.
+    @Test func aCompressedDumpMayLackAStructPage() throws {
+        var kernel = SampleKernel()
+        kernel.lacking = [SampleKernel.blocks + 65536]
+        let dump = try DumpMemory(FilePath(folder.write(kernel.compressed(.zlib).bytes, to: "dump")))
+        let pages = try Inspection(of: dump, frames: [1023, 1024]).pages
+        #expect(pages[0].contents != nil && pages[1].location?.backing != nil && pages[1].contents == nil)
     }
 }

@@ -62,8 +62,8 @@ struct SampleKernel {
         put(value, byteCount, at: Self.blocks + page * 64 + offset)
     }
 
-    /// An ELF core dump of it.
-    var bytes: [UInt8] {
+    /// Its pages of 4 KiB, by their addresses.
+    var contents: [UInt64: [UInt8]] {
         var contents: [UInt64: [UInt8]] = [:]
         func put(_ word: UInt64, at phys: UInt64, _ order: ByteOrder) {
             let bytes = bigEndian(word, byteCount: 8)
@@ -84,6 +84,12 @@ struct SampleKernel {
             for page in stride(from: phys & ~0xffff, to: (phys & ~0xffff) + 0x1_0000, by: 4096)
             where contents[page] == nil { put(0, at: page, .big) }
         }
+        return contents
+    }
+
+    /// An ELF core dump of it.
+    var bytes: [UInt8] {
+        let contents = self.contents
         let note = self.note.note(order: order)
         var header = SampleCoreHeader(order: order)
         let pages = contents.keys.filter { !lacking.contains($0) }.sorted()
