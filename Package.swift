@@ -25,6 +25,9 @@ let package = Package(
         .executable(name: "qemu-harness", targets: ["qemu-harness"]),
         // For the package in Benchmarks.
         .library(name: "VmemmapPopulate", targets: ["VmemmapPopulate"]),
+        .library(
+            name: "Inspection",
+            targets: ["Inspection", "GuestMemory", "MemoryBackends", "Verification", "VmemmapPopulate"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -13,6 +13,12 @@ let package = Package(
                 dependencies: ["CPopulate", .product(name: "VmemmapPopulate", package: "qemu-harness")],
                 swiftSettings: [.treatAllWarnings(as: .error)]
             )
-        },
+        } + [
+            .executableTarget(
+                name: "inspect",
+                dependencies: [.product(name: "Inspection", package: "qemu-harness")],
+                swiftSettings: [.treatAllWarnings(as: .error)]
+            )
+        ],
     swiftLanguageModes: [.v6]
 )

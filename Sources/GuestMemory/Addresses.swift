@@ -26,6 +26,12 @@ public enum LinearMap {
     /// `0xc008…` on is vmalloc, IO or vmemmap on the layouts with the smallest linear map.
     public static let byteCount: UInt64 = 1 << 51
 
+    /// Where hash kernels before 5.2 have the memory map, in a region of its own (`H_VMEMMAP_BASE`,
+    /// arch/powerpc/include/asm/book3s/64/hash.h before 0034d395f89d).
+    public static let oldHashMemoryMapBase: UInt64 = 0xf000_0000_0000_0000
+    /// Where radix kernels before 5.2 have it (`RADIX_VMEMMAP_BASE`, arch/powerpc/include/asm/book3s/64/radix.h).
+    public static let oldRadixMemoryMapBase: UInt64 = 0xc00a_0000_0000_0000
+
     /// The physical address behind a kernel pointer, or nil when the pointer is outside the linear map.
     public static func physical(_ effectiveAddress: UInt64) -> PhysicalAddress? {
         guard effectiveAddress >= base, effectiveAddress - base < byteCount else { return nil }

@@ -37,7 +37,7 @@ public struct ELFIdentity: Equatable, Sendable {
 public struct ELFTable: Equatable, Sendable {
     /// Where it begins in the file.
     public let offset: UInt64
-    /// How many headers it has, below 65536.
+    /// How many headers it has, ``ELFHeader/programHeaderLimit`` at the most.
     public let count: Int
     /// The bytes of all of them.
     public let byteCount: Int
@@ -55,6 +55,11 @@ public struct ELFTable: Equatable, Sendable {
 public struct ELFHeader: Equatable, Sendable {
     /// `sizeof(Elf64_Ehdr)`.
     public static var byteCount: Int { 64 }
+    /// The most program headers that are read. QEMU's dumps have one for each piece of memory that is in one piece for the
+    /// guest or for QEMU.
+    public static var programHeaderLimit: UInt64 { 1 << 20 }
+    /// `PN_XNUM`: there are so many program headers or more, and the first section header says how many (`sh_info`).
+    private static var extendedCount: UInt64 { 0xffff }
 
     /// What kind of file it is.
     public let identity: ELFIdentity
@@ -66,17 +71,44 @@ public struct ELFHeader: Equatable, Sendable {
     /// The byte order of all numbers in the file.
     public var order: ByteOrder { identity.order }
 
+    /// Where the first section header is, in a file where that says how many program headers there are; nil in others.
+    ///
+    /// - Parameter bytes: the beginning of a file.
+    /// - Returns: its offset (`e_shoff`), which may be any.
+    /// - Throws: what makes it no ELF file.
+    public static func offsetOfProgramHeaderCount(_ bytes: [UInt8]) throws(ELFProblem) -> UInt64? {
+        let order = try ELFIdentity(bytes).order
+        guard bytes.count >= byteCount, order.number(in: bytes, at: 56, byteCount: 2) == extendedCount else {
+            return nil
+        }
+        return order.number(in: bytes, at: 40, byteCount: 8)
+    }
+
     /// Reads a header from the beginning of a file, ``byteCount`` bytes or more.
-    public init(_ bytes: [UInt8]) throws(ELFProblem) {
+    ///
+    /// - Parameters:
+    ///   - bytes: the beginning.
+    ///   - firstSection: what stands at ``offsetOfProgramHeaderCount(_:)``, the bytes of an ``ELFSectionHeader`` or more; without
+    ///     them a file that has them is refused.
+    /// - Throws: what is wrong with the header, or with that section.
+    public init(_ bytes: [UInt8], firstSection: [UInt8] = []) throws(ELFProblem) {
         let identity = try ELFIdentity(bytes)
         guard identity.is64Bit, bytes.count >= Self.byteCount else { throw .not64Bit }
         func number(_ offset: Int, _ byteCount: Int) -> UInt64 {
             identity.order.number(in: bytes, at: offset, byteCount: byteCount)
         }
         self.identity = identity
-        let programHeaderCount = number(56, 2)
-        // PN_XNUM: the count is in the first section header. No kernel of the harness's has so many pieces of memory.
-        guard programHeaderCount != 0xffff else { throw .tooManyProgramHeaders }
+        var programHeaderCount = number(56, 2)
+        if programHeaderCount == Self.extendedCount {
+            guard firstSection.count >= ELFSectionHeader.byteCount else { throw .tooManyProgramHeaders }
+            let section = ELFSectionHeader(firstSection, at: 0, order: identity.order)
+            // SHT_NULL, as the first one is. Fewer would stand in the header itself.
+            guard section.type == 0, section.info >= Self.extendedCount else {
+                throw .programHeaderCount(section.info)
+            }
+            programHeaderCount = section.info
+            guard programHeaderCount <= Self.programHeaderLimit else { throw .tooManyProgramHeaders }
+        }
         guard programHeaderCount == 0 || number(54, 2) == UInt64(ELFProgramHeader.byteCount) else {
             throw .programHeaderSize(number(54, 2))
         }
@@ -175,6 +207,8 @@ public struct ELFSectionHeader: Equatable, Sendable {
     public let fileByteCount: UInt64
     /// `sh_link`: the number of another section, a symbol table's names.
     public let link: UInt64
+    /// `sh_info`: of the first section, where `e_phnum` cannot say it, the number of program headers.
+    public let info: UInt64
 
     fileprivate init(_ table: [UInt8], at start: Int, order: ByteOrder) {
         func number(_ offset: Int, _ byteCount: Int) -> UInt64 {
@@ -184,6 +218,7 @@ public struct ELFSectionHeader: Equatable, Sendable {
         fileOffset = number(24, 8)
         fileByteCount = number(32, 8)
         link = number(40, 4)
+        info = number(44, 4)
     }
 }
 
@@ -197,8 +232,11 @@ public enum ELFProblem: Error, Equatable, Sendable {
     case not64Bit
     /// `e_phentsize` is not 56.
     case programHeaderSize(UInt64)
-    /// There are more program headers than `e_phnum` can say (`PN_XNUM`).
+    /// There are more program headers than ``ELFHeader/programHeaderLimit``; or than `e_phnum` can say (`PN_XNUM`), and no
+    /// section header says how many.
     case tooManyProgramHeaders
+    /// The first section header says so many program headers where `e_phnum` says that there are 65535 or more.
+    case programHeaderCount(UInt64)
     /// `e_shentsize` is not 64.
     case sectionHeaderSize(UInt64)
     /// A table runs over the last offset that there is.

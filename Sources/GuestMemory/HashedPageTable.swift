@@ -111,6 +111,7 @@ public struct HashedSegments: Equatable, Sendable {
     ///   - entry: an entry of a segment of this size.
     ///   - pageShift: log2 of the segment's pages.
     ///   - groupCount: how many groups the table has, a power of two.
+    /// - Returns: the offset, in bytes.
     public func offset(of entry: HashedEntry, pageShift: UInt64, groupCount: UInt64) -> UInt64? {
         let abbreviatedBits = segmentShift - HashedEntry.abbreviatedShift
         let segment = entry.abbreviatedPage >> abbreviatedBits

@@ -27,6 +27,10 @@ public struct Inspection: Sendable {
     public let unjudged: [String]
     /// Whether all is there that the dump's headers promise, and all is known that says how to read it.
     public let isWhole: Bool
+    /// The pages that were asked for, in that order.
+    public let pages: [InspectedPage]
+    /// What VMCOREINFO tells of `struct page`; nil where there is none, as of a record.
+    public let structPageLayout: StructPageLayout?
 
     /// Reads a dump.
     ///
@@ -34,19 +38,21 @@ public struct Inspection: Sendable {
     ///   - dump: the dump.
     ///   - note: the kernel's note; it is looked for in the dump if nil.
     ///   - image: the kernel's own file, where it was given: what the note lacks of symbols is looked up there.
-    ///   - target: a new file, for what was needed of the dump, which is a dump itself.
+    ///   - frames: the page frame numbers of pages to look at.
+    ///   - target: a new file, for what was needed of the dump, which is a dump itself; it has the `struct page`s of those pages.
     /// - Throws: ``InspectionProblem``, `NoteSearchError`, or ``SnapshotProblem``; `Errno` or ``ReducedDumpProblem`` where that
     ///   file cannot be written.
     public init(
-        of dump: DumpMemory, note: KernelNote? = nil, image: FilePath? = nil, reducingTo target: FilePath? = nil
+        of dump: DumpMemory, note: KernelNote? = nil, image: FilePath? = nil, frames: [UInt64] = [],
+        reducingTo target: FilePath? = nil
     ) throws {
         let note = try note ?? KernelNote(of: dump)
         guard let target else {
-            try self.init(reading: dump, note, image)
+            try self.init(reading: dump, note, image, frames)
             return
         }
         dump.recordReads()
-        try self.init(reading: dump, note, image)
+        try self.init(reading: dump, note, image, frames)
         let descriptor = try FileDescriptor.open(
             target, .writeOnly, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
         do {
@@ -57,7 +63,7 @@ public struct Inspection: Sendable {
         }
     }
 
-    private init(reading dump: DumpMemory, _ note: KernelNote, _ image: FilePath?) throws {
+    private init(reading dump: DumpMemory, _ note: KernelNote, _ image: FilePath?, _ frames: [UInt64]) throws {
         var kernel: Kernel
         do throws(Kernel.Problem) {
             if let image {
@@ -71,7 +77,6 @@ public struct Inspection: Sendable {
         } catch {
             throw InspectionProblem.kernel(error)
         }
-        kernel.learnMMU(fromTablesIn: dump)
         guard kernel.layout.sectionSizeBits >= 24 else {
             throw InspectionProblem.sectionSize(bits: kernel.layout.sectionSizeBits)
         }
@@ -80,6 +85,8 @@ public struct Inspection: Sendable {
             let memory = KernelMemory(dump, order: kernel.order)
             // Whatever the tables say, memory ends where the last section does.
             let sections = try kernel.presentSections(in: memory, within: ReadingBounds(memoryEnd: Self.memoryEnd))
+            kernel.learnMMU(fromMemoryMapAt: sections.first?.vmemmapBase)
+            kernel.learnMMU(fromTablesIn: dump)
             let end = sections.last.map { ($0.number + 1) << kernel.layout.sectionSizeBits } ?? 0
             state = try KernelState(
                 of: kernel, in: memory,
@@ -115,6 +122,24 @@ public struct Inspection: Sendable {
             + [dump.lack, kernel.mmu == .unknown ? "the page tables: nothing says which MMU the kernel used" : nil]
             .compactMap { $0 }
         isWhole = dump.lack == nil && kernel.mmu != .unknown
+        let layout = StructPageLayout(
+            note.info, order: kernel.order, byteCount: kernel.layout.structPageByteCount)
+        structPageLayout = layout
+        pages = Self.pages(frames, layout, snapshot, in: dump)
+    }
+
+    private static func pages(
+        _ frames: [UInt64], _ layout: StructPageLayout, _ snapshot: Snapshot, in dump: DumpMemory
+    ) -> [InspectedPage] {
+        guard !frames.isEmpty else { return [] }
+        let index = TranslationIndex(snapshot)
+        let sections = Set(snapshot.sections.map(\.number))
+        return frames.map { frame in
+            let (phys, overflows) = frame.multipliedReportingOverflow(by: snapshot.kernel.pageByteCount)
+            return InspectedPage(
+                frame: frame, isPresent: !overflows && sections.contains(phys >> snapshot.kernel.sectionSizeBits),
+                layout, index, in: dump)
+        }
     }
 
     /// Takes over what a run has recorded of its guest, with all that its witnesses said.
@@ -126,6 +151,8 @@ public struct Inspection: Sendable {
         mmuSource = "the record"
         unjudged = []
         isWhole = true
+        pages = []
+        structPageLayout = nil
     }
 
     /// No POWER machine has memory behind that. A dump may: QEMU's has the memory of devices as well. Of the sections below it a

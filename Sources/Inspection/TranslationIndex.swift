@@ -9,6 +9,8 @@ import VmemmapPopulate
 public struct TranslationIndex: Sendable {
     /// Ascending by effective address, without duplicates: what stands first in the account counts.
     private let windows: [BackedWindow]
+    /// Their effective addresses again: what is searched is a quarter as large, and more of it stays in a processor's cache.
+    private let starts: [UInt64]
     private let kernel: KernelFacts
 
     /// Sorts a snapshot's account.
@@ -24,15 +26,16 @@ public struct TranslationIndex: Sendable {
         }
         sorted.removeLast(sorted.count - count)
         windows = sorted
+        starts = sorted.map(\.virtAddr)
     }
 
     /// The window that an effective address is in; nil where none is backed there. Of windows that overlap, the one that
     /// begins last counts.
     public func window(of virtAddr: UInt64) -> BackedWindow? {
-        var (low, high) = (0, windows.count)
+        var (low, high) = (0, starts.count)
         while low < high {
             let middle = (low + high) / 2
-            if windows[middle].virtAddr <= virtAddr { low = middle + 1 } else { high = middle }
+            if starts[middle] <= virtAddr { low = middle + 1 } else { high = middle }
         }
         guard low > 0, virtAddr - windows[low - 1].virtAddr < windows[low - 1].byteCount else { return nil }
         return windows[low - 1]
@@ -56,14 +59,23 @@ public struct TranslationIndex: Sendable {
 
     /// Where the `struct page` of the page is that holds a physical address; nil where no memory map reaches.
     public func location(ofPageAt phys: UInt64) -> PageLocation? {
-        guard phys < LinearMap.byteCount else { return nil }
-        let frame = phys / kernel.pageByteCount
-        let (offset, overflows) = frame.multipliedReportingOverflow(by: kernel.structPageByteCount)
-        let (virtAddr, wraps) = kernel.vmemmapBase.addingReportingOverflow(offset)
-        guard !overflows, !wraps else { return nil }
+        phys < LinearMap.byteCount ? location(ofFrame: phys / kernel.pageByteCount) : nil
+    }
+
+    /// Where the `struct page` of a page frame is; nil where no memory map reaches.
+    public func location(ofFrame frame: UInt64) -> PageLocation? {
+        guard let virtAddr = structPage(ofFrame: frame) else { return nil }
         return PageLocation(
             frame: frame, structPage: virtAddr,
             backing: window(of: virtAddr).map { ($0.phys &+ (virtAddr - $0.virtAddr), $0) })
+    }
+
+    /// The effective address of a page frame's `struct page`; nil where no memory map reaches.
+    func structPage(ofFrame frame: UInt64) -> UInt64? {
+        guard frame < LinearMap.byteCount / kernel.pageByteCount else { return nil }
+        let (offset, overflows) = frame.multipliedReportingOverflow(by: kernel.structPageByteCount)
+        let (virtAddr, wraps) = kernel.vmemmapBase.addingReportingOverflow(offset)
+        return overflows || wraps ? nil : virtAddr
     }
 
     /// Whether an effective address is in the memory map, as far as that can reach.

@@ -51,6 +51,8 @@ public enum MMUSource: Sendable {
     case cpuinfo
     /// Whether the kernel's own page tables map its linear map, which radix needs and hash does not.
     case pageTables
+    /// Where its memory map is: in a region of its own, which only hash kernels before 5.2 have.
+    case memoryMap
     /// Nothing does.
     case nowhere
 }

@@ -137,6 +137,14 @@ extension Kernel {
 }
 
 extension Kernel {
+    /// Takes the MMU from the memory map's place where the note does not say it. Before 0034d395f89d (5.2) hash kernels had
+    /// their vmalloc area at 0xd000000000000000 and the memory map at 0xf000000000000000 (`VMEMMAP_REGION_ID`,
+    /// arch/powerpc/include/asm/book3s/64/hash.h); radix kernels have all of it behind 0xc000000000000000. Their page tables
+    /// do not say it: the root's first entry was that of the vmalloc area, so this is to be asked first.
+    public mutating func learnMMU(fromMemoryMapAt base: UInt64?) {
+        if base == LinearMap.oldHashMemoryMapBase { learn(mmu: .hash, from: .memoryMap) }
+    }
+
     /// Takes the MMU from the kernel's own page tables where the note does not say it: the root's first entry is for the
     /// beginning of the linear map, which a radix kernel maps there and a hash kernel in its hashed page table alone.
     /// Nothing is learned where the entry cannot be read.

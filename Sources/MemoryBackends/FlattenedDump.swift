@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import GuestMemory
 public import SystemPackage
 
@@ -7,10 +8,11 @@ public import SystemPackage
 ///
 /// makedumpfile.h: `struct makedumpfile_header` in a block of its own, then `struct makedumpfile_data_header` and that many
 /// bytes, again and again, to one with -1 for both. All numbers are big-endian. The file is a compressed dump, which begins
-/// with `KDUMP_SIGNATURE` (diskdump_mod.h).
+/// with `KDUMP_SIGNATURE` (diskdump_mod.h), or an ELF core dump.
 public enum FlattenedDump {
-    private static let signature = Array("makedumpfile\0\0\0\0".utf8)
+    static let signature = Array("makedumpfile\0\0\0\0".utf8)
     private static let fileSignature = Array("KDUMP   ".utf8)
+    private static let elfSignature: [UInt8] = [0x7f, 0x45, 0x4c, 0x46]
     private static let headerByteCount: UInt64 = 4096
     private static let pieceHeaderByteCount: UInt64 = 16
 
@@ -21,12 +23,13 @@ public enum FlattenedDump {
     ///   - range: the stream's bytes.
     ///   - target: the file, empty before; nil to look at the stream alone.
     ///   - limit: how large the file may become, in bytes.
+    ///   - takesELF: whether it may be an ELF core dump (`-E`), too.
     ///   - isCancelled: asked again and again whether nobody waits for it any more.
     /// - Returns: the file's size in bytes.
     /// - Throws: ``FlattenedDumpProblem``, `Errno` of the file system, or `CancellationError`.
     public static func rearrange(
         _ source: FileDescriptor, _ range: Range<UInt64>, into target: FileDescriptor?, limit: UInt64,
-        isCancelled: @escaping () -> Bool = { false }
+        takesELF: Bool = false, isCancelled: @escaping () -> Bool = { false }
     ) throws -> UInt64 {
         var stream = Stream(source: source, range: range, isCancelled: isCancelled)
         let header = try stream.take(headerByteCount)
@@ -51,10 +54,38 @@ public enum FlattenedDump {
             var copied: UInt64 = 0
             while copied < byteCount {
                 let bytes = try stream.take(min(Stream.bufferByteCount, byteCount - copied))
-                if place + copied == 0 { isDump = bytes.starts(with: fileSignature) }
+                if place + copied == 0 {
+                    isDump =
+                        bytes.starts(with: fileSignature) || takesELF && bytes.starts(with: elfSignature)
+                }
                 if let target { _ = try target.writeAll(toAbsoluteOffset: Int64(place + copied), bytes) }
                 copied += UInt64(bytes.count)
             }
+        }
+    }
+
+    /// The largest file that is made of pieces: as much as ext4 lets a file have. What has no piece takes no room.
+    private static let fileByteLimit: UInt64 = (16 << 40) - (1 << 20)
+
+    /// Puts the pieces of a file into another one, which nobody else sees, and which is gone when it is closed.
+    ///
+    /// - Parameters:
+    ///   - source: a file in the flattened format.
+    ///   - byteCount: its size.
+    /// - Returns: the other file.
+    /// - Throws: as ``rearrange(_:_:into:limit:takesELF:isCancelled:)``.
+    static func file(of source: FileDescriptor, byteCount: UInt64) throws -> FileDescriptor {
+        let path = FileManager.default.temporaryDirectory.appending(path: "qemu-harness-\(UUID().uuidString)").path
+        let file = try FileDescriptor.open(
+            FilePath(path), .readWrite, options: [.create, .exclusiveCreate, .closeOnExec],
+            permissions: [.ownerReadWrite])
+        do {
+            try FileManager.default.removeItem(atPath: path)
+            _ = try rearrange(source, 0..<byteCount, into: file, limit: fileByteLimit, takesELF: true)
+            return file
+        } catch {
+            try? file.close()
+            throw error
         }
     }
 
@@ -113,7 +144,7 @@ public enum FlattenedDumpProblem: Error, Equatable, Sendable, CustomStringConver
         case .place(let offset, let place, let byteCount, let limit):
             "its piece at byte \(offset) goes to \(place) with \(byteCount) bytes, where a dump of this guest has no more than "
                 + "\(limit)"
-        case .file: "the file that its pieces make does not begin with 'KDUMP   '"
+        case .file: "the file that its pieces make does not begin as a dump"
         }
     }
 }

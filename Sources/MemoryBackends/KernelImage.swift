@@ -94,7 +94,7 @@ private struct ImageFile {
         } catch {
             switch error {
             case .notELF, .byteOrder, .not64Bit: throw KernelImageError.noImage(path)
-            case .programHeaderSize, .tooManyProgramHeaders, .sectionHeaderSize:
+            case .programHeaderSize, .tooManyProgramHeaders, .programHeaderCount, .sectionHeaderSize:
                 throw KernelImageError.noSymbolTable(path)
             case .tableWraps: throw KernelImageError.cutOff(path, byteCount: byteCount)
             }

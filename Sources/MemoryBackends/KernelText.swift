@@ -22,6 +22,7 @@ extension MMUSource: CustomStringConvertible {
         case .vmcoreinfo: "VMCOREINFO"
         case .cpuinfo: "/proc/cpuinfo"
         case .pageTables: "swapper_pg_dir"
+        case .memoryMap: "its memory map's place"
         case .nowhere: "nowhere"
         }
     }

@@ -83,6 +83,37 @@ struct ELFHeaderTests {
         }
     }
 
+    /// `PN_XNUM`: the first section header has the count, `sh_info`.
+    @Test(
+        arguments: [
+            (0, 0xffff, nil), (0, 70_000, nil), (0, 1 << 20, nil), (0, 1 << 20 + 1, .tooManyProgramHeaders),
+            (0, 0xffff_ffff, .tooManyProgramHeaders), (0, 0xfffe, .programHeaderCount(0xfffe)),
+            (0, 0, .programHeaderCount(0)), (2, 70_000, .programHeaderCount(70_000)),
+        ] as [(UInt64, UInt64, ELFProblem?)])
+    func theFirstSectionCountsProgramHeaders(type: UInt64, count: UInt64, problem: ELFProblem?) throws {
+        for order in [ByteOrder.little, .big] {
+            let bytes = SampleHeader(order: order).with(56, 2, 0xffff).bytes
+            #expect(try ELFHeader.offsetOfProgramHeaderCount(bytes) == 0x1000)
+            var section = [UInt8](repeating: 0, count: 64)
+            section.put(type, 4, at: 4, order)
+            section.put(count, 4, at: 44, order)
+            if let problem {
+                #expect(throws: problem) { try ELFHeader(bytes, firstSection: section) }
+            } else {
+                let header = try ELFHeader(bytes, firstSection: section)
+                #expect(header.programHeaders.count == Int(count))
+                #expect(header.programHeaders.byteCount == Int(count) * 56)
+            }
+            // Where it is not asked for it does not count.
+            let few = SampleHeader(order: order).bytes
+            #expect(try ELFHeader.offsetOfProgramHeaderCount(few) == nil)
+            #expect(try ELFHeader(few, firstSection: section) == ELFHeader(few))
+            #expect(throws: ELFProblem.tooManyProgramHeaders) {
+                try ELFHeader(bytes, firstSection: Array(section.prefix(63)))
+            }
+        }
+    }
+
     /// The size of what is not there does not count.
     @Test func emptyTablesHaveNoSize() throws {
         let header = try ELFHeader(SampleHeader().with(54, 2, 0).with(56, 2, 0).with(58, 2, 0).with(60, 2, 0).bytes)

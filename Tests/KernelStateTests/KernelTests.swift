@@ -105,6 +105,20 @@ struct KernelTests {
         #expect(kernel.mmuSource == source)
     }
 
+    /// A region of the memory map's own is a hash kernel's; any other place says nothing.
+    @Test(
+        arguments: [
+            (nil, 0xf000_0000_0000_0000, .hash, .memoryMap), (nil, 0xc00c_0000_0000_0000, .unknown, .nowhere),
+            (nil, 0xc00a_0000_0000_0000, .unknown, .nowhere), (nil, 0xf000_0000_0000_1000, .unknown, .nowhere),
+            (nil, 0, .unknown, .nowhere), (nil, nil, .unknown, .nowhere), (nil, .max, .unknown, .nowhere),
+            ("1", 0xf000_0000_0000_0000, .radix, .vmcoreinfo),
+        ] as [(String?, UInt64?, MMU, MMUSource)])
+    func theMemoryMapsPlaceMayTellTheMMU(radix: String?, base: UInt64?, mmu: MMU, source: MMUSource) throws {
+        var kernel = try Kernel(radix: radix)
+        kernel.learnMMU(fromMemoryMapAt: base)
+        #expect(kernel.mmu == mmu && kernel.mmuSource == source)
+    }
+
     @Test(
         arguments: [
             ("0", 16, false, .hash), ("0", nil, true, .hash), ("1", 16, false, .radixList), ("1", 12, true, .radixList),

@@ -28,6 +28,7 @@ final class StreamListener: Sendable {
     /// - Parameters:
     ///   - byteLimit: the most bytes that are read.
     ///   - isCancelled: whether nobody waits for them any more.
+    /// - Returns: the whole stream.
     /// - Throws: `Errno`; `Errno.fileTooLarge` for a longer stream, `CancellationError` where it is cancelled.
     func stream(byteLimit: Int, isCancelled: () -> Bool) throws -> [UInt8] {
         try wait(for: listener, isCancelled)

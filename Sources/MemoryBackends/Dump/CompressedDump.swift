@@ -68,13 +68,20 @@ import Glibc
     private static func note(_ context: OpaquePointer) throws -> (info: Vmcoreinfo, order: ByteOrder)? {
         var order: kdump_num_t = 0
         unsafe try check(context, kdump_get_number_attr(context, KDUMP_ATTR_BYTE_ORDER, &order))
-        var raw: UnsafeMutablePointer<CChar>?
-        // SAFETY: a NUL-terminated string that is this function's to free.
-        let status = unsafe kdump_vmcoreinfo_raw(context, &raw)
-        guard status == KDUMP_OK, let raw = unsafe raw else { return nil }
-        defer { unsafe free(raw) }
-        let text = unsafe Array(UnsafeRawBufferPointer(start: raw, count: strlen(raw)))
-        guard text.count <= Vmcoreinfo.maximumByteCount else { return nil }
+        // The library's own function for it (kdump_vmcoreinfo_raw) wants to be told first which system it is.
+        var attribute = unsafe kdump_attr_t()
+        unsafe attribute.type = KDUMP_BLOB
+        guard unsafe kdump_get_typed_attr(context, "linux.vmcoreinfo.raw", &attribute) == KDUMP_OK,
+            let blob = unsafe attribute.val.blob
+        else { return nil }
+        // SAFETY: the bytes stay where they are until they are unpinned, and are copied before.
+        guard let bytes = unsafe kdump_blob_pin(blob) else { return nil }
+        defer { _ = unsafe kdump_blob_unpin(blob) }
+        let byteCount = unsafe kdump_blob_size(blob)
+        guard byteCount <= Vmcoreinfo.maximumByteCount else { return nil }
+        let text = unsafe Array(UnsafeRawBufferPointer(start: bytes, count: byteCount))
+        // What does not begin as one is none: there may be another in memory.
+        guard text.starts(with: Array("OSRELEASE=".utf8)) else { return nil }
         return (Vmcoreinfo(text: text), order == KDUMP_BIG_ENDIAN.rawValue ? .big : .little)
     }
 

@@ -35,6 +35,10 @@ public final class DumpMemory: SearchableMemory {
     private var recorded: Set<UInt64>?
     private var newest: (start: UInt64, bytes: [UInt8]) = (0, [])
 
+    /// Told, each time that a block is read from the file, how many bytes were by then.
+    public var onRead: ((UInt64) -> Void)?
+    private var readByteCount: UInt64 = 0
+
     static let blockByteCount: UInt64 = 65536
     private static let blockLimit = 256
 
@@ -120,6 +124,8 @@ public final class DumpMemory: SearchableMemory {
         }
         // What cannot be read is not there: a file that shrinks, a page that does not decompress.
         guard let bytes = try? content.bytes(of: piece), bytes.count == piece.count else { throw .unmapped(address) }
+        readByteCount += UInt64(bytes.count)
+        onRead?(readByteCount)
         if kept.count < Self.blockLimit {
             kept.append(piece.lowerBound)
         } else {

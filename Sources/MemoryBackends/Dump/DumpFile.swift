@@ -9,19 +9,45 @@ import Glibc
 #endif
 
 extension DumpMemory {
-    /// Opens a dump: an ELF core dump, one of makedumpfile's compressed ones, or, where `base` says where it begins, a raw
-    /// image of memory.
+    /// Opens a dump: an ELF core dump, one of makedumpfile's compressed ones, either in makedumpfile's flattened format, or,
+    /// where `base` says where it begins, a raw image of memory.
+    ///
+    /// What is flattened is put together in a file among the temporary ones, which takes as much room.
     ///
     /// - Throws: ``DumpFileProblem``, or `Errno`.
     public convenience init(_ path: FilePath, base: PhysicalAddress? = nil) throws {
         // Should it be a FIFO, its opening does not wait for a writer.
         let descriptor = try FileDescriptor.open(path, .readOnly, options: [.nonBlocking, .closeOnExec])
+        var file = descriptor
         do {
-            self.init(try Self.content(of: descriptor, base: base), of: descriptor)
+            if base == nil, let byteCount = try Self.flattenedByteCount(of: descriptor) {
+                do {
+                    file = try FlattenedDump.file(of: descriptor, byteCount: byteCount)
+                } catch {
+                    throw DumpFileProblem.flattened("\(error)")
+                }
+                try? descriptor.close()
+            }
+            self.init(try Self.content(of: file, base: base), of: file)
         } catch {
-            try? descriptor.close()
+            try? file.close()
             throw error
         }
+    }
+
+    /// The size of a file that begins as the flattened format does; nil of others.
+    private static func flattenedByteCount(of descriptor: FileDescriptor) throws -> UInt64? {
+        let byteCount = try byteCount(ofFile: descriptor)
+        let beginning = try descriptor.dumpBytes(at: 0, byteCount: FlattenedDump.signature.count)
+        return beginning == FlattenedDump.signature ? byteCount : nil
+    }
+
+    private static func byteCount(ofFile descriptor: FileDescriptor) throws -> UInt64 {
+        var status = stat()
+        // SAFETY: the status lives for the length of the call.
+        guard unsafe fstat(descriptor.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw DumpFileProblem.notRegular }
+        return UInt64(status.st_size)
     }
 
     /// Whether a file begins as a dump that a library of others reads. It may end this process, so hostile is what can be in
@@ -34,20 +60,18 @@ extension DumpMemory {
         return (try? descriptor.dumpBytes(at: 0, byteCount: 16)).map(isCompressed) ?? false
     }
 
+    private static let compressedSignature = Array("KDUMP   ".utf8)
+
     private static func isCompressed(_ beginning: [UInt8]) -> Bool {
-        beginning.starts(with: Array("KDUMP   ".utf8)) || beginning.starts(with: Array("makedumpfile".utf8))
+        beginning.starts(with: compressedSignature) || beginning == FlattenedDump.signature
     }
 
     private static func content(of descriptor: FileDescriptor, base: PhysicalAddress?) throws -> any DumpContent {
-        var status = stat()
-        // SAFETY: the status lives for the length of the call.
-        guard unsafe fstat(descriptor.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw DumpFileProblem.notRegular }
-        let byteCount = UInt64(status.st_size)
+        let byteCount = try byteCount(ofFile: descriptor)
         if let base { return try RawDump(descriptor, byteCount: byteCount, base: base.rawValue) }
         let beginning = try descriptor.dumpBytes(at: 0, byteCount: 16)
         if beginning.starts(with: [0x7f, 0x45, 0x4c, 0x46]) { return try ELFDump(descriptor, byteCount: byteCount) }
-        if isCompressed(beginning) { return try CompressedDump(descriptor) }
+        if beginning.starts(with: compressedSignature) { return try CompressedDump(descriptor) }
         throw DumpFileProblem.unknown
     }
 }
@@ -72,6 +96,8 @@ public enum DumpFileProblem: Error, Equatable, Sendable, CustomStringConvertible
     case noMemory
     /// It is of another machine.
     case otherArchitecture(String)
+    /// It begins as makedumpfile's flattened format does, and its pieces make no dump.
+    case flattened(String)
     /// libkdumpfile does not read it, in its words.
     case library(String)
 
@@ -92,6 +118,7 @@ public enum DumpFileProblem: Error, Equatable, Sendable, CustomStringConvertible
         case .repeats: "its PT_LOADs have more bytes than the file: some stand in several"
         case .noMemory: "it has no memory"
         case .otherArchitecture(let name): "it is of a \(name.utf8.printable) machine, and not of a ppc64 one"
+        case .flattened(let words): "it begins as makedumpfile's flattened format does, but \(words)"
         case .library(let words): "libkdumpfile does not read it: \(words.utf8.printable)"
         }
     }

@@ -28,12 +28,18 @@ final class ELFDump: DumpContent {
         let beginning = try descriptor.dumpBytes(at: 0, byteCount: ELFHeader.byteCount)
         let header: ELFHeader
         do throws(ELFProblem) {
-            header = try ELFHeader(beginning)
+            // QEMU's dump of a guest with many pieces of memory has more of them than the header can say.
+            let place = try ELFHeader.offsetOfProgramHeaderCount(beginning)
+            let section = place.flatMap { try? descriptor.dumpBytes(at: $0, byteCount: ELFSectionHeader.byteCount) }
+            header = try ELFHeader(beginning, firstSection: section ?? [])
         } catch {
             throw DumpFileProblem.elf(error)
         }
         guard header.identity.isPPC64, header.identity.type == 4 else {
             throw DumpFileProblem.otherELF(type: header.identity.type, machine: header.identity.machine)
+        }
+        guard header.programHeaders.offset + UInt64(header.programHeaders.byteCount) <= fileByteCount else {
+            throw DumpFileProblem.endsInHeaders(byteCount: fileByteCount)
         }
         let table = try descriptor.dumpBytes(
             at: header.programHeaders.offset, byteCount: header.programHeaders.byteCount)

@@ -66,7 +66,7 @@ struct InspectCommand: AsyncParsableCommand {
         let guest = try await Self.guest(options, connect: connect)
         return try await guest.held(pausing: pausing) { isAtRest in
             try options.expectDomain(isAtRest: isAtRest)
-            let note = try await guest.read { try KernelNote(of: $0) }
+            let note = try await guest.read { try options.note(of: $0) }
             func reading() async throws -> Inspection {
                 try await guest.read { try options.inspection(of: $0, note: note) }
             }

@@ -41,6 +41,14 @@ package struct InspectOptions: ParsableArguments, Sendable {
     var translate: [UInt64] = []
 
     @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp(
+            "Say of each page frame where its struct page is, and what of it VMCOREINFO lets be read.", valueName: "pfn"
+        ),
+        transform: InspectOptions.address)
+    var pages: [UInt64] = []
+
+    @Option(
         help: ArgumentHelp(
             "Write a dump of the pages that were read, and nothing else: a new file to send to somebody.",
             valueName: "path"))
@@ -53,7 +61,7 @@ package struct InspectOptions: ParsableArguments, Sendable {
     var csv = false
 
     package func validate() throws {
-        if csv, json || !translate.isEmpty { throw ValidationError("--csv is for the entries alone") }
+        if csv, json || !translate.isEmpty || !pages.isEmpty { throw ValidationError("--csv is for the entries alone") }
     }
 
     /// Whether there is a file or a folder of that name.
@@ -71,8 +79,8 @@ package struct InspectOptions: ParsableArguments, Sendable {
                 status = try print(try inspection(of: path))
             }
         case .snapshot(let snapshot, let file):
-            guard reduce == nil, base == nil, vmlinux == nil else {
-                throw HarnessError.usage("--reduce, --base and --vmlinux are for dumps; \(path) has none")
+            guard reduce == nil, base == nil, vmlinux == nil, pages.isEmpty else {
+                throw HarnessError.usage("--pages, --reduce, --base and --vmlinux are for dumps; \(path) has none")
             }
             status = try print(try Inspection(of: snapshot, source: file.lastPathComponent))
         }
@@ -87,10 +95,26 @@ package struct InspectOptions: ParsableArguments, Sendable {
         }
     }
 
-    /// Reads the memory of a domain.
+    /// The kernel's note, in a dump or in the memory of a domain.
+    package func note(of memory: DumpMemory) throws -> KernelNote {
+        try telling(of: memory) { try KernelNote(of: memory) }
+    }
+
+    /// Reads a dump, or the memory of a domain.
     package func inspection(of memory: DumpMemory, note: KernelNote) throws -> Inspection {
-        try Inspection(
-            of: memory, note: note, image: vmlinux.map { FilePath($0) }, reducingTo: reduce.map { FilePath($0) })
+        try telling(of: memory) {
+            try Inspection(
+                of: memory, note: note, image: vmlinux.map { FilePath($0) }, frames: pages,
+                reducingTo: reduce.map { FilePath($0) })
+        }
+    }
+
+    /// Tells how much is read, where that takes long.
+    private func telling<Value>(of memory: DumpMemory, _ body: () throws -> Value) throws -> Value {
+        let progress = InspectionProgress()
+        memory.onRead = progress.report
+        defer { progress.end() }
+        return try body()
     }
 
     /// Prints what was read of a domain, and ends with the exit code that follows.
@@ -117,7 +141,7 @@ package struct InspectOptions: ParsableArguments, Sendable {
     private func inspection(of file: FilePath) throws -> Inspection {
         do {
             let dump = try DumpMemory(file, base: base.map(PhysicalAddress.init))
-            return try inspection(of: dump, note: KernelNote(of: dump))
+            return try inspection(of: dump, note: note(of: dump))
         } catch {
             throw HarnessError.infrastructure("cannot inspect \(file): \(error)")
         }
@@ -174,7 +198,7 @@ package struct InspectOptions: ParsableArguments, Sendable {
     private static func address(_ text: String) throws -> UInt64 {
         let number = text.hasPrefix("0x") ? UInt64(text.dropFirst(2), radix: 16) : UInt64(text)
         guard let number else {
-            throw ValidationError("'\(text)' is no address: write 0x and hexadecimal digits, or decimal ones")
+            throw ValidationError("'\(text)' is no number: write 0x and hexadecimal digits, or decimal ones")
         }
         return number
     }

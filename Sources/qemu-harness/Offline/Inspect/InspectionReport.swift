@@ -23,7 +23,7 @@ struct InspectionReport {
 
     /// For a terminal, what matters most last.
     var text: String {
-        [kernelLines, entryLines, translationLines, findingLines, verdictLines].filter { !$0.isEmpty }
+        [kernelLines, entryLines, translationLines, pageLines, findingLines, verdictLines].filter { !$0.isEmpty }
             .map { $0.joined(separator: "\n") }.joined(separator: "\n\n") + "\n"
     }
 
@@ -41,9 +41,19 @@ struct InspectionReport {
             "memory: \(ByteCount(inspection.memoryByteCount).text) in the \(inspection.source); \(snapshot.sections.count) sections "
                 + "of \(ByteCount(1 << kernel.sectionSizeBits).text), \(online) online")
         lines += Terminal.paragraph(
-            "memory map: at \(kernel.vmemmapBase.hexadecimal), struct page of \(kernel.structPageByteCount) bytes")
+            "memory map: at \(kernel.vmemmapBase.hexadecimal)\(Self.layout(kernel)), struct page of \(kernel.structPageByteCount) bytes"
+        )
         lines += Terminal.paragraph(accountText)
         return lines
+    }
+
+    /// Whose layout a memory map's place is, where it is not that of today's kernels.
+    private static func layout(_ kernel: KernelFacts) -> String {
+        switch (kernel.vmemmapBase, kernel.mmu) {
+        case (LinearMap.oldHashMemoryMapBase, _): " (a region of its own, as in hash kernels before 5.2)"
+        case (LinearMap.oldRadixMemoryMapBase, .radix): " (as in radix kernels before 5.2)"
+        default: ""
+        }
     }
 
     private var accountText: String {
@@ -119,13 +129,16 @@ struct InspectionReport {
         }
     }
 
+    /// What says where a window is, as a person reads it.
+    func text(_ window: BackedWindow) -> String {
+        let place = verdict.account == .list ? "node" : "page table entry"
+        return
+            "\(place) \(window.place.hexadecimal) (virt \(window.virtAddr.hexadecimal) → phys \(window.phys.hexadecimal))"
+    }
+
     private var translations: [Translation] {
         guard !translated.isEmpty else { return [] }
         let index = TranslationIndex(snapshot)
-        let place = verdict.account == .list ? "node" : "page table entry"
-        func text(_ window: BackedWindow) -> String {
-            "\(place) \(window.place.hexadecimal) (virt \(window.virtAddr.hexadecimal) → phys \(window.phys.hexadecimal))"
-        }
         return translated.map { address in
             if let frame = index.frame(describedAt: address) {
                 guard let window = index.window(of: address) else {
@@ -178,6 +191,7 @@ struct InspectionReport {
         let sections: [PresentSection]?
         let entries: [BackedWindow]?
         let translations: [Translation]?
+        let pages: [PageReport]?
     }
 
     func json() throws -> String {
@@ -186,13 +200,13 @@ struct InspectionReport {
             mmuSource: inspection.mmuSource, outcome: inspection.outcome, verdict: verdict,
             unjudged: inspection.unjudged, sections: listsEntries ? snapshot.sections : nil,
             entries: listsEntries ? snapshot.accountEntries : nil,
-            translations: translated.isEmpty ? nil : translations)
+            translations: translated.isEmpty ? nil : translations, pages: pages)
         return String(decoding: try RunDirectory.json(document), as: UTF8.self)
     }
 
     // MARK: - Form
 
-    private static func count(_ count: Int, _ one: String, _ many: String? = nil) -> String {
+    static func count(_ count: Int, _ one: String, _ many: String? = nil) -> String {
         "\(count) \(count == 1 ? one : many ?? one + "s")"
     }
 }
