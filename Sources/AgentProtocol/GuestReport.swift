@@ -213,6 +213,7 @@ extension RadixWalk.Reason {
         case .tableAlignment(let word): (3, word)
         case .leafInRoot(let word): (4, word)
         case .tableBelowLastLevel(let word): (5, word)
+        case .attributes(let word): (6, word)
         }
     }
 
@@ -224,6 +225,7 @@ extension RadixWalk.Reason {
         case 3: self = .tableAlignment(word: word)
         case 4: self = .leafInRoot(word: word)
         case 5: self = .tableBelowLastLevel(word: word)
+        case 6: self = .attributes(word: word)
         default: return nil
         }
     }

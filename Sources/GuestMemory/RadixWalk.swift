@@ -29,7 +29,7 @@ public struct RadixWalk: Equatable, Sendable {
         }
     }
 
-    /// An entry that leads nowhere: what it maps is not known.
+    /// An entry that leads nowhere, and what it maps is not known; or one that maps memory as the kernel does not.
     public struct Fault: Equatable, Sendable {
         /// Where the entry stands.
         public let entryAddress: PhysicalAddress
@@ -58,6 +58,9 @@ public struct RadixWalk: Equatable, Sendable {
         case leafInRoot(word: UInt64)
         /// It leads to a table where no table can follow; the word is the entry's.
         case tableBelowLastLevel(word: UInt64)
+        /// It maps memory otherwise than the kernel does its own data (`PAGE_KERNEL`): read-only, for a user, uncached, or to be
+        /// executed; the word is the entry's.
+        case attributes(word: UInt64)
     }
 
     /// What is mapped, ascending by virtual address.
@@ -134,6 +137,7 @@ public struct RadixWalk: Equatable, Sendable {
                 } else {
                     leaves.append(
                         Leaf(entryAddress: entryAddress, virtAddr: virtAddr, phys: phys, byteCount: byteCount))
+                    if !Entry.isKernelData(word) { fault(.attributes(word: word)) }
                 }
             case .table(let word, let next, let indexSize):
                 if level == 3 {
@@ -161,6 +165,10 @@ public struct RadixWalk: Equatable, Sendable {
         case leaf(word: UInt64, phys: UInt64)
         /// A page directory entry, with next level base and size.
         case table(word: UInt64, base: PhysicalAddress, indexSize: UInt64)
+
+        /// Whether a leaf's access is the kernel's, to read and write, and its memory ordinary: EAA is bits 60 to 63 (privileged,
+        /// read, write, execute), Att 58 and 59.
+        static func isKernelData(_ word: UInt64) -> Bool { word & 0x3f == 0xe }
 
         init(at address: PhysicalAddress, in memory: borrowing some PhysicalMemory) {
             let word: UInt64

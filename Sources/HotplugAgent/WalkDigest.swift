@@ -56,7 +56,8 @@ extension RadixWalk.Reason {
     fileprivate var word: UInt64 {
         switch self {
         case .unreadable: 0
-        case .tableSize(let word), .tableAlignment(let word), .leafInRoot(let word), .tableBelowLastLevel(let word):
+        case .tableSize(let word), .tableAlignment(let word), .leafInRoot(let word), .tableBelowLastLevel(let word),
+            .attributes(let word):
             word
         }
     }

@@ -63,6 +63,10 @@ public struct Finding: Codable, Equatable, Sendable {
         case physicalOutsideMemory = "phys-outside-memory"
         /// Two blocks share memory.
         case overlap
+        /// A node, or a page table, stands outside present memory.
+        case outsideMemory = "outside-memory"
+        /// A node, or a page table, stands in the memory of a block; or a node in a page table.
+        case placeInBlock = "in-block"
         /// A present section's `struct page`s have no block.
         case hole = "coverage-hole"
         /// An entry describes no memory at all.
@@ -207,7 +211,9 @@ extension Finding.Fault {
         switch self {
         case .cycle, .misplacedNode, .brokenChain, .tooLong: [.list, .mirror, .report, .vmcore]
         case .duplicateVirtual: [.list, .hashTable, .mirror, .report, .vmcore]
-        case .misplacedEntry, .attributes: [.hashTable]
+        case .misplacedEntry: [.hashTable]
+        case .attributes: [.pageTables, .hashTable, .report, .vmcore]
+        case .outsideMemory, .placeInBlock: [.list, .pageTables]
         case .linkOutsideMemory: [.list, .pageTables, .mirror, .report]
         case .misalignedVirtual, .nodePages, .empty: [.list]
         case .virtualOutsideVmemmap, .misalignedPhysical, .physicalOutsideMemory, .hole: [.list, .pageTables]

@@ -8,20 +8,19 @@ import VmemmapPopulate
 struct KernelListChecks {
     let snapshot: Snapshot
     let geometry: MemoryMapGeometry
-    /// Present memory, as ranges of physical addresses.
-    let present: [Range<UInt64>]
+    private let present: PresentMemory
 
     init(snapshot: Snapshot, geometry: MemoryMapGeometry) {
         self.snapshot = snapshot
         self.geometry = geometry
-        present = Self.merged(snapshot)
+        present = PresentMemory(snapshot)
     }
 
     private var entries: [ListEntry] { snapshot.kernelList.entries }
     private var windowByteCount: UInt64 { geometry.vmemmapPageByteCount }
 
     func findings() -> [Finding] {
-        nodePages() + places() + overlaps()
+        nodePages() + nodePlaces() + places() + overlaps()
     }
 
     /// Nodes come out of whole pages that are never given back: no more pages than the peak needs.
@@ -36,6 +35,30 @@ struct KernelListChecks {
                 .list, .nodePages,
                 "nodes stand in \(used) pages; a peak of \(snapshot.peakEntryCount) entries needs \(allowed)")
         ]
+    }
+
+    /// A node stands in memory that the kernel has, and that it has given to nobody: neither to a block nor to a page table.
+    private func nodePlaces() -> [Finding] {
+        let blocks = BlockMemory(snapshot.accountEntries)
+        let tables = Dictionary(
+            (snapshot.pageTables?.windows ?? []).map { ($0.place / 4096, $0) }, uniquingKeysWith: { first, _ in first })
+        return entries.compactMap { entry in
+            let node = "node \(entry.node.hexadecimal) of virt \(entry.virtAddr.hexadecimal)"
+            guard let phys = LinearMap.physical(entry.node)?.rawValue,
+                present.has(phys, byteCount: VmemmapBacking.byteCount)
+            else { return Finding(.list, .outsideMemory, "\(node) stands outside present memory") }
+            if let block = blocks.block(at: phys) {
+                return Finding(
+                    .list, .placeInBlock,
+                    "\(node) stands in the block of virt \(block.virtAddr.hexadecimal) (phys \(block.phys.hexadecimal))"
+                )
+            }
+            return tables[phys / 4096].map {
+                Finding(
+                    .list, .placeInBlock,
+                    "\(node) stands in the page table with the entry at \($0.place.hexadecimal)")
+            }
+        }
     }
 
     /// Each entry by itself: aligned, inside memory, and describing some.
@@ -57,15 +80,14 @@ struct KernelListChecks {
                         "phys \(entry.phys.hexadecimal) of virt \(virt) in node \(node) is no multiple of "
                             + windowByteCount.hexadecimal))
             }
-            let (blockEnd, overflows) = entry.phys.addingReportingOverflow(windowByteCount)
-            if overflows || !hasPresent(from: entry.phys, to: blockEnd) {
+            if !present.has(entry.phys, byteCount: windowByteCount) {
                 findings.append(
                     Finding(
                         .list, .physicalOutsideMemory,
                         "phys \(entry.phys.hexadecimal) of virt \(virt) in node \(node) lies outside present memory"))
             }
             if let described = describedRange(entry) {
-                if !overlapsPresent(described) {
+                if !present.overlaps(described) {
                     findings.append(
                         Finding(
                             .list, .staleEntry,
@@ -81,26 +103,6 @@ struct KernelListChecks {
             }
             return findings
         }
-    }
-
-    /// The last present range that starts at an address or before it. A list may have as many entries as memory has
-    /// ranges, so this looks at few of them.
-    private func presentRange(startingUpTo address: UInt64) -> Range<UInt64>? {
-        var (low, high) = (0, present.count)
-        while low < high {
-            let middle = (low + high) / 2
-            if present[middle].lowerBound <= address { low = middle + 1 } else { high = middle }
-        }
-        return low > 0 ? present[low - 1] : nil
-    }
-
-    private func hasPresent(from start: UInt64, to end: UInt64) -> Bool {
-        presentRange(startingUpTo: start).map { $0.contains(start) && end <= $0.upperBound } ?? false
-    }
-
-    private func overlapsPresent(_ range: Range<UInt64>) -> Bool {
-        guard !range.isEmpty else { return false }
-        return presentRange(startingUpTo: range.upperBound - 1)?.overlaps(range) ?? false
     }
 
     private func describedRange(_ entry: ListEntry) -> Range<UInt64>? {
@@ -144,13 +146,5 @@ struct KernelListChecks {
                         + "virt \(first.hexadecimal)" + (missing.count > 1 ? " and \(missing.count - 1) more" : "")))
         }
         return (coveredCount, findings)
-    }
-
-    /// A section's memory map is populated before the section is present, so that memory which was being added counts.
-    private static func merged(_ snapshot: Snapshot) -> [Range<UInt64>] {
-        var memory = MemoryRanges()
-        for range in snapshot.presentMemory { memory.insert(range) }
-        if let added = snapshot.interruptedAdd { memory.insert(added.range) }
-        return memory.ranges
     }
 }

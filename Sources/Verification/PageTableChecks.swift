@@ -11,7 +11,7 @@ struct PageTableChecks {
 
     private var windows: [BackedWindow] { tables.windows }
 
-    /// Entries that lead nowhere.
+    /// Entries that lead nowhere, or map memory as the kernel does not.
     func faults(subject: Finding.Subject = .pageTables) -> [Finding] {
         tables.faults.map { fault in
             let entry = "the page table entry at \(fault.entry.hexadecimal) for virt \(fault.virtAddr.hexadecimal)"
@@ -26,6 +26,31 @@ struct PageTableChecks {
                 Finding(subject, .misalignedTable, "\(entry) leads to a table that is not aligned\(word)")
             case .wrongLevel:
                 Finding(subject, .wrongLevel, "\(entry) is of a kind that has no place at its level\(word)")
+            case .attributes:
+                Finding(
+                    subject, .attributes,
+                    "\(entry) does not map memory for the kernel alone, to be read and written through the cache\(word)"
+                )
+            }
+        }
+    }
+
+    /// Tables that stand where no memory is present, or in the memory of a block: of each one, by its first entry that maps
+    /// something.
+    func places(_ present: PresentMemory) -> [Finding] {
+        let blocks = BlockMemory(snapshot.accountEntries)
+        var tables: Set<UInt64> = []
+        return windows.compactMap { window in
+            // Nine bits' worth of entries, or five: 4096 bytes hold a table of the last two levels.
+            guard tables.insert(window.place / 4096).inserted else { return nil }
+            let entry = "the page table entry at \(window.place.hexadecimal) for virt \(window.virtAddr.hexadecimal)"
+            guard present.has(window.place, byteCount: 8) else {
+                return Finding(.pageTables, .outsideMemory, "\(entry) stands outside present memory")
+            }
+            return blocks.block(at: window.place).map {
+                Finding(
+                    .pageTables, .placeInBlock,
+                    "\(entry) stands in the block of virt \($0.virtAddr.hexadecimal) (phys \($0.phys.hexadecimal))")
             }
         }
     }

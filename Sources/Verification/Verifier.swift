@@ -92,7 +92,7 @@ public enum Verifier {
             var judgement = Judgement(
                 .pageTables,
                 "the kernel's page tables, walked in guest RAM: what the list has is mapped so, and nothing else is")
-            judgement.findings = checks.faults() + findings
+            judgement.findings = checks.faults() + checks.places(PresentMemory(snapshot)) + findings
             judgement.agreeingCount = agreeingCount
             if let interruption = snapshot.interruption { judgement.leaveUnsaid(unsaidCount, interruption) }
             return judgement
@@ -108,7 +108,7 @@ public enum Verifier {
                 .pageTables,
                 "the kernel's own account, since it keeps no list: alignment, overlap, staleness; struct pages of "
                     + "\(coveredCount) of \(snapshot.sections.count) sections, walked in guest RAM")
-            judgement.findings = checks.faults() + findings
+            judgement.findings = checks.faults() + checks.places(PresentMemory(snapshot)) + findings
             judgement.agreeingCount = tables.windows.count
             judgement.coveredSectionCount = coveredCount
             return judgement

@@ -5,7 +5,7 @@ public import HarnessBasics
 
 /// A radix kernel's page tables over the memory map, as they were walked.
 public struct WalkedTables: Codable, Equatable, Sendable {
-    /// A page table entry that leads nowhere.
+    /// A page table entry that leads nowhere, or maps memory as the kernel does not.
     public struct Fault: Codable, Equatable, Sendable {
         /// What is wrong with it.
         public enum Reason: String, Codable, Sendable {
@@ -17,6 +17,8 @@ public struct WalkedTables: Codable, Equatable, Sendable {
             case tableAlignment = "table-alignment"
             /// It maps memory where only a table can follow, or leads to a table where none can follow.
             case wrongLevel = "wrong-level"
+            /// It maps memory otherwise than the kernel does its own data.
+            case attributes
         }
 
         /// The entry's physical address.
@@ -63,6 +65,7 @@ public struct WalkedTables: Codable, Equatable, Sendable {
                 case .tableSize(let word): (.tableSize, word)
                 case .tableAlignment(let word): (.tableAlignment, word)
                 case .leafInRoot(let word), .tableBelowLastLevel(let word): (.wrongLevel, word)
+                case .attributes(let word): (.attributes, word)
                 }
             return Fault(entry: $0.entryAddress.rawValue, virtAddr: $0.virtAddr, reason: reason, word: word)
         }

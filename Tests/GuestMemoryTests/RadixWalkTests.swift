@@ -155,7 +155,12 @@ struct RadixWalkTests {
             .tableBelowLastLevel(word: 0x8000_0000_1000_0009)),
         Damage("a table outside memory", level: 2, 0x8000_0000_4000_0009, .unreadable),
         Damage("a table at the end of all addresses", level: 0, 0x8fff_ffff_ffff_f009, .unreadable),
-        Damage("all bits, which is a leaf", level: 3, UInt64.max, nil),
+        Damage("all bits, which is a leaf", level: 3, UInt64.max, .attributes(word: .max)),
+        Damage("a leaf for users", level: 3, 0xc000_0000_2000_0186, .attributes(word: 0xc000_0000_2000_0186)),
+        Damage("a leaf to be read only", level: 3, 0xc000_0000_2000_018c, .attributes(word: 0xc000_0000_2000_018c)),
+        Damage("a leaf to be executed", level: 3, 0xc000_0000_2000_018f, .attributes(word: 0xc000_0000_2000_018f)),
+        Damage("a leaf without a cache", level: 3, 0xc000_0000_2000_01ae, .attributes(word: 0xc000_0000_2000_01ae)),
+        Damage("a leaf that nobody has used", level: 3, 0xc000_0000_2000_000e, nil),
     ]
 
     @Test(arguments: damages)
@@ -194,7 +199,7 @@ struct RadixWalkTests {
         let (upper, lower) = (path[2].alignedDown(to: 4096), path[3].alignedDown(to: 4096))
         for index: UInt64 in 0..<512 {
             tables.words[upper + index * 8] = 0x8000_0000_0000_0009 | lower
-            tables.words[lower + index * 8] = 0xc000_0000_0000_0000 | index << 12
+            tables.words[lower + index * 8] = 0xc000_0000_0000_018e | index << 12
         }
         let range = Self.base..<Self.base + 4 * Self.block
         let all = RadixWalk(root: tables.root, range: range, pageByteCount: 4096, in: tables)

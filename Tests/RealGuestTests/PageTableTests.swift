@@ -20,6 +20,10 @@ extension RealGuest {
                 TableDamage("another block", level: 2) { $0 ^ 0x20_0000 },
                 ["page-tables-wrong-phys", "mmu-contradiction"]
             ),
+            (
+                TableDamage("a block for users", level: 2) { $0 & ~8 },
+                ["page-tables-attributes", "mmu-unmapped"]
+            ),
             (TableDamage("no block", level: 2) { _ in 0 }, ["page-tables-missing-entry", "mmu-unmapped"]),
             (
                 TableDamage("a table of 2^31 entries", level: 2) { _ in 0x8000_0000_0400_001f },
@@ -62,7 +66,9 @@ extension RealGuest {
                 #expect(step.outcome == .failed, "\(damage.title)")
                 let names = Set(step.allFindings.map(\.name))
                 #expect(step.verdict?.account == .pageTables)
-                if damage.title == "another block" {
+                if damage.title == "a block for users" {
+                    #expect(names.isSuperset(of: ["page-tables-attributes"]), "\(names)")
+                } else if damage.title == "another block" {
                     #expect(names.isSuperset(of: ["report-wrong-phys", "mirror-wrong-phys"]), "\(names)")
                 } else {
                     #expect(names.isSuperset(of: ["page-tables-coverage-hole", "report-extra-entry"]), "\(names)")

@@ -63,7 +63,7 @@ extension RealGuest.HostDumps {
     ]
 
     /// The live guest, libvirt's dump of it, the dead kernel in guest RAM, and makedumpfile's dump in both forms.
-    @Test(arguments: RealGuest.cases(crashingGuests, everyTime: 1))
+    @Test(.long, arguments: crashingGuests)
     func eachDumpHasTheSameList(_ guest: CrashingGuest) async throws {
         try await Self.expectSameList(guest)
     }

@@ -5,6 +5,18 @@ import Testing
 import Verification
 import VmemmapPopulate
 
+extension Snapshot {
+    /// Puts a node elsewhere, in the kernel's list and in the report, and leads there.
+    fileprivate mutating func moveNode(_ index: Int, to address: UInt64) {
+        func move(_ entries: inout [ListEntry]) {
+            entries[index].node = address
+            if index > 0 { entries[index - 1].list = address }
+        }
+        kernelList.change(move)
+        report?.list.change(move)
+    }
+}
+
 /// Faults of the list itself: its links, its nodes, and the memory that its entries name.
 @Suite struct ListFindingTests {
     static func holes(_ count: Int) -> [String] { Array(repeating: "list-coverage-hole", count: count) }
@@ -13,6 +25,22 @@ import VmemmapPopulate
         Change("a node has left the pages", ["list-node-pages", "model-other-node"]) {
             $0.kernelList.change { $0[5].node += 65536 }
             $0.report?.list.change { $0[5].node += 65536 }
+        },
+        Change("a node in memory that is not there", ["list-node-pages", "list-outside-memory", "model-other-node"]) {
+            $0.moveNode(5, to: 0xc000_0000_0000_0000 + 3 << 30)
+        },
+        Change(
+            "a node at the end of the linear map", ["list-node-pages", "list-outside-memory", "model-other-node"]
+        ) {
+            $0.moveNode(5, to: 0xc007_ffff_ffff_0018)
+        },
+        Change("a node in a block", ["list-node-pages", "list-in-block", "model-other-node"]) {
+            $0.moveNode(5, to: 0xc000_0000_0000_0000 + GoodSnapshot.firstBlock + 24)
+        },
+        Change(
+            "a node in a page table", ["list-node-pages", "list-in-block", "model-other-node"], of: GoodSnapshot.radix
+        ) {
+            $0.moveNode(1, to: 0xc000_0000_3fee_0018)
         },
         Change("misaligned virt", ["list-misaligned-virt"] + holes(4)) {
             $0.changeList { $0.entries[0].virtAddr += 4096 }

@@ -61,6 +61,18 @@ import VmemmapPopulate
                 BackedWindow(place: 0x3fee_0000, virtAddr: base, phys: GoodSnapshot.firstBlock, byteCount: block), at: 0
             )
         },
+        Change("an entry for users", ["page-tables-attributes"], of: GoodSnapshot.radix) {
+            $0.pageTables?.faults = [fault(.attributes, word: 0xc000_0000_2000_0186)]
+        },
+        Change("a table that the kernel has not", ["page-tables-outside-memory"], of: GoodSnapshot.radix) {
+            $0.pageTables?.windows[1].place = 6 << 30
+        },
+        Change("a table at the end of all addresses", ["page-tables-outside-memory"], of: GoodSnapshot.radix) {
+            $0.pageTables?.windows[1].place = .max
+        },
+        Change("a table in a block", ["page-tables-in-block"], of: GoodSnapshot.radix) {
+            $0.pageTables?.windows[1].place = GoodSnapshot.firstBlock + 4096
+        },
         Change("a table outside memory", ["page-tables-link-outside-memory"], of: GoodSnapshot.radix) {
             $0.pageTables?.faults = [fault(.unreadable)]
         },
