@@ -8,6 +8,8 @@ import VmemmapPopulate
 struct PageTableChecks {
     let snapshot: Snapshot
     let tables: WalkedTables
+    /// The base pages for memory that never came which the kernel's start rule accounts for, by their addresses.
+    var leaks: Set<UInt64> = []
 
     private var windows: [BackedWindow] { tables.windows }
 
@@ -153,11 +155,13 @@ struct PageTableChecks {
                 return findings
             }
             if !present.intersects(described.lowerBound...described.upperBound - 1) {
+                let isLeaked = leaks.contains(window.virtAddr)
                 findings.append(
                     Finding(
-                        .pageTables, .staleEntry,
+                        .pageTables, isLeaked ? .leakedEntry : .staleEntry,
                         "\(virt) describes \(described.lowerBound.hexadecimal) to \(described.upperBound.hexadecimal), "
-                            + "where no section is present"))
+                            + "where no section is present"
+                            + (isLeaked ? ": the kernel had no block for memory behind it, and began before it" : "")))
             }
             return findings
         }
