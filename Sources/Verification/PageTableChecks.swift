@@ -155,13 +155,15 @@ struct PageTableChecks {
                 return findings
             }
             if !present.intersects(described.lowerBound...described.upperBound - 1) {
-                let isLeaked = leaks.contains(window.virtAddr)
+                let text =
+                    "\(virt) describes \(described.lowerBound.hexadecimal) to \(described.upperBound.hexadecimal), where no "
+                    + "section is present"
                 findings.append(
-                    Finding(
-                        .pageTables, isLeaked ? .leakedEntry : .staleEntry,
-                        "\(virt) describes \(described.lowerBound.hexadecimal) to \(described.upperBound.hexadecimal), "
-                            + "where no section is present"
-                            + (isLeaked ? ": the kernel had no block for memory behind it, and began before it" : "")))
+                    leaks.contains(window.virtAddr)
+                        ? Finding(
+                            .pageTables, .leakedEntry,
+                            "\(text): the kernel had no block for memory behind it, and began before it")
+                        : Finding(.pageTables, .staleEntry, text))
             }
             return findings
         }
