@@ -80,7 +80,7 @@ let package = Package(
             swiftSettings: everywhere),
         .target(
             name: "RunRecord",
-            dependencies: ["AgentProtocol", "COpenSSL", "HarnessBasics", "Verification"],
+            dependencies: ["AgentProtocol", "COpenSSL", "HarnessBasics", "Verification", "VmemmapPopulate"],
             swiftSettings: strict
         ),
         .target(
@@ -101,7 +101,7 @@ let package = Package(
             name: "Runs",
             dependencies: [
                 "GuestMemory", "KernelState", "HarnessBasics", "Libvirt", "RunFixture", "Verification", "RunRecord",
-                "Plans", "Guests",
+                "Plans", "Guests", "VmemmapPopulate",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],

@@ -209,10 +209,19 @@ struct Mirror: ~Copyable {
     ) throws(MemoryAccessError) -> Bool {
         guard tables != nil else { return false }
         var kernel = ObservedRadix(valid: list.store.valid, call: call)
-        do throws(PopulateError) {
-            try tables?.populate(start: call.start, end: call.end, geometry: geometry, kernel: &kernel)
-        } catch {
-            kernel.noteFailure()
+        // Which rule the kernel has is not known. They differ in what base pages back, and by how many it asked for: where
+        // the one gives the right number, the other gives more of them, or the same ones.
+        let hasOtherStart =
+            call.altmap == 0 && call.start % EmulatedLayout.pmdByteCount != 0
+            && call.allocations.contains { $0.byteCount == geometry.pageByteCount }
+        let before = hasOtherStart ? tables : nil
+        populateTables(call, by: .asGiven, geometry: geometry, kernel: &kernel)
+        if let before, !kernel.isExplained {
+            let first = (tables, kernel)
+            tables = before
+            kernel = ObservedRadix(valid: list.store.valid, call: call)
+            populateTables(call, by: .blockAligned, geometry: geometry, kernel: &kernel)
+            if !kernel.isExplained { (tables, kernel) = first }
         }
         for backing in kernel.populated {
             try observe(
@@ -220,6 +229,18 @@ struct Mirror: ~Copyable {
             )
         }
         return kernel.isExplained
+    }
+
+    private mutating func populateTables(
+        _ call: PopulateCall, by rule: RadixStart, geometry: MemoryMapGeometry, kernel: inout ObservedRadix
+    ) {
+        do throws(PopulateError) {
+            try tables?.populate(
+                start: call.start, end: call.end, rule: rule, hasAltmap: call.altmap != 0, geometry: geometry,
+                kernel: &kernel)
+        } catch {
+            kernel.noteFailure()
+        }
     }
 
     /// Mirrors a call of `vmemmap_free` on page tables: the kernel's own rule says what went. Publishes an event for each.

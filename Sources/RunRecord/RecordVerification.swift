@@ -2,6 +2,7 @@
 
 public import Foundation
 import Verification
+import VmemmapPopulate
 
 /// What follows from a record, or from a snapshot alone, with no guest.
 ///
@@ -176,7 +177,10 @@ public struct RecordVerification: Sendable {
         // Nil behind a snapshot that cannot be judged: what is new then is not known.
         var lastEntries: [BackedWindow]? = []
         var hasCrashKernel = false
+        // What the verdicts so far leave possible; nil inside where they rule nothing out.
+        var radixStarts: [RadixStart]?? = .some(nil)
         for step in steps {
+            if step.beginsAnew { radixStarts = .some(nil) }
             if let isLoaded = step.isCrashKernelLoaded { hasCrashKernel = isLoaded }
             guard remaining.remove(step.number) != nil || step.verdict != nil else {
                 results.steps.append(step)
@@ -194,8 +198,11 @@ public struct RecordVerification: Sendable {
                 step.outcome = .incomplete
                 results.steps.append(step)
                 lastEntries = nil
+                radixStarts = nil
                 continue
             }
+            if let known = radixStarts { checkRule(snapshot, name, known: known) }
+            radixStarts = .some(judged.verdict?.radixStarts)
             if let lastEntries {
                 checkQuestions(
                     snapshot, name, since: lastEntries,
@@ -257,6 +264,19 @@ public struct RecordVerification: Sendable {
                     "has \(snapshot.formerWindows.count) windows that are gone, which are not those that the snapshot before "
                         + "had and this one has not"))
         }
+    }
+
+    /// What is known of a kernel's start rule is what the verdicts before have left of it.
+    private mutating func checkRule(_ snapshot: Snapshot, _ name: String, known: [RadixStart]?) {
+        guard snapshot.radixStarts != known else { return }
+        func text(_ rules: [RadixStart]?) -> String {
+            rules.map { $0.map(\.name).joined(separator: ", ") } ?? "any"
+        }
+        problems.append(
+            RecordProblem(
+                name,
+                "has the start rule \(text(snapshot.radixStarts)), and what the snapshots before leave of it is "
+                    + text(known)))
     }
 
     /// What the run came to follows from its steps, unless something else ended it.

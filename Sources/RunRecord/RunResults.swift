@@ -86,6 +86,9 @@ public struct StepResult: Codable, Equatable, Sendable {
     /// The titles of the steps behind which a crash kernel is loaded, or is not any more.
     public static let (loadCrashKernelTitle, rebootTitle) = ("load crash kernel", "reboot")
 
+    /// Whether another kernel runs behind this step.
+    var beginsAnew: Bool { title == Self.rebootTitle }
+
     /// Whether a crash kernel is loaded behind this step; nil where the step changes nothing of that.
     var isCrashKernelLoaded: Bool? {
         switch title {

@@ -38,7 +38,8 @@ package struct CrashStep: RunStep {
     package var title: String { "crash" + (plugByteCount.map { " in the plug of \(ByteCount($0).text)" } ?? "") }
 
     package func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let taker = try await SnapshotTaker(of: context.runningGuest(), since: context.lastEntries)
+        let taker = try await SnapshotTaker(
+            of: context.runningGuest(), since: context.lastEntries, radixStarts: context.past.radixStarts)
         switch try await taker.crash(inPlugOf: plugByteCount) {
         case .silent(let limit):
             result.fail(

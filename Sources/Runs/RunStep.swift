@@ -9,6 +9,7 @@ import Plans
 import RunFixture
 package import RunRecord
 import Verification
+import VmemmapPopulate
 
 /// Something that a run does to its guest.
 package protocol RunStep: Sendable {
@@ -53,6 +54,8 @@ package struct KernelPast {
     /// Whether memory that was plugged before the newest verification holds its own memory map (`memmap_on_memory`):
     /// `seen` or `none`, nil when nothing tells.
     var altmap: String?
+    /// Where its populates begin, as far as its verifications tell: see ``Verdict/radixStarts``.
+    var radixStarts: [RadixStart]?
     /// How many pages the ELF core header has behind which it crashed; nil where it has not, or none was read.
     var headerPageCount: UInt64?
 }
@@ -191,7 +194,9 @@ package struct VerifyStep: RunStep {
     package var title: String { "verify" }
 
     package func perform(in context: inout RunContext, result: inout StepResult) async throws {
-        let snapshot = try await SnapshotTaker(of: context.runningGuest(), since: context.lastEntries).snapshot()
+        let snapshot = try await SnapshotTaker(
+            of: context.runningGuest(), since: context.lastEntries, radixStarts: context.past.radixStarts
+        ).snapshot()
         try context.take(snapshot, into: &result)
     }
 }
@@ -203,6 +208,7 @@ extension RunContext {
         try result.judge(snapshot, since: lastEntries)
         past.altmap = snapshot.showsAltmap.map { $0 ? "seen" : "none" }
         lastEntries = snapshot.accountEntries
+        past.radixStarts = result.verdict?.radixStarts
         for finding in result.allFindings { try events.note(.finding(finding)) }
     }
 }

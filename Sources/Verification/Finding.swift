@@ -71,6 +71,9 @@ public struct Finding: Codable, Equatable, Sendable {
         case hole = "coverage-hole"
         /// An entry describes no memory at all.
         case staleEntry = "stale-entry"
+        /// A base page for memory that never came, which the kernel's populate of what came behind it has left: nothing
+        /// takes it back.
+        case leakedEntry = "leaked-entry"
         /// A kernel of this kind has a list, and it is empty.
         case empty
         /// A page table entry leads to a table of a size that no table has there.
@@ -101,6 +104,8 @@ public struct Finding: Codable, Equatable, Sendable {
         case otherNode = "other-node"
         /// The same entries in another order.
         case order
+        /// What only another rule explains than the one that the kernel has shown before.
+        case otherRule = "other-rule"
         /// What the guest says of its past cannot have happened.
         case history
         /// An entry whose origin is unknown.
@@ -219,6 +224,7 @@ extension Finding.Fault {
         case .virtualOutsideVmemmap, .misalignedPhysical, .physicalOutsideMemory, .hole: [.list, .pageTables]
         case .overlap: [.list, .pageTables, .crashHeader]
         case .staleEntry: [.list, .pageTables, .hashTable, .mmu]
+        case .leakedEntry: [.pageTables]
         case .tableSize, .misalignedTable, .wrongLevel: [.pageTables, .report, .vmcore]
         case .truncated: [.report, .vmcore]
         case .unreadable: [.report, .crashHeader, .vmcore]
@@ -230,7 +236,7 @@ extension Finding.Fault {
         case .wrongSize: [.hashTable, .mirror, .report, .vmcore]
         case .otherNode: [.report, .model, .vmcore]
         case .order: [.mirror, .report, .model, .vmcore]
-        case .history: [.model]
+        case .otherRule, .history: [.model]
         case .contradiction, .unmapped: [.mmu]
         case .baseDiffers, .sectionWithoutMemory, .memoryWithoutSection, .blockDiffers: [.sections]
         case .notInDump: [.crashHeader, .vmcore]

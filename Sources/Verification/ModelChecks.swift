@@ -32,12 +32,18 @@ struct ModelChecks {
     /// How many entries there are of which the model cannot say whether they are as they must be.
     private(set) var unsaidCount = 0
     private(set) var findings: [Finding] = []
+    /// The start rules of the kernel that this and every earlier verification leave possible; nil when all of them are, and
+    /// where the kernel keeps a list.
+    private(set) var radixStarts: [RadixStart]?
+    /// The base pages for memory that never came which the kernel's start rule accounts for, by their addresses.
+    private(set) var leaks: Set<UInt64> = []
 
     /// The most windows that are predicted: 1 TiB of the densest memory map. A snapshot can ask for any number.
     static let windowLimit: UInt64 = 4 << 20
 
     init(snapshot: Snapshot) {
-        prediction = Self.prediction(for: snapshot, hasBlocksFromMiddle: false)
+        radixStarts = snapshot.radixStarts.flatMap { $0.isEmpty ? nil : $0 }
+        prediction = Self.prediction(for: snapshot, radixStart: .pageAligned)
         switch prediction {
         case .none: break
         case .impossible(let reason):
@@ -52,20 +58,52 @@ struct ModelChecks {
         }
     }
 
-    /// Which of the two rules for a start in the middle a kernel has, it shows: when they differ, one of them fits.
+    /// Which start rule a kernel has, it shows: where they differ, one of them fits. It has the same one all its life, so
+    /// those that an earlier verification has ruled out are no explanation any more.
     private mutating func compareTables(_ model: ListModel, _ snapshot: Snapshot) {
-        var comparison = LeafComparison(model.leaves, snapshot.accountEntries)
-        if !comparison.findings.isEmpty,
-            case .model(let other) = Self.prediction(for: snapshot, hasBlocksFromMiddle: true), other != model
-        {
-            let second = LeafComparison(other.leaves, snapshot.accountEntries)
-            if second.findings.isEmpty { comparison = second }
+        let actual = snapshot.accountEntries
+        let others: [RadixStart] = model.hasStartInMiddle ? [.asGiven, .blockAligned] : []
+        var comparisons: [(rule: RadixStart, comparison: LeafComparison)] = [
+            (.pageAligned, LeafComparison(model, actual))
+        ]
+        for rule in others {
+            guard case .model(let other) = Self.prediction(for: snapshot, radixStart: rule) else { continue }
+            comparisons.append((rule, LeafComparison(other, actual)))
         }
-        (agreeingCount, unsaidCount, findings) =
-            (comparison.agreeingCount, comparison.unsaidCount, comparison.findings)
+        // Where they do not differ, one stands for all.
+        let held = comparisons.filter { others.isEmpty || radixStarts?.contains($0.rule) ?? true }
+        let fitting = comparisons.filter(\.comparison.findings.isEmpty).map(\.rule)
+        let best = held.filter { fitting.contains($0.rule) }
+            .max { $0.comparison.agreeingCount < $1.comparison.agreeingCount }
+        if let best {
+            if !others.isEmpty { rule(out: Set(RadixStart.allCases).subtracting(fitting)) }
+            take(best.comparison)
+            return
+        }
+        // What is wrong is told by the rule that leaves least of it.
+        if let least = held.min(by: { $0.comparison.findings.count < $1.comparison.findings.count }) {
+            take(least.comparison)
+        }
+        guard let radixStarts, !fitting.isEmpty else { return }
+        func names(_ rules: [RadixStart]) -> String { rules.map(\.name).joined(separator: " or ") }
+        findings.append(
+            Finding(
+                .model, .otherRule,
+                "the kernel's page tables are those of a kernel whose memory map begins \(names(fitting)), and an earlier "
+                    + "verification has shown that it begins \(names(radixStarts))"))
     }
 
-    private static func prediction(for snapshot: Snapshot, hasBlocksFromMiddle: Bool) -> Prediction {
+    private mutating func rule(out impossible: Set<RadixStart>) {
+        let possible = (radixStarts ?? RadixStart.allCases).filter { !impossible.contains($0) }
+        radixStarts = possible == RadixStart.allCases ? nil : possible
+    }
+
+    private mutating func take(_ comparison: LeafComparison) {
+        (agreeingCount, unsaidCount, findings, leaks) =
+            (comparison.agreeingCount, comparison.unsaidCount, comparison.findings, comparison.leaks)
+    }
+
+    private static func prediction(for snapshot: Snapshot, radixStart: RadixStart) -> Prediction {
         let kernel = snapshot.kernel
         guard let history = snapshot.history else { return .none("the record tells nothing of the guest's history") }
         if let interruption = snapshot.interruption {
@@ -89,7 +127,7 @@ struct ModelChecks {
                 rules: rules, pageByteCount: kernel.pageByteCount,
                 vmemmapPageByteCount: rules == .radixTables ? nil : kernel.vmemmapPageShift.map { 1 << $0 },
                 structPageByteCount: kernel.structPageByteCount, vmemmapBase: kernel.vmemmapBase,
-                hasBlocksFromMiddle: hasBlocksFromMiddle)
+                radixStart: radixStart)
         } catch {
             return .none("no rules are known for such a kernel: \(error)")
         }
@@ -201,22 +239,31 @@ extension HotplugHistory.Step {
 /// The leaves of the kernel's page tables against those that its history predicts.
 ///
 /// Where the kernel would take a block of 2 MiB and its page allocator has none, base pages stand in for it: which of the two it
-/// was depends on what nobody sees here, so those pages are no finding and no agreement.
+/// was depends on what nobody sees here, so those pages are no finding and no agreement. They describe memory that is there;
+/// pages before the start of what came, which a populate at the PMD entry's start leaves for memory that is not, are the
+/// kernel's leak.
 private struct LeafComparison {
     private(set) var agreeingCount = 0
     private(set) var unsaidCount = 0
     private(set) var findings: [Finding] = []
 
-    init(_ predicted: [ListModel.Leaf], _ actual: [BackedWindow]) {
+    /// The base pages that are the kernel's leak, by their addresses.
+    private(set) var leaks: Set<UInt64> = []
+
+    init(_ model: ListModel, _ actual: [BackedWindow]) {
         let block = EmulatedLayout.pmdByteCount
-        let expected = Set(predicted)
+        let expected = Set(model.leaves)
         let found = Set(actual.map { ListModel.Leaf(virtAddr: $0.virtAddr, byteCount: $0.byteCount) })
         let blocksWithPages = Set(found.filter { $0.byteCount < block }.map { $0.virtAddr.alignedDown(to: block) })
         for entry in actual {
             let leaf = ListModel.Leaf(virtAddr: entry.virtAddr, byteCount: entry.byteCount)
+            let isLeaked = entry.byteCount < block && model.isLeakable(entry.addresses)
+            if isLeaked { leaks.insert(entry.virtAddr) }
             if expected.contains(leaf) {
                 agreeingCount += 1
-            } else if entry.byteCount < block,
+            } else if isLeaked {
+                unsaidCount += 1
+            } else if entry.byteCount < block, model.describesMemory(entry.addresses),
                 expected.contains(ListModel.Leaf(virtAddr: entry.virtAddr.alignedDown(to: block), byteCount: block))
             {
                 unsaidCount += 1
@@ -228,7 +275,7 @@ private struct LeafComparison {
                             + "the kernel's page tables, and nothing in the guest's history puts it there"))
             }
         }
-        for leaf in predicted where !found.contains(leaf) {
+        for leaf in model.leaves where !found.contains(leaf) {
             if leaf.byteCount == block, blocksWithPages.contains(leaf.virtAddr) { continue }
             findings.append(
                 Finding(
@@ -236,5 +283,18 @@ private struct LeafComparison {
                     "virt \(leaf.virtAddr.hexadecimal), \(leaf.byteCount) bytes, belongs in the kernel's page tables by the "
                         + "guest's history, and is not there"))
         }
+    }
+}
+
+extension ListModel {
+    /// Whether a window describes memory that has come and not gone.
+    fileprivate func describesMemory(_ window: Range<UInt64>?) -> Bool {
+        guard let described = window.flatMap(geometry.describedMemory) else { return false }
+        return validMemory.intersects(described.lowerBound...described.upperBound - 1)
+    }
+
+    /// Whether a window describes no memory, and the kernel's start rule may have left it.
+    fileprivate func isLeakable(_ window: Range<UInt64>?) -> Bool {
+        window.map { leakableMap.contains($0) && !describesMemory($0) } ?? false
     }
 }

@@ -8,6 +8,8 @@ import VmemmapPopulate
 struct PageTableChecks {
     let snapshot: Snapshot
     let tables: WalkedTables
+    /// The base pages for memory that never came which the kernel's start rule accounts for, by their addresses.
+    var leaks: Set<UInt64> = []
 
     private var windows: [BackedWindow] { tables.windows }
 
@@ -178,11 +180,15 @@ struct PageTableChecks {
                 return findings
             }
             if !present.intersects(described.lowerBound...described.upperBound - 1) {
+                let text =
+                    "\(virt) describes \(described.lowerBound.hexadecimal) to \(described.upperBound.hexadecimal), where no "
+                    + "section is present"
                 findings.append(
-                    Finding(
-                        .pageTables, .staleEntry,
-                        "\(virt) describes \(described.lowerBound.hexadecimal) to \(described.upperBound.hexadecimal), "
-                            + "where no section is present"))
+                    leaks.contains(window.virtAddr)
+                        ? Finding(
+                            .pageTables, .leakedEntry,
+                            "\(text): the kernel had no block for memory behind it, and began before it")
+                        : Finding(.pageTables, .staleEntry, text))
             }
             return findings
         }

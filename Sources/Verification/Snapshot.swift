@@ -47,6 +47,9 @@ public struct Snapshot: Codable, Equatable, Sendable {
     public var formerTranslations: [Translation]
     /// What witness 5, the model, predicts from; nil when nothing is known of it.
     public var history: HotplugHistory?
+    /// Of a radix kernel that keeps no list: where its populates begin, as far as the verifications before tell; nil when
+    /// they rule nothing out.
+    public var radixStarts: [RadixStart]?
     /// Of a kernel that is dead: what the dump-capture kernel read of it.
     public var vmcore: VmcoreSnapshot?
     /// Why the dump-capture kernel has read nothing that can be used; nil when it has, or was not asked.

@@ -61,6 +61,17 @@ extension ListWalk.End: NamedInJSON {
     }
 }
 
+extension RadixStart: NamedInJSON {
+    /// In a snapshot, and to a person.
+    public var name: String {
+        switch self {
+        case .asGiven: "as-given"
+        case .pageAligned: "page-aligned"
+        case .blockAligned: "block-aligned"
+        }
+    }
+}
+
 extension Provenance: NamedInJSON, CodingKeyRepresentable {
     private struct Key: CodingKey {
         let stringValue: String

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import GuestMemory
+public import VmemmapPopulate
 
 /// What follows from one snapshot.
 public struct Verdict: Codable, Equatable, Sendable {
@@ -20,6 +21,9 @@ public struct Verdict: Codable, Equatable, Sendable {
     public var sectionCount: Int
     /// Of those, how many have a block behind every `struct page`.
     public var coveredSectionCount: Int
+    /// Of a radix kernel that keeps no list: where its populates begin, as far as this and every earlier verification tell;
+    /// nil when they rule nothing out.
+    public var radixStarts: [RadixStart]?
 
     /// Whether every witness that this guest can give spoke about everything that it was asked, and all of it is right.
     public var hasPassed: Bool { findings.isEmpty && unsaid.isEmpty }

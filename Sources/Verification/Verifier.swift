@@ -11,10 +11,11 @@ public enum Verifier {
     /// Throws when the snapshot holds constants that no kernel has; whatever else stands in it, there is a verdict.
     public static func verdict(on snapshot: Snapshot) throws(SnapshotProblem) -> Verdict {
         try snapshot.checkConstants()
+        let model = ModelChecks(snapshot: snapshot)
         let judgements = [
-            judgeKernelList(snapshot), judgePageTables(snapshot), judgeHashTable(snapshot), judgeMirror(snapshot),
-            judgeReport(snapshot),
-            judgeTranslations(snapshot), judgeModel(snapshot), judgeCrashHeader(snapshot), judgeVmcore(snapshot),
+            judgeKernelList(snapshot), judgePageTables(snapshot, leaks: model.leaks), judgeHashTable(snapshot),
+            judgeMirror(snapshot), judgeReport(snapshot),
+            judgeTranslations(snapshot), judgeModel(model, snapshot), judgeCrashHeader(snapshot), judgeVmcore(snapshot),
         ].compactMap { $0 }
         var provenance: [Provenance: Int] = [:]
         for case let origin? in snapshot.mirror?.provenance ?? [] { provenance[origin, default: 0] += 1 }
@@ -24,7 +25,8 @@ public enum Verifier {
             unsaid: judgements.filter { snapshot.witnesses.contains($0.witness) }.flatMap(\.unsaid),
             account: snapshot.account, entryCount: snapshot.accountEntries.count, provenance: provenance,
             sectionCount: snapshot.sections.count,
-            coveredSectionCount: judgements.reduce(0) { $0 + $1.coveredSectionCount })
+            coveredSectionCount: judgements.reduce(0) { $0 + $1.coveredSectionCount },
+            radixStarts: model.radixStarts)
     }
 
     private static func judgeKernelList(_ snapshot: Snapshot) -> Judgement {
@@ -71,14 +73,14 @@ public enum Verifier {
     }
 
     /// Nil where there is nothing to be had: a hash kernel's translations are in its hashed page table.
-    private static func judgePageTables(_ snapshot: Snapshot) -> Judgement? {
+    private static func judgePageTables(_ snapshot: Snapshot, leaks: Set<UInt64>) -> Judgement? {
         let entryCount = snapshot.accountEntries.count
         guard let tables = snapshot.pageTables else {
             guard snapshot.kernel.mmu == .radix else { return nil }
             return Judgement(
                 .pageTables, silentAbout: entryCount, "the kernel does not say where its page tables are")
         }
-        let checks = PageTableChecks(snapshot: snapshot, tables: tables)
+        let checks = PageTableChecks(snapshot: snapshot, tables: tables, leaks: leaks)
         switch snapshot.account {
         case .list:
             guard snapshot.kernel.geometry != nil else {
@@ -283,8 +285,7 @@ public enum Verifier {
         return judgement
     }
 
-    private static func judgeModel(_ snapshot: Snapshot) -> Judgement {
-        let checks = ModelChecks(snapshot: snapshot)
+    private static func judgeModel(_ checks: ModelChecks, _ snapshot: Snapshot) -> Judgement {
         if case .none(let reason) = checks.prediction {
             return Judgement(
                 .model, silentAbout: snapshot.accountEntries.count, isAbsent: snapshot.history == nil, reason)

@@ -15,8 +15,8 @@ public struct EmulatedKernel: PopulateEnvironment, ~Copyable {
     public private(set) var valid = MemoryRanges()
     private var arena: NodeArena
 
-    /// See ``EmulatedLayout/hasBlocksFromMiddle``.
-    private let hasBlocksFromMiddle: Bool
+    /// See ``EmulatedLayout/radixStart``.
+    private let radixStart: RadixStart
     /// Where blocks come from instead of present memory; nil when they come from there.
     private let blockPool: Range<UInt64>?
     /// Where the next fresh block is looked for. Everything below the first section is the kernel's own.
@@ -36,8 +36,8 @@ public struct EmulatedKernel: PopulateEnvironment, ~Copyable {
     /// The bytes of all blocks that are in use or lost.
     public private(set) var backingByteCount: UInt64 = 0
 
-    init(pageByteCount: UInt64, blockPool: Range<UInt64>?, hasBlocksFromMiddle: Bool) {
-        self.hasBlocksFromMiddle = hasBlocksFromMiddle
+    init(pageByteCount: UInt64, blockPool: Range<UInt64>?, radixStart: RadixStart) {
+        self.radixStart = radixStart
         arena = NodeArena(pageByteCount: pageByteCount)
         self.blockPool = blockPool
         nextBlock = blockPool?.lowerBound ?? EmulatedLayout.sectionByteCount
@@ -156,15 +156,15 @@ public struct EmulatedKernel: PopulateEnvironment, ~Copyable {
     public func publish(_ state: VmemmapListState, newNode: UInt64?) {}
 }
 
-/// An empty PMD entry gets a block when the populate comes to it from its start (without an altmap some kernels do not ask
-/// that), and only if the altmap's memory, where there is one, holds all that it describes. A base page that the altmap
-/// cannot give comes from other memory.
+/// With an altmap an empty PMD entry gets a block when the populate comes to it from its start, and only if the altmap's memory
+/// holds all that it describes; without one ``RadixStart`` says. A base page that the altmap cannot give comes from other
+/// memory.
 extension EmulatedKernel: RadixEnvironment {
     /// 2 MiB, or nil.
     public mutating func allocateBlock(pmd: UInt64, from address: UInt64, geometry: MemoryMapGeometry) -> UInt64? {
         let byteCount = EmulatedLayout.pmdByteCount
         guard let map = altmap else {
-            guard address == pmd || hasBlocksFromMiddle else { return nil }
+            guard radixStart.takesBlock(at: address, pmd: pmd) else { return nil }
             return allocateBlock(byteCount: byteCount, node: 0)?.rawValue
         }
         guard address == pmd, !map.isCrossed(byWindow: pmd, byteCount: byteCount, geometry: geometry) else {

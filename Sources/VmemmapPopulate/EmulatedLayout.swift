@@ -8,10 +8,8 @@ public struct EmulatedLayout: Equatable, Sendable {
     public let rules: PopulateRules
     /// Which `struct page` stands where.
     public let geometry: MemoryMapGeometry
-    /// Under ``PopulateRules/radixTables``: whether an empty PMD entry gets a block from whatever address a populate comes
-    /// to it. As 368a0590d954 had it; later, and in stable kernels too, a populate that begins in the middle of a PMD
-    /// entry's part takes base pages.
-    public let hasBlocksFromMiddle: Bool
+    /// Under ``PopulateRules/radixTables``: where a populate begins.
+    public let radixStart: RadixStart
     /// Where memory has to end, in bytes from physical zero: the linear map or `MAX_PHYSMEM_BITS` goes no further.
     public let memoryEnd: UInt64
 
@@ -52,11 +50,11 @@ public struct EmulatedLayout: Equatable, Sendable {
     ///     ``PopulateRules/radixTables`` it is always 2 MiB, which is tried first and may fall back to base pages.
     ///   - structPageByteCount: `sizeof(struct page)`.
     ///   - vmemmapBase: where the memory map starts; nil for where such kernels have it.
-    ///   - hasBlocksFromMiddle: see ``hasBlocksFromMiddle``.
+    ///   - radixStart: where a populate begins under ``PopulateRules/radixTables``.
     /// - Throws: the size that no such kernel has.
     public init(
         rules: PopulateRules, pageByteCount: UInt64, vmemmapPageByteCount: UInt64? = nil,
-        structPageByteCount: UInt64 = 64, vmemmapBase: UInt64? = nil, hasBlocksFromMiddle: Bool = false
+        structPageByteCount: UInt64 = 64, vmemmapBase: UInt64? = nil, radixStart: RadixStart = .pageAligned
     ) throws(Impossible) {
         guard pageByteCount == 4096 || pageByteCount == 65536 else { throw .pageSize(pageByteCount) }
         let possible = Self.vmemmapPageSizes(rules: rules, pageByteCount: pageByteCount)
@@ -71,7 +69,7 @@ public struct EmulatedLayout: Equatable, Sendable {
             case .hash, .radixList, .radixTables: (0xc00c_0000_0000_0000, LinearMap.byteCount)
             }
         self.rules = rules
-        self.hasBlocksFromMiddle = hasBlocksFromMiddle
+        self.radixStart = radixStart
         memoryEnd = end
         geometry = MemoryMapGeometry(
             vmemmapBase: vmemmapBase ?? base, vmemmapPageShift: UInt64(vmemmapPage.trailingZeroBitCount),

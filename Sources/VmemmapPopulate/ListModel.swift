@@ -65,6 +65,16 @@ public struct ListModel: Equatable, Sendable {
     public let entries: [Entry]
     /// The leaves of the page tables under ``PopulateRules/radixTables``, ascending; empty under the other rules.
     public let leaves: [Leaf]
+    /// Which `struct page` stands where.
+    public let geometry: MemoryMapGeometry
+    /// The memory whose `struct page`s are valid.
+    public let validMemory: MemoryRanges
+    /// Whether any memory came whose memory map begins in the middle of a PMD entry's part: without it, a kernel's page
+    /// tables do not depend on its ``RadixStart``.
+    public let hasStartInMiddle: Bool
+    /// The parts of the memory map where ``RadixStart/blockAligned`` leaves base pages for memory that never came, if it gets
+    /// no block for what came behind them. Empty under the other rules.
+    public let leakableMap: MemoryRanges
 
     /// Predicts.
     ///
@@ -80,20 +90,29 @@ public struct ListModel: Equatable, Sendable {
         let pool = LinearMap.byteCount..<2 * LinearMap.byteCount
         var emulator = try VmemmapEmulator(layout: layout, bootMemory: bootMemory, blockPool: pool, isIndexed: true)
         if let failure = emulator.bootFailure { throw .populate(failure) }
+        var starts = RadixStarts(geometry: layout.geometry)
+        for range in bootMemory { starts.note(range.lowerBound, hasAltmap: false) }
         for step in history {
             switch step {
             case .add(let range, let memmapOnMemory):
                 for part in Self.memoryBlocks(of: range) {
                     try emulator.addMemory(part, memmapOnMemory: memmapOnMemory)
+                    starts.note(part.lowerBound, hasAltmap: memmapOnMemory)
                 }
             case .failToAdd(let section, let linkedCount):
                 try emulator.failToAdd(section, linkedCount: linkedCount)
+                starts.note(section.lowerBound, hasAltmap: false)
             case .remove(let range):
                 for part in Self.memoryBlocks(of: range) { try emulator.removeMemory(part) }
             }
         }
         leaves = emulator.tableBacking().map { Leaf(virtAddr: $0.virtAddr, byteCount: $0.byteCount) }
+        geometry = layout.geometry
+        hasStartInMiddle = starts.isAnyInMiddle
+        let canLeak = layout.rules == .radixTables && layout.radixStart == .blockAligned
+        leakableMap = canLeak ? starts.before : MemoryRanges()
         let list = emulator.exit()
+        validMemory = list.store.valid
         let pageByteCount = layout.geometry.pageByteCount
         let walk = ListWalk(
             head: list.state.head, in: list.store, pageByteCount: pageByteCount, limit: Int(list.state.liveCount))
@@ -112,5 +131,24 @@ public struct ListModel: Equatable, Sendable {
         return stride(from: first, to: range.upperBound, by: Int(unit)).map {
             max($0, range.lowerBound)..<min($0 + unit, range.upperBound)
         }
+    }
+}
+
+/// Where the memory map of what came begins, within a PMD entry's part.
+private struct RadixStarts {
+    let geometry: MemoryMapGeometry
+    /// Whether one of them is in the middle.
+    private(set) var isAnyInMiddle = false
+    /// What lies between the part's start and theirs, where there is no altmap.
+    private(set) var before = MemoryRanges()
+
+    init(geometry: MemoryMapGeometry) { self.geometry = geometry }
+
+    mutating func note(_ memoryStart: UInt64, hasAltmap: Bool) {
+        let start = geometry.virtAddr(describing: PhysicalAddress(memoryStart))
+        let pmd = start.alignedDown(to: EmulatedLayout.pmdByteCount)
+        guard start != pmd else { return }
+        isAnyInMiddle = true
+        if !hasAltmap { before.insert(pmd..<start) }
     }
 }

@@ -79,15 +79,22 @@ public struct RadixTables: Sendable {
     /// An empty PMD entry gets a block if the kernel has one for it, and base pages where it has none (see
     /// ``RadixEnvironment/allocateBlock(pmd:from:geometry:)``).
     ///
+    /// - Parameters:
+    ///   - start: effective address of the first `struct page`.
+    ///   - end: effective address behind the last one.
+    ///   - rule: where it begins.
+    ///   - hasAltmap: whether the call has one.
+    ///   - geometry: the memory map's arithmetic.
+    ///   - kernel: the rest of the kernel.
     /// - Throws: `outOfMemory` with everything before it left in place (`section_deactivate` undoes it), or `badRange`.
     public mutating func populate(
-        start: UInt64, end: UInt64, geometry: MemoryMapGeometry, kernel: inout some RadixEnvironment & ~Copyable
+        start: UInt64, end: UInt64, rule: RadixStart, hasAltmap: Bool, geometry: MemoryMapGeometry,
+        kernel: inout some RadixEnvironment & ~Copyable
     ) throws(PopulateError) {
         try geometry.check(start: start, end: end)
         let pageByteCount = geometry.pageByteCount
         let pmdByteCount = EmulatedLayout.pmdByteCount
-        // Two sections of a 64K kernel share a base page ("Align section vmemmap start address to PAGE_SIZE").
-        var address = start.alignedDown(to: pageByteCount)
+        var address = rule.first(from: start, hasAltmap: hasAltmap, pageByteCount: pageByteCount)
         while address < end {
             let pmd = address.alignedDown(to: pmdByteCount)
             if pageCounts[pmd] == nil {

@@ -37,26 +37,27 @@ public struct VmemmapEmulator: ~Copyable {
 
     /// A kernel with memory at boot: `sparse_init`, sections ascending.
     ///
-    /// A section whose memory map cannot be had is left out with all that follow it; in 2010 it alone was. Nothing is
-    /// undone.
+    /// A section whose memory map cannot be had is left out with all that follow it on its node (`sparse_init_nid`); in 2010
+    /// it alone was. Nothing is undone.
     ///
     /// - Parameters:
     ///   - layout: the kernel.
     ///   - bootMemory: ascending ranges of whole sections.
+    ///   - bootNodes: the NUMA node of each of them; ranges without one are node 0's.
     ///   - failingRequest: which request to the rest of the kernel fails, counted from 1; nil for none.
     ///   - blockPool: where blocks come from; nil for the memory itself, which then cannot be removed where it holds some.
     ///   - isIndexed: whether the list is indexed (see ``VmemmapList/init(store:isIndexed:)``).
     ///   - progress: called now and then with the bytes whose memory map is done.
     /// - Throws: what is wrong with the ranges. A memory map that cannot be had is no error but ``bootFailure``.
     public init(
-        layout: EmulatedLayout, bootMemory: [Range<UInt64>], failingRequest: UInt64? = nil,
+        layout: EmulatedLayout, bootMemory: [Range<UInt64>], bootNodes: [Int] = [], failingRequest: UInt64? = nil,
         blockPool: Range<UInt64>? = nil, isIndexed: Bool = false, progress: (UInt64) -> Void = { _ in }
     ) throws(HotplugError) {
         self.layout = layout
         list = VmemmapList(
             store: EmulatedKernel(
                 pageByteCount: layout.geometry.pageByteCount, blockPool: blockPool,
-                hasBlocksFromMiddle: layout.hasBlocksFromMiddle),
+                radixStart: layout.radixStart),
             isIndexed: isIndexed)
         list.store.failingRequest = failingRequest
         var bootByteCount: UInt64 = 0
@@ -68,13 +69,20 @@ public struct VmemmapEmulator: ~Copyable {
         if layout.rules != .radixList, layout.geometry.vmemmapPageByteCount == 16 << 20, bootByteCount < 1 << 30 {
             throw .tooSmallForVmemmapPages(0..<bootByteCount)
         }
-        populateBootMemory(bootMemory, progress: progress)
+        populateBootMemory(bootMemory, nodes: bootNodes, progress: progress)
         list.store.endBoot()
     }
 
-    private mutating func populateBootMemory(_ ranges: [Range<UInt64>], progress: (UInt64) -> Void) {
+    private mutating func populateBootMemory(
+        _ ranges: [Range<UInt64>], nodes: [Int], progress: (UInt64) -> Void
+    ) {
         var done: UInt64 = 0
-        for range in ranges {
+        // Ranges of one node that follow one another are one call; the next one goes on with another node's.
+        var failedNode: Int?
+        for (index, range) in ranges.enumerated() {
+            let node = index < nodes.count ? nodes[index] : 0
+            if node == failedNode { continue }
+            failedNode = nil
             for section in Self.sections(of: range) {
                 var altmap: Altmap?
                 do throws(PopulateError) {
@@ -82,8 +90,12 @@ public struct VmemmapEmulator: ~Copyable {
                     list.store.markValid(section)
                 } catch {
                     bootFailure = bootFailure ?? error
+                    guard layout.rules == .original else {
+                        failedNode = node
+                        break
+                    }
                     // In 2010 a mapping that failed was a BUG_ON: nothing follows it.
-                    if layout.rules != .original || error != .outOfMemory { return }
+                    if error != .outOfMemory { return }
                 }
                 done += EmulatedLayout.sectionByteCount
                 if done % (64 << 30) == 0 { progress(done) }
@@ -152,7 +164,8 @@ public struct VmemmapEmulator: ~Copyable {
     ///
     /// - Parameters:
     ///   - section: one section.
-    ///   - linkedCount: how many blocks the call had put on the list. Page tables are as they were, whatever it was.
+    ///   - linkedCount: how many blocks the call had put on the list. Page tables are as they were, whatever it was, but
+    ///     for what ``RadixStart/blockAligned`` may leave before the section: nobody tells whether it came to that.
     /// - Throws: what is wrong with the range.
     public mutating func failToAdd(_ section: Range<UInt64>, linkedCount: UInt64) throws(HotplugError) {
         try check(section, unit: EmulatedLayout.sectionByteCount)
@@ -205,7 +218,9 @@ extension VmemmapEmulator {
         if layout.rules == .radixTables {
             swap(&list.store.altmap, &altmap)
             defer { swap(&list.store.altmap, &altmap) }
-            try tables.populate(start: map.start, end: map.end, geometry: layout.geometry, kernel: &list.store)
+            try tables.populate(
+                start: map.start, end: map.end, rule: layout.radixStart, hasAltmap: list.store.altmap != nil,
+                geometry: layout.geometry, kernel: &list.store)
         } else {
             try list.vmemmapPopulate(
                 start: map.start, end: map.end, node: 0, geometry: layout.geometry, rules: layout.rules)

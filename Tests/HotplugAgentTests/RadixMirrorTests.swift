@@ -15,16 +15,16 @@ private let block: UInt64 = 2 << 20
 /// A kernel whose page allocator fails at random, and whose altmaps end at random, and which notes what it was asked.
 private struct RecordingKernel: RadixEnvironment {
     let pageByteCount: UInt64
-    let hasBlocksFromMiddle: Bool
+    let rule: RadixStart
     var random: SystemRandomNumberGenerator
     var valid = MemoryRanges()
     var altmap: UInt64 = 0
     var requests: [PopulateCall.Allocation] = []
     private var nextPhys: UInt64 = 1 << 30
 
-    init(pageByteCount: UInt64, hasBlocksFromMiddle: Bool) {
+    init(pageByteCount: UInt64, rule: RadixStart) {
         self.pageByteCount = pageByteCount
-        self.hasBlocksFromMiddle = hasBlocksFromMiddle
+        self.rule = rule
         random = SystemRandomNumberGenerator()
     }
 
@@ -35,7 +35,7 @@ private struct RecordingKernel: RadixEnvironment {
     }
 
     mutating func allocateBlock(pmd: UInt64, from address: UInt64, geometry: MemoryMapGeometry) -> UInt64? {
-        if address != pmd, altmap != 0 || !hasBlocksFromMiddle { return nil }
+        if address != pmd, altmap != 0 || rule == .pageAligned { return nil }
         if altmap != 0, Bool.random(using: &random) { return nil }
         return request(block, altmap: altmap, fails: Int.random(in: 0..<3, using: &random) == 0)
     }
@@ -75,8 +75,8 @@ struct RadixMirrorTests {
 
     /// Sections come and go at random, with and without altmaps, and the page allocator fails at random: told only what
     /// was asked for and what came, the mirror has every leaf of the tables, at its address and of its size.
-    @Test(arguments: [4096, 65536] as [UInt64], [false, true])
-    func followsTheTables(pageByteCount: UInt64, hasBlocksFromMiddle: Bool) throws {
+    @Test(arguments: [4096, 65536] as [UInt64], RadixStart.allCases)
+    func followsTheTables(pageByteCount: UInt64, rule: RadixStart) throws {
         let sectionByteCount: UInt64 = 16 << 20
         let geometry = geometry(pageByteCount)
         let mapByteCount = sectionByteCount / pageByteCount * 64
@@ -84,7 +84,7 @@ struct RadixMirrorTests {
             try withRegion(regionByteCount: 8 << 20, pageByteCount: pageByteCount) { region, _ in
                 var mirror = Mirror(region: region)
                 var tables = RadixTables([], pageByteCount: pageByteCount)
-                var kernel = RecordingKernel(pageByteCount: pageByteCount, hasBlocksFromMiddle: hasBlocksFromMiddle)
+                var kernel = RecordingKernel(pageByteCount: pageByteCount, rule: rule)
                 _ = try mirror.rebuild(
                     from: [RadixWalk.Leaf](), pageByteCount: pageByteCount, valid: MemoryRanges(), newcomers: .seeded,
                     microseconds: 0)
@@ -102,7 +102,9 @@ struct RadixMirrorTests {
                         present.insert(section)
                         kernel.requests = []
                         kernel.altmap = Bool.random() ? 0xc000_0000_1234_5678 : 0
-                        try tables.populate(start: start, end: end, geometry: geometry, kernel: &kernel)
+                        try tables.populate(
+                            start: start, end: end, rule: rule, hasAltmap: kernel.altmap != 0, geometry: geometry,
+                            kernel: &kernel)
                         kernel.valid.insert(memory)
                         let call = PopulateCall(
                             microseconds: 1, start: start, end: end, node: 0, altmap: kernel.altmap,

@@ -193,6 +193,10 @@ import Testing
                     + "linux-binary-7.2+x-empty (= 7.2-1), linux-modules-7.2+x-empty (= 7.2-1)\n",
             ], package: "linux-image-7.2+x-empty 7.2-1 unstable"),
         Archive(
+            testDescription: "another series than the one that is asked for", name: "7-4k",
+            show: ["unstable/\(powerpc)": meta("linux-image-8.0-x", "8.0-1")], package: nil,
+            message: "no 7-4k in unstable trixie-backports of this machine's package sources"),
+        Archive(
             testDescription: "a package without a kernel", name: "unstable-4k",
             show: ["unstable/\(powerpc)": meta("linux-image-7.2-empty", "7.2-1")], package: nil,
             message: "linux-image-7.2-empty 7.2-1 holds 0 kernels and 0 configurations; one of each is wanted"),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Guests
 import RunRecord
 import Subprocess
 import Testing
@@ -34,6 +35,10 @@ extension RealGuest {
             + cells(of: "6.12-4k", hash: [4096, 16384], radix: [8, 32])
             + cells(of: "6.12-64k", hash: [16, 64], radix: [1, 2])
 
+        /// What unstable has is fetched where it is to be had.
+        private static let newest =
+            cells(of: "7-4k", hash: [4096, 16384], radix: [8, 32]) + cells(of: "7-64k", hash: [16, 64], radix: [1, 2])
+
         /// Where kernels differ most: a list, and none.
         private static let everyTime = all.filter {
             ["6.1, POWER8, hash", "6.12-64k, POWER9, radix"].contains($0.testDescription)
@@ -50,6 +55,18 @@ extension RealGuest {
             .long,
             arguments: theRest)
         func otherCell(cell: Cell) async throws {
+            try await Self.verify(cell)
+        }
+
+        @Test(
+            .long,
+            .enabled("needs scripts/guest-kernel 7-4k and 7-64k") {
+                ["7-4k", "7-64k"].allSatisfy {
+                    (try? GuestImages.kernel(named: $0, environment: ProcessInfo.processInfo.environment)) != nil
+                }
+            },
+            arguments: newest)
+        func cellOfTheNewestKernel(cell: Cell) async throws {
             try await Self.verify(cell)
         }
 

@@ -148,6 +148,28 @@ import VmemmapPopulate
         #expect(RecordVerification(directory: run.url).problems == [])
     }
 
+    /// What is known of a kernel's start rule are the verdicts before, and nothing that a snapshot says of itself.
+    @Test func whatIsKnownOfTheRuleFollows() async throws {
+        let run = try RecordedRun("run-6.12-64k-power9")
+        let names = try FileManager.default.contentsOfDirectory(atPath: run.url.path).filter {
+            $0.hasPrefix("snapshot")
+        }
+        #expect(names.count == 3)
+        #expect(RecordVerification(directory: run.url).problems == [])
+        for name in names {
+            let data = try Data(contentsOf: run.file(name))
+            var snapshot = try JSONDecoder().decode(Snapshot.self, from: data)
+            snapshot.radixStarts = [.asGiven]
+            try RunDirectory.json(snapshot).write(to: run.file(name))
+            try await run.coverUp(name)
+            #expect(
+                RecordVerification(directory: run.url).problems.map(\.description).contains(
+                    "\(name) has the start rule as-given, and what the snapshots before leave of it is any"))
+            try data.write(to: run.file(name))
+            try await run.coverUp(name)
+        }
+    }
+
     /// What a witness leaves unsaid makes the run incomplete, unless its record allows it or expects it.
     @Test func theRecordTellsWhoIsExcused() async throws {
         let run = try RecordedRun()

@@ -175,6 +175,103 @@ private let gibibyte: UInt64 = 1 << 30
         #expect(try model().standing == .contradicts)
     }
 
+    private static let boot = MemoryRange(name: "boot", base: 0, byteCount: gibibyte)
+
+    /// A guest whose memory at 3 GiB came first of what PMD entry 1 maps, and a block, or base pages, for that.
+    private func startInTheMiddle(hasBlock: Bool) -> Snapshot {
+        var snapshot = GoodSnapshot.radixTables()
+        snapshot.history = HotplugHistory(bootMemory: [Self.boot])
+        for start: UInt64 in [3, 2, 1, 4] {
+            snapshot.history?.note(.added, start * gibibyte..<(start + 1) * gibibyte)
+        }
+        guard hasBlock, var windows = snapshot.pageTables?.windows else { return snapshot }
+        windows[1].byteCount = 2 << 20
+        windows[1].phys = GoodSnapshot.firstBlock + 2 << 20
+        windows.removeSubrange(2..<33)
+        snapshot.pageTables?.windows = windows
+        return snapshot
+    }
+
+    private func model(_ snapshot: Snapshot) throws -> (names: [String], unsaid: Int, left: [RadixStart]?) {
+        let verdict = try Verifier.verdict(on: snapshot)
+        let statement = try #require(verdict.witnesses.first { $0.witness == .model })
+        return (
+            verdict.findings.map(\.name).filter { $0.hasPrefix("model-") }, statement.unsaidCount, verdict.radixStarts
+        )
+    }
+
+    /// What a verification rules out stays ruled out: base pages that a kernel without blocks in the middle takes are what a
+    /// kernel that has had one there may take only where it has none, and a block is one that the other never takes.
+    @Test func theRuleIsHeld() throws {
+        let pages = startInTheMiddle(hasBlock: false)
+        #expect(try model(pages) == ([], 0, nil))
+        let block = startInTheMiddle(hasBlock: true)
+        #expect(try model(block) == ([], 0, [.asGiven, .blockAligned]))
+
+        var later = pages
+        later.radixStarts = [.asGiven, .blockAligned]
+        #expect(try model(later) == ([], 32, [.asGiven, .blockAligned]))
+        later.radixStarts = [.pageAligned]
+        #expect(try model(later) == ([], 0, [.pageAligned]))
+
+        later = block
+        later.radixStarts = [.pageAligned, .asGiven]
+        #expect(try model(later) == ([], 0, [.asGiven]))
+        later.radixStarts = [.pageAligned]
+        let found = try model(later)
+        #expect(
+            found.names
+                == ["model-missing-entry"] + .init(repeating: "model-extra-entry", count: 32) + ["model-other-rule"])
+        #expect(found.left == [.pageAligned])
+        // Tables that no rule explains show none.
+        later.history?.note(.added, 8 * gibibyte..<9 * gibibyte)
+        #expect(try model(later).names.contains("model-other-rule") == false)
+        // A snapshot can say anything.
+        later = block
+        later.radixStarts = []
+        #expect(try model(later) == ([], 0, [.asGiven, .blockAligned]))
+    }
+
+    /// Without a start in the middle every kernel has the same tables, and nothing is learned.
+    @Test func aStartThatSaysNothing() throws {
+        var snapshot = GoodSnapshot.radixTables()
+        #expect(try model(snapshot).left == nil)
+        snapshot.radixStarts = [.blockAligned]
+        #expect(try model(snapshot).names == [])
+        #expect(try model(snapshot).left == [.blockAligned])
+    }
+
+    /// Base pages for 2 to 3 GiB, where no memory came: what is there came to 3 GiB, and one rule alone puts pages before it.
+    @Test func pagesBeforeTheStartAreALeak() throws {
+        var snapshot = GoodSnapshot.radixTables()
+        snapshot.history = HotplugHistory(bootMemory: [Self.boot])
+        snapshot.history?.note(.added, gibibyte..<2 * gibibyte)
+        snapshot.history?.note(.added, 3 * gibibyte..<5 * gibibyte)
+        snapshot.removeSections(128..<192)
+        func tables() throws -> [String] {
+            try Verifier.verdict(on: snapshot).findings.map(\.name).filter { $0.hasPrefix("page-tables-") }
+        }
+        #expect(try model(snapshot) == ([], 32, [.blockAligned]))
+        #expect(try tables() == .init(repeating: "page-tables-leaked-entry", count: 16))
+        // They stay when the memory behind them goes, and the model knows what they are.
+        let whole = snapshot
+        snapshot.history?.note(.removed, 3 * gibibyte..<4 * gibibyte)
+        snapshot.removeSections(192..<256)
+        snapshot.pageTables?.windows.removeSubrange(17..<33)
+        #expect(try model(snapshot) == ([], 16, [.blockAligned]))
+        #expect(try tables() == .init(repeating: "page-tables-leaked-entry", count: 16))
+        // A kernel that has shown another rule has no business with them.
+        snapshot.radixStarts = [.asGiven]
+        #expect(try tables() == .init(repeating: "page-tables-stale-entry", count: 16))
+        #expect(
+            try model(snapshot).names == .init(repeating: "model-missing-entry", count: 16) + ["model-other-rule"])
+        // A page that is not there is missed among pages as well.
+        snapshot = whole
+        snapshot.history?.note(.added, 2 * gibibyte..<3 * gibibyte, hasAltmap: true)
+        snapshot.pageTables?.windows.removeSubrange(1..<33)
+        #expect(try model(snapshot).names.isEmpty == false)
+    }
+
     /// Where base pages stand in for every block, nothing agrees.
     @Test func pagesAloneSayNothing() throws {
         var snapshot = GoodSnapshot.radixTables()

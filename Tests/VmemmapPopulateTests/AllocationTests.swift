@@ -24,7 +24,7 @@ import Testing
     @Test func aMillionPopulatesAllocateNothing() throws {
         let layout = try EmulatedLayout(rules: .hash, pageByteCount: 4096)
         let base = layout.geometry.vmemmapBase
-        var kernel = EmulatedKernel(pageByteCount: 4096, blockPool: nil, hasBlocksFromMiddle: false)
+        var kernel = EmulatedKernel(pageByteCount: 4096, blockPool: nil, radixStart: .pageAligned)
         kernel.addPresent(0..<8 << 30)
         var list = VmemmapList(store: kernel)
         func populate(_ windows: Range<UInt64>) throws -> UInt64 {

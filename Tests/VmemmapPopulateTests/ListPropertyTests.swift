@@ -48,7 +48,7 @@ struct ListPropertyTests {
 
     private static func violation(_ steps: [Step], isIndexed: Bool) -> String? {
         var list = VmemmapList(
-            store: EmulatedKernel(pageByteCount: pageByteCount, blockPool: nil, hasBlocksFromMiddle: false),
+            store: EmulatedKernel(pageByteCount: pageByteCount, blockPool: nil, radixStart: .pageAligned),
             isIndexed: isIndexed)
         var expected = Expectation()
         for (index, step) in steps.enumerated() {

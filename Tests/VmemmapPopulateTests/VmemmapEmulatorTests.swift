@@ -80,6 +80,23 @@ struct VmemmapEmulatorTests {
         #expect(emulator.list.store.validByteCount == 64 << 20)
     }
 
+    /// What boot gives up is the rest of the node, over its holes; another node's memory, and the same one's behind that, is
+    /// not touched by it.
+    @Test(
+        arguments: [
+            ([], []), ([0, 0, 0], []), ([0, 1, 1], [1, 2]), ([0, 0, 1], [2]), ([0, 1, 0], [1, 2]), ([3, 3], [2]),
+        ] as [([Int], [UInt64])])
+    func aFailureAtBootCostsTheRestOfItsNode(nodes: [Int], whole: [UInt64]) throws {
+        let emulator = try VmemmapEmulator(
+            layout: layout(.hash), bootMemory: (0..<3).map { 2 * $0 * gibibyte..<(2 * $0 + 1) * gibibyte },
+            bootNodes: nodes, failingRequest: 5)
+        #expect(emulator.bootFailure == .mappingFailed(virtAddr: 0xc00c_0000_0001_0000))
+        var expected: [UInt64] = [0, 1]
+        for range in whole { expected += Array(range * 32..<range * 32 + 16) }
+        #expect(windows(emulator) == expected.reversed())
+        #expect(emulator.list.store.validByteCount == 64 << 20 + UInt64(whole.count) * gibibyte)
+    }
+
     /// The first block gets no node: today it is given back.
     @Test func aBlockWithoutANodeIsGivenBack() throws {
         let emulator = try VmemmapEmulator(layout: layout(.hash), bootMemory: [0..<gibibyte], failingRequest: 2)
@@ -232,10 +249,15 @@ struct RadixTablesTests {
         #expect(emulator.list.state == VmemmapListState())
     }
 
-    /// The first section lies in the middle of an empty PMD: base pages, as 6.12.95 does it, or a block, as 6.6 did.
-    @Test(arguments: [false, true]) func aStartInTheMiddle(hasBlocksFromMiddle: Bool) throws {
-        let layout = try EmulatedLayout(
-            rules: .radixTables, pageByteCount: 65536, hasBlocksFromMiddle: hasBlocksFromMiddle)
+    private func layoutOfTables(_ rule: RadixStart, page: UInt64 = 65536) throws -> EmulatedLayout {
+        try EmulatedLayout(rules: .radixTables, pageByteCount: page, radixStart: rule)
+    }
+
+    /// The first section lies in the middle of an empty PMD: base pages, as 6.12.95 does it, or a block, as 6.6 did and 6.17
+    /// does again.
+    @Test(arguments: RadixStart.allCases) func aStartInTheMiddle(rule: RadixStart) throws {
+        let layout = try layoutOfTables(rule)
+        let hasBlocksFromMiddle = rule != .pageAligned
         var emulator = try VmemmapEmulator(layout: layout, bootMemory: [0..<gibibyte])
         try emulator.plug(3 * gibibyte..<4 * gibibyte)
         let pages: [[UInt64]] = (0..<16).map { [3 << 20 + $0 << 16, 65536] }
@@ -246,6 +268,68 @@ struct RadixTablesTests {
         try emulator.unplug(3 * gibibyte..<4 * gibibyte)
         try emulator.unplug(2 * gibibyte..<3 * gibibyte)
         #expect(backing(emulator) == [[0, 2 << 20]])
+    }
+
+    /// With 64 KiB pages a section has 16 KiB of memory map, a memory block four base pages, and 2 GiB a PMD entry. Boot
+    /// takes one block; the block that the plug at 3 GiB asks for fails, so that it takes a table and base pages: from its own
+    /// start, or from 2 GiB on. What lies before it nobody takes back.
+    @Test(arguments: [(RadixStart.asGiven, 16), (.blockAligned, 0)] as [(RadixStart, UInt64)])
+    func withoutABlock(rule: RadixStart, firstPage: UInt64) throws {
+        var emulator = try VmemmapEmulator(
+            layout: layoutOfTables(rule), bootMemory: [0..<gibibyte], failingRequest: 2)
+        #expect(emulator.list.store.requestCount == 1)
+        let leaks = rule == .blockAligned
+        let first = 3 * gibibyte..<3 * gibibyte + block
+        let second = 3 * gibibyte + 2 * block..<3 * gibibyte + 3 * block
+        try emulator.plug(first)
+        #expect(pages(emulator) == Array(firstPage..<20))
+        // The next memory block finds the table, and what is there of its pages.
+        try emulator.plug(second)
+        #expect(pages(emulator) == Array(firstPage..<20) + Array(leaks ? 20..<28 : 24..<28))
+        try emulator.unplug(first)
+        #expect(pages(emulator) == Array(leaks ? 0..<16 : 24..<24) + Array(leaks ? 20..<28 : 24..<28))
+        try emulator.unplug(second)
+        let left: [UInt64] = leaks ? Array(0..<16) + Array(20..<24) : []
+        #expect(pages(emulator) == left)
+        #expect(emulator.list.store.backingByteCount == 2 << 20 + UInt64(left.count) << 16)
+        // Memory that comes there finds them, and takes them back when it goes; the table goes with the last.
+        try emulator.plug(2 * gibibyte..<4 * gibibyte)
+        #expect(emulator.tableCounts == (leaks ? (1, 32) : (2, 0)))
+        try emulator.unplug(2 * gibibyte..<4 * gibibyte)
+        #expect(backing(emulator) == [[0, 2 << 20]])
+    }
+
+    /// The base pages of the second PMD entry's part, by their numbers in it.
+    private func pages(_ emulator: borrowing VmemmapEmulator) -> [UInt64] {
+        backing(emulator).filter { $0[1] == 65536 }.map { ($0[0] - 2 << 20) >> 16 }
+    }
+
+    /// With an altmap the rules do the same: base pages from the start, which all go.
+    @Test(arguments: RadixStart.allCases) func anAltmapBeginsAtItsStart(rule: RadixStart) throws {
+        var emulator = try VmemmapEmulator(layout: layoutOfTables(rule), bootMemory: [0..<gibibyte])
+        let dimm = 3 * gibibyte..<3 * gibibyte + block
+        try emulator.plug(dimm, memmapOnMemory: true)
+        #expect(pages(emulator) == Array(16..<20))
+        #expect(emulator.tableBacking().suffix(4).allSatisfy { dimm.contains($0.phys) })
+        // Memory without one finds the table there: under the last rule it fills it from its start.
+        try emulator.plug(3 * gibibyte + 2 * block..<3 * gibibyte + 3 * block)
+        #expect(emulator.tableCounts == (blocks: 1, pages: rule == .blockAligned ? 28 : 8))
+        try emulator.unplug(3 * gibibyte + 2 * block..<3 * gibibyte + 3 * block)
+        #expect(emulator.tableCounts == (blocks: 1, pages: rule == .blockAligned ? 24 : 4))
+        try emulator.unplug(dimm)
+        #expect(emulator.tableCounts == (blocks: 1, pages: rule == .blockAligned ? 20 : 0))
+    }
+
+    /// With 4 KiB pages a memory block has two PMD entries to itself: a populate never begins in the middle of an empty one,
+    /// and without a block the pages of the sections before are there.
+    @Test(arguments: RadixStart.allCases) func memoryBlocksOf4KBeginAtAPMD(rule: RadixStart) throws {
+        var emulator = try VmemmapEmulator(
+            layout: layoutOfTables(rule, page: 4096), bootMemory: [0..<gibibyte], failingRequest: 9)
+        let dimm = 3 * gibibyte + block..<3 * gibibyte + 2 * block
+        try emulator.plug(dimm)
+        #expect(emulator.tableCounts == (blocks: 9, pages: 512))
+        try emulator.unplug(dimm)
+        #expect(emulator.tableCounts == (blocks: 8, pages: 0))
     }
 
     /// The rule's arithmetic ends where addresses do.

@@ -7,7 +7,7 @@ import KernelState
 import Libvirt
 import MemoryBackends
 package import Verification
-import VmemmapPopulate
+package import VmemmapPopulate
 
 /// Collects what the witnesses say of a guest at rest.
 package struct SnapshotTaker {
@@ -15,12 +15,23 @@ package struct SnapshotTaker {
     let booted: BootedKernel
     /// The kernel's account at the verification before.
     let lastEntries: [BackedWindow]
+    /// What the verifications before leave possible of its start rule.
+    let radixStarts: [RadixStart]?
 
-    /// Takes snapshots of a guest that is up; `lastEntries` is its kernel's account at the verification before.
-    package init(of guest: Guest, since lastEntries: [BackedWindow] = []) async throws {
+    /// Takes snapshots of a guest that is up.
+    ///
+    /// - Parameters:
+    ///   - guest: the guest.
+    ///   - lastEntries: its kernel's account at the verification before.
+    ///   - radixStarts: what the verifications before leave possible of its kernel's start rule.
+    /// - Throws: when no kernel of it is known to run.
+    package init(
+        of guest: Guest, since lastEntries: [BackedWindow] = [], radixStarts: [RadixStart]? = nil
+    ) async throws {
         self.guest = guest
         booted = try await guest.runningKernel()
         self.lastEntries = lastEntries
+        self.radixStarts = radixStarts
     }
 
     var kernel: Kernel { booted.kernel }
@@ -88,6 +99,7 @@ package struct SnapshotTaker {
             peakEntryCount: await guest.observer.notePeak(state.list), mirror: mirror, report: report,
             reportProblem: reportProblem, history: await guest.observer.history)
         snapshot.add(try crashKernel?.header(in: memory))
+        snapshot.radixStarts = radixStarts
         snapshot.formerWindows = snapshot.windowsGone(from: lastEntries)
         snapshot.translations = try await translations(of: snapshot.accountEntries, obstacle: obstacle)
         snapshot.formerTranslations = try await translations(of: snapshot.formerWindows, obstacle: obstacle)
