@@ -55,7 +55,8 @@ import Verification
         #expect((snapshot.readBack != nil) == isRead)
         #expect(snapshot.translations.count == (isRead ? 0 : 32))
         let read = snapshot.readBack?.runs.reduce(0) { $0 + $1.byteCount }
-        #expect(read == (isRead ? 16 * 65536 : nil))
+        let expected: UInt64? = isRead ? 16 * 65536 : nil
+        #expect(read == expected)
         let problem = "qemu refuses 'memsave': nothing stands in for it"
         #expect(snapshot.readBackProblem == (isRead ? nil : problem))
         let statement = run.verdicts.first?.verdict?.witnesses.first { $0.witness == .mmu }
