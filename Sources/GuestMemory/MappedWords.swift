@@ -39,12 +39,23 @@ import Synchronization
         // SAFETY: offset is aligned and inside the mapping; Atomic<UInt64> has the layout of the word that it wraps.
         return unsafe base.advanced(by: Int(offset)).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
+
+    fileprivate borrowing func copy(
+        at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer
+    ) throws(MemoryAccessError) {
+        guard offset % 8 == 0 else { throw .misaligned(offset) }
+        guard offset <= byteCount, UInt64(buffer.count) <= byteCount - offset else { throw .unmapped(offset) }
+        // SAFETY: all of it is inside the mapping, and the caller's buffer is none of that.
+        unsafe buffer.copyMemory(
+            from: UnsafeRawBufferPointer(start: base.advanced(by: Int(offset)), count: buffer.count))
+    }
 }
 
 /// A mapping that another party may write at any moment, seen as 64-bit words. Whoever holds the words holds the mapping.
 ///
 /// Every access is one aligned 64-bit acquire load or release store: no read-modify-write and no bulk copy, because the
-/// shared region is a PCI BAR in the guest and cache-inhibited on real machines.
+/// shared region is a PCI BAR in the guest and cache-inhibited on real machines. ``copy(at:into:)`` alone is otherwise, and
+/// is for the host.
 @safe public final class MappedWords: Sendable {
     private let mapping: Mapping
 
@@ -68,5 +79,14 @@ import Synchronization
         // SAFETY: the mapping lives as long as this object.
         let cell = try unsafe mapping.cell(at: offset)
         unsafe cell.pointee.store(value, ordering: .releasing)
+    }
+
+    /// Fills a buffer with the bytes from an offset on, a multiple of 8. Not a word at a time: only for memory that nobody
+    /// writes meanwhile, a paused guest's or a file's, and never for the shared region in a guest.
+    ///
+    /// Throws ``MemoryAccessError`` where not all of them are mapped.
+    public func copy(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(MemoryAccessError) {
+        // SAFETY: the buffer is the caller's; the mapping lives as long as this object.
+        try unsafe mapping.copy(at: offset, into: buffer)
     }
 }

@@ -40,10 +40,13 @@ public struct GuestRAM: SearchableMemory, Sendable {
 
     /// The 64 bits at a guest physical address.
     public func storedWord(at address: PhysicalAddress) throws(MemoryAccessError) -> UInt64 {
-        guard let region = regions.first(where: { $0.range.contains(address.rawValue) }) else {
-            throw .unmapped(address.rawValue)
-        }
+        guard let region = region(holding: address.rawValue) else { throw .unmapped(address.rawValue) }
         return try region.file.words.load(at: address.rawValue - region.base.rawValue)
+    }
+
+    /// The piece that holds a guest physical address; nil where no memory is.
+    package func region(holding address: UInt64) -> Region? {
+        regions.first { $0.range.contains(address) }
     }
 
     /// The parts of memory that a guest has ever written, ascending.

@@ -16,9 +16,9 @@ public final class MappedFile: Sendable {
 
     /// Maps the whole of a file.
     ///
-    /// `isWritable` is for tests that damage a guest on purpose; without it a store would end the process. Throws
-    /// ``MappedFileError`` with errno, or when the file is shorter than `byteCount`: reading behind a file's end would
-    /// be a SIGBUS.
+    /// `isWritable` is for ``PageStamps``, and for tests that damage a guest on purpose; without it a store would end the
+    /// process. Throws ``MappedFileError`` with errno, or when the file is shorter than `byteCount`: reading behind a
+    /// file's end would be a SIGBUS.
     public init(_ path: FilePath, byteCount: UInt64, isWritable: Bool = false) throws {
         self.path = path
         let descriptor: FileDescriptor

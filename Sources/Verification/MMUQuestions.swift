@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What the MMU is asked. It is asked while the guest is paused, an address a command, so that there is a limit.
+/// What the MMU is asked an address a command (`gva2gpa`): about what QEMU does not read through it (``ReadBack``), and about
+/// windows that are gone. It is asked while the guest is paused, so that there is a limit.
 public enum MMUQuestions {
-    /// The most addresses of the kernel's account that are asked at one verification, and the most of windows that are gone.
-    /// At half a millisecond to two each, the guest is paused for about a minute at worst. 16,384 windows of any size are
-    /// asked completely.
+    /// The most such commands about the kernel's account at one verification, and the most about windows that are gone. At
+    /// half a millisecond to two each, the guest is paused for about a minute at worst. Where QEMU reads nothing, 16,384
+    /// windows of any size are asked completely.
     public static let limit = 1 << 15
 
     /// Where in a window the MMU is asked, in bytes: its first and its last 4 KiB, which are the same in the smallest window.

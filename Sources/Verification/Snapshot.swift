@@ -39,7 +39,12 @@ public struct Snapshot: Codable, Equatable, Sendable {
     public var report: ReportSnapshot?
     /// Why the report area holds no report, nil when it does or was not asked for.
     public var reportProblem: String?
-    /// Witness 4: what the MMU translates.
+    /// Witness 4: what QEMU read of the memory map through the MMU; nil where it did not.
+    public var readBack: ReadBack?
+    /// Why QEMU did not read the memory map, though the MMU could be asked; nil when it did.
+    public var readBackProblem: String?
+    /// What the MMU says of single addresses: those that could not be read; without ``readBack`` the first and last 4 KiB of
+    /// each window.
     public var translations: [Translation]
     /// The windows that were in the kernel's account at the verification before, and that nothing backs any more.
     public var formerWindows: [BackedWindow]

@@ -58,6 +58,7 @@ extension Snapshot {
         try checkHistory()
         try checkPageTables()
         try checkHashTable()
+        try checkReadBack()
         try checkCrashHeader()
         let sectionLimit = LinearMap.byteCount >> sectionBits
         for (index, section) in sections.enumerated() {
@@ -170,6 +171,43 @@ extension Snapshot {
             "validCount", UInt64(clamping: table.validCount),
             table.entries.count...max(slotCount, table.entries.count) ~= table.validCount,
             "\(table.entries.count), the number of entries, to \(slotCount)")
+    }
+
+    /// Runs are whole pages, ascending, and lead to pages that were stamped: nothing else could be known of them.
+    private func checkReadBack() throws(SnapshotProblem) {
+        guard let readBack else { return }
+        func isWhole(_ number: UInt64) -> Bool { number % ReadBack.pageByteCount == 0 }
+        var stamped = MemoryRanges()
+        var end: UInt64 = 0
+        for (index, pages) in readBack.stamped.enumerated() {
+            let field = "readBack.stamped[\(index)]"
+            try checkEnd(field, pages.base, pages.byteCount)
+            guard pages.base >= end, pages.byteCount > 0, isWhole(pages.base | pages.byteCount) else {
+                throw SnapshotProblem(
+                    field: field, value: "is \(pages.byteCount) bytes at \(pages.base.hexadecimal)",
+                    limit: "whole pages of \(ReadBack.pageByteCount) bytes from \(end.hexadecimal) on")
+            }
+            end = pages.base + pages.byteCount
+            stamped.insert(pages.base..<end)
+        }
+        end = 0
+        for (index, run) in readBack.runs.enumerated() {
+            let field = "readBack.runs[\(index)]"
+            let runEnd = run.virtAddr.addingReportingOverflow(run.byteCount)
+            guard run.virtAddr >= end, run.byteCount > 0, !runEnd.overflow,
+                isWhole(run.virtAddr | run.phys | run.byteCount)
+            else {
+                throw SnapshotProblem(
+                    field: field, value: "is \(run.byteCount) bytes at \(run.virtAddr.hexadecimal)",
+                    limit: "whole pages of \(ReadBack.pageByteCount) bytes from \(end.hexadecimal) on")
+            }
+            try checkEnd(field, run.phys, run.byteCount)
+            guard stamped.contains(run.phys..<run.phys + run.byteCount) else {
+                throw SnapshotProblem(
+                    field: field, value: "leads to \(run.phys.hexadecimal)", limit: "pages that were stamped")
+            }
+            end = runEnd.partialValue
+        }
     }
 
     private func checkEnd(_ field: String, _ base: UInt64, _ byteCount: UInt64) throws(SnapshotProblem) {

@@ -21,13 +21,21 @@ struct TranslationChecks {
         case unasked, segment, answer
     }
 
-    /// Judges the answers for each entry's first and last 4 KiB.
+    /// What the MMU says of an address, nil where it says nothing.
+    private typealias Statement = (virtAddr: UInt64, answer: Translation.Answer?)
+
+    /// Judges what is known of every 4 KiB of each entry, or, where QEMU did not read through the MMU, the answers for its
+    /// first and last 4 KiB.
     init(snapshot: Snapshot) {
         let answers = Self.answers(snapshot.translations)
         // On hash the question goes through the CPU's SLB, from which a segment may have been evicted: "unmapped" means
         // something only where another address of the same segment translates.
         var translatedSegments: Set<UInt64> = []
         for case (let virtAddr, .physical) in answers { translatedSegments.insert(MMUQuestions.segment(of: virtAddr)) }
+        for run in snapshot.readBack?.runs ?? [] {
+            translatedSegments.insert(MMUQuestions.segment(of: run.virtAddr))
+            translatedSegments.insert(MMUQuestions.segment(of: run.virtAddr + (run.byteCount - 1)))
+        }
         func isDecided(_ virtAddr: UInt64) -> Bool {
             snapshot.kernel.mmu == .radix || translatedSegments.contains(MMUQuestions.segment(of: virtAddr))
         }
@@ -46,13 +54,25 @@ struct TranslationChecks {
 
         let place = snapshot.account.place
         var counts: [Silence: Int] = [:]
+        let sortedAnswers = snapshot.readBack.map { _ in answers.sorted { $0.key < $1.key } } ?? []
         for entry in snapshot.accountEntries {
             var open: Silence?
             var hasFault = false
-            for offset in MMUQuestions.offsets(windowByteCount: entry.byteCount) {
-                let virtAddr = entry.virtAddr &+ offset
-                let expected = entry.phys &+ offset
-                let answer = answers[virtAddr]
+            let statements: [Statement] =
+                if let readBack = snapshot.readBack, let addresses = entry.addresses {
+                    Self.statements(about: addresses, readBack, sortedAnswers)
+                } else {
+                    MMUQuestions.offsets(windowByteCount: entry.byteCount).map {
+                        (entry.virtAddr &+ $0, answers[entry.virtAddr &+ $0])
+                    }
+                }
+            var last: Statement?
+            for statement in statements {
+                let (virtAddr, answer) = statement
+                let expected = entry.phys &+ (virtAddr &- entry.virtAddr)
+                defer { last = statement }
+                // Where page after page is wrong in the same way, the first one is told.
+                if let last, hasFault, Self.continues(last, statement) { continue }
                 if let silence = silence(answer, at: virtAddr) {
                     open = open ?? silence
                 } else if answer == .unmapped {
@@ -97,6 +117,51 @@ struct TranslationChecks {
         }
     }
 
+    /// What is known of a window's addresses: of each run the first one, of what was not read each that was asked, and one
+    /// that was not where there is such.
+    private static func statements(
+        about addresses: Range<UInt64>, _ readBack: ReadBack, _ answers: [(key: UInt64, value: Translation.Answer)]
+    ) -> [Statement] {
+        /// The answers about a range.
+        func known(in range: Range<UInt64>) -> ArraySlice<(key: UInt64, value: Translation.Answer)> {
+            func index(of address: UInt64) -> Int {
+                var (low, high) = (0, answers.count)
+                while low < high {
+                    let middle = (low + high) / 2
+                    if answers[middle].key < address { low = middle + 1 } else { high = middle }
+                }
+                return low
+            }
+            return answers[index(of: range.lowerBound)..<index(of: range.upperBound)]
+        }
+        let (read, missing) = readBack.pieces(of: addresses)
+        var statements: [Statement] = []
+        for run in read {
+            statements.append((run.virtAddr, .physical(run.phys)))
+            for (virtAddr, answer) in known(in: run.virtAddr..<run.virtAddr + run.byteCount)
+            where answer != .physical(run.phys + (virtAddr - run.virtAddr)) {
+                statements.append((virtAddr, .cannotSay("it gave two answers about one address")))
+            }
+        }
+        for range in missing {
+            let asked = known(in: range)
+            statements += asked.map { ($0.key, $0.value) }
+            let pageCount = (range.upperBound - range.lowerBound - 1) / ReadBack.pageByteCount + 1
+            if UInt64(asked.count) < pageCount { statements.append((range.lowerBound, nil)) }
+        }
+        return statements
+    }
+
+    /// Whether two pages in a row lead to pages in a row, or nowhere.
+    private static func continues(_ last: Statement, _ next: Statement) -> Bool {
+        guard last.virtAddr &+ ReadBack.pageByteCount == next.virtAddr else { return false }
+        return switch (last.answer, next.answer) {
+        case (.unmapped, .unmapped): true
+        case (.physical(let first), .physical(let second)): first &+ ReadBack.pageByteCount == second
+        default: false
+        }
+    }
+
     /// Each address with its answer; one that was answered twice, and differently, has none.
     private static func answers(_ translations: [Translation]) -> [UInt64: Translation.Answer] {
         Dictionary(translations.map { ($0.virtAddr, $0.answer) }) { first, second in
@@ -107,6 +172,11 @@ struct TranslationChecks {
     private static func reason(_ silence: Silence, firstReason: String?, _ snapshot: Snapshot) -> String {
         switch silence {
         case .unasked:
+            if snapshot.readBack?.isCutShort == true {
+                return
+                    "\(MMUQuestions.limit) questions are the most that are asked while the guest is paused, and QEMU "
+                    + "does not read all of the others through the MMU"
+            }
             let count =
                 [snapshot.accountEntries, snapshot.formerWindows].map {
                     $0.reduce(0) { $0 + MMUQuestions.addresses(of: $1).count }

@@ -269,14 +269,19 @@ public enum Verifier {
                 .mmu, silentAbout: snapshot.accountEntries.count,
                 "without a vmemmap page size nothing tells what to ask")
         }
-        guard !(snapshot.translations.isEmpty && snapshot.formerTranslations.isEmpty) else {
+        guard snapshot.readBack != nil || !(snapshot.translations.isEmpty && snapshot.formerTranslations.isEmpty)
+        else {
             return Judgement(
                 .mmu, silentAbout: snapshot.accountEntries.count + snapshot.formerWindows.count, "it was not asked")
         }
         let checks = TranslationChecks(snapshot: snapshot)
         var judgement = Judgement(
             .mmu,
-            "gva2gpa of each block's first and last 4 KiB: the kernel reaches its struct pages there"
+            (snapshot.readBack == nil
+                ? "gva2gpa of each block's first and last 4 KiB"
+                : "every 4 KiB of each block, read by QEMU through the MMU")
+                + ": the kernel reaches its struct pages there"
+                + (snapshot.readBackProblem.map { " (no more is read: \($0))" } ?? "")
                 + (checks.formerCount == 0
                     ? "" : ", and no longer at \(checks.formerCount) addresses of windows that are gone"))
         judgement.findings = checks.findings

@@ -96,20 +96,22 @@ struct TableDamageStep: RunStep {
         }
         let word = try tables.word(at: place)
         try tables.store(damage.change(word), at: place)
-        let spoilt: Result<(RadixWalk?, [Translation]), any Error>
+        let spoilt: Result<(RadixWalk?, MemoryMapReader.Result), any Error>
         do {
             let walk = kernel.memoryMapTables(
                 of: MemoryMap(base: base, pageShift: nil), in: memory,
                 within: ReadingBounds(memoryEnd: await guest.memory.endAddress))
-            spoilt = .success((walk, try await probe.translations(of: snapshot.translations.map(\.virtAddr))))
+            let reader = MemoryMapReader(domain: guest.domain, memory: memory)
+            spoilt = .success((walk, try await reader.read(snapshot.accountEntries)))
         } catch {
             spoilt = .failure(error)
         }
         try tables.store(word, at: place)
         try await guest.domain.resume()
-        let (walk, translations) = try spoilt.get()
+        let (walk, reading) = try spoilt.get()
         snapshot.pageTables = walk.map(WalkedTables.init)
-        snapshot.translations = translations
+        snapshot.readBack = reading.readBack
+        snapshot.translations = reading.translations
         try result.judge(snapshot, since: context.lastEntries)
     }
 }

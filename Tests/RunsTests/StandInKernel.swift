@@ -23,6 +23,8 @@ final class StandInKernel {
         case refusesToRemove
         /// The machine ends so when the first LMB is there.
         case endsInPlug(StandInMachine.Ending)
+        /// The machine does not read memory through its MMU.
+        case savesNoMemory
         /// Its agent does not start.
         case hasNoAgent
         /// Its header for a crash lacks the DIMMs, also when it is loaded again.

@@ -44,6 +44,8 @@ final class StandInMachine: Sendable {
 
     let memory: StandInMemory
     let mmu = StandInMMU()
+    /// Whether it reads memory through the MMU.
+    var savesMemory: Bool { if case .savesNoMemory = flaw { false } else { true } }
     /// What libvirt tells of it.
     let events: AsyncStream<DomainEvent>
     private let eventSink: AsyncStream<DomainEvent>.Continuation

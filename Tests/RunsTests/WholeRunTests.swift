@@ -46,6 +46,27 @@ import Verification
         try run.expectCompleteRecord(snapshots: [2, 4, 6])
     }
 
+    @Test("the memory map is read through the MMU, or asked about an address at a time", arguments: [true, false])
+    func memoryMapIsRead(isRead: Bool) async throws {
+        let run = try await StandInRun.take("[verify]", flaw: isRead ? nil : .savesNoMemory)
+        #expect(run.report.exitCode == 0)
+        let data = try Data(contentsOf: run.report.directory.appending(path: "snapshot-2.json"))
+        let snapshot = try JSONDecoder().decode(Snapshot.self, from: data)
+        #expect((snapshot.readBack != nil) == isRead)
+        #expect(snapshot.translations.count == (isRead ? 0 : 32))
+        let read = snapshot.readBack?.runs.reduce(0) { $0 + $1.byteCount }
+        let expected: UInt64? = isRead ? 16 * 65536 : nil
+        #expect(read == expected)
+        let problem = "qemu refuses 'memsave': nothing stands in for it"
+        #expect(snapshot.readBackProblem == (isRead ? nil : problem))
+        let statement = run.verdicts.first?.verdict?.witnesses.first { $0.witness == .mmu }
+        #expect(statement?.detail.contains(problem) == !isRead)
+        let refusals = try await JSONSchema("snapshot").refusals(of: data)
+        #expect(refusals == [nil])
+        #expect(!FileManager.default.fileExists(atPath: run.folder.path("machine/memory-map")))
+        try run.expectCompleteRecord(snapshots: [2])
+    }
+
     @Test("observers are told what the record says, in the same order")
     func observers() async throws {
         let run = try await StandInRun.take(Self.plan)

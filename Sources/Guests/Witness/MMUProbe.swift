@@ -24,7 +24,8 @@ struct MMUProbe {
         return nil
     }
 
-    /// Translates addresses. QEMU answers one a command, which takes a millisecond or two.
+    /// Translates addresses. QEMU answers one a command, which takes a millisecond or two; ``MemoryMapReader`` has all of
+    /// them at once.
     func translations(of virtAddrs: [UInt64]) async throws -> [Translation] {
         var translations: [Translation] = []
         for virtAddr in virtAddrs {

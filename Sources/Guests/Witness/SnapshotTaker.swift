@@ -101,7 +101,7 @@ package struct SnapshotTaker {
         snapshot.add(try crashKernel?.header(in: memory))
         snapshot.radixStarts = radixStarts
         snapshot.formerWindows = snapshot.windowsGone(from: lastEntries)
-        snapshot.translations = try await translations(of: snapshot.accountEntries, obstacle: obstacle)
+        try await addTranslations(to: &snapshot, memory, obstacle: obstacle)
         snapshot.formerTranslations = try await translations(of: snapshot.formerWindows, obstacle: obstacle)
         try await addHashTable(to: &snapshot)
         return snapshot
@@ -148,6 +148,23 @@ package struct SnapshotTaker {
             obstacle = try await probe.obstacle()
         }
         return obstacle
+    }
+
+    /// What the MMU makes of the account's windows: all of them read through it, or, where QEMU does not do that, an address
+    /// at a time.
+    private func addTranslations(to snapshot: inout Snapshot, _ memory: GuestRAM, obstacle: String?) async throws {
+        if obstacle == nil {
+            do {
+                let result = try await MemoryMapReader(domain: guest.domain, memory: memory)
+                    .read(snapshot.accountEntries)
+                snapshot.readBack = result.readBack
+                snapshot.translations = result.translations
+                return
+            } catch let problem as MemoryMapProblem {
+                snapshot.readBackProblem = "\(problem)"
+            }
+        }
+        snapshot.translations = try await translations(of: snapshot.accountEntries, obstacle: obstacle)
     }
 
     /// Asks the MMU about each window, as far as the limit allows.
