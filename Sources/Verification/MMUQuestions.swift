@@ -18,17 +18,22 @@ public enum MMUQuestions {
         offsets(windowByteCount: window.byteCount).map { window.virtAddr &+ $0 }
     }
 
-    /// A few addresses of each effective segment (1 TiB on Book3S hash) that windows lie in, of 16 segments at most: where
-    /// none of a segment's is translated, the CPU's SLB may have no entry for it at the moment.
-    public static func samples(of windows: [BackedWindow]) -> [[UInt64]] {
-        let segments = Dictionary(grouping: windows.map(\.virtAddr), by: segment)
+    /// A few addresses of each effective segment that windows lie in, of 16 segments at most: where none of a segment's is
+    /// translated, the CPU's SLB may have no entry for it at the moment.
+    ///
+    /// - Parameters:
+    ///   - windows: the windows.
+    ///   - segmentShift: log2 of a segment's size.
+    /// - Returns: a segment's addresses together.
+    public static func samples(of windows: [BackedWindow], segmentShift: UInt64) -> [[UInt64]] {
+        let segments = Dictionary(grouping: windows.map(\.virtAddr)) { $0 >> segmentShift }
         return segments.values.prefix(16).map { virtAddrs in
             [virtAddrs[0], virtAddrs[virtAddrs.count / 2], virtAddrs[virtAddrs.count - 1]]
         }
     }
 
-    /// Which segment of the hash MMU an effective address lies in.
-    static func segment(of virtAddr: UInt64) -> UInt64 { virtAddr >> 40 }
+    /// log2 of the size of the hash MMU's segments, in bytes, where nothing tells it: the hashed page table does.
+    public static let usualSegmentShift: UInt64 = 40
 
     /// The addresses that are asked: all of them, or so many that the limit allows. Half of those are about what came last,
     /// every n-th window where that is too much as well; the others are every n-th of the rest, from one end to the other.

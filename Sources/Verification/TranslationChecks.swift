@@ -30,14 +30,21 @@ struct TranslationChecks {
         let answers = Self.answers(snapshot.translations)
         // On hash the question goes through the CPU's SLB, from which a segment may have been evicted: "unmapped" means
         // something only where another address of the same segment translates.
-        var translatedSegments: Set<UInt64> = []
-        for case (let virtAddr, .physical) in answers { translatedSegments.insert(MMUQuestions.segment(of: virtAddr)) }
+        let segmentByteCount: UInt64 = 1 << (snapshot.hashTable?.segmentShift ?? MMUQuestions.usualSegmentShift)
+        /// Whole segments, from the first address's to the last one's.
+        func segments(from first: UInt64, to last: UInt64) -> Range<UInt64> {
+            let (end, overflows) = last.alignedDown(to: segmentByteCount).addingReportingOverflow(segmentByteCount)
+            return first.alignedDown(to: segmentByteCount)..<(overflows ? .max : end)
+        }
+        var translatedSegments = MemoryRanges()
+        for case (let virtAddr, .physical) in answers {
+            translatedSegments.insert(segments(from: virtAddr, to: virtAddr))
+        }
         for run in snapshot.readBack?.runs ?? [] {
-            translatedSegments.insert(MMUQuestions.segment(of: run.virtAddr))
-            translatedSegments.insert(MMUQuestions.segment(of: run.virtAddr + (run.byteCount - 1)))
+            translatedSegments.insert(segments(from: run.virtAddr, to: run.virtAddr + (run.byteCount - 1)))
         }
         func isDecided(_ virtAddr: UInt64) -> Bool {
-            snapshot.kernel.mmu == .radix || translatedSegments.contains(MMUQuestions.segment(of: virtAddr))
+            snapshot.kernel.mmu == .radix || translatedSegments.intersects(virtAddr...virtAddr)
         }
         var firstReason: String?
         /// What an answer leaves open, nil when it says whether the address is translated.

@@ -132,6 +132,31 @@ import VmemmapPopulate
         }
     }
 
+    /// With segments of 256 MiB (`disable_1tb_segments`), one may be missing from the SLB while its neighbours are there: that
+    /// says nothing about the addresses in it.
+    @Test func segmentsAreAsLargeAsTheTableSays() throws {
+        var snapshot = GoodSnapshot.hash()
+        let base = snapshot.kernel.vmemmapBase
+        snapshot.formerWindows = [
+            BackedWindow(place: 0, virtAddr: base + 1 << 28, phys: 0x3000_0000, byteCount: 65536)
+        ]
+        snapshot.formerTranslations = [base + 1 << 28, base + 1 << 28 + 61440].map {
+            Translation(virtAddr: $0, answer: .unmapped)
+        }
+        #expect(try Verifier.verdict(on: snapshot).unsaid == [])
+        snapshot.witnesses = Witness.given(by: .list, .hash, hasHashTable: true)
+        var table = Self.table
+        (table.segmentShift, table.virtualBitCount) = (28, 40)
+        snapshot.hashTable = HashTableSnapshot(
+            snapshot.kernelList.entries.map { table.entry(virtAddr: $0.virtAddr, phys: $0.phys) }
+                .sorted { $0.index < $1.index }, tableShift: table.tableShift,
+            segments: HashedSegments(segmentShift: 28, virtualBitCount: 40, context: 7), kernel: snapshot.kernel)
+        let verdict = try Verifier.verdict(on: snapshot)
+        #expect(verdict.findings == [])
+        #expect(verdict.unsaid.map(\.witness) == [.mmu])
+        #expect(verdict.unsaid.first?.count == 2)
+    }
+
     struct Constant: Sendable, CustomTestStringConvertible {
         let testDescription: String
         let change: @Sendable (inout HashTableSnapshot) -> Void

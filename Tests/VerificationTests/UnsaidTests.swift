@@ -207,10 +207,10 @@ import VmemmapPopulate
     @Test func samplesOfEachSegment() {
         let near = Self.windows(100, byteCount: 4096)
         let far = near.map { BackedWindow(place: 0, virtAddr: $0.virtAddr + 5 << 40, phys: 0, byteCount: 4096) }
-        let samples = MMUQuestions.samples(of: near + far).sorted { $0[0] < $1[0] }
+        let samples = MMUQuestions.samples(of: near + far, segmentShift: 40).sorted { $0[0] < $1[0] }
         #expect(samples == [near, far].map { [$0[0].virtAddr, $0[50].virtAddr, $0[99].virtAddr] })
-        #expect(MMUQuestions.samples(of: []) == [])
+        #expect(MMUQuestions.samples(of: [], segmentShift: 40) == [])
         let many = (0..<1000 as Range<UInt64>).map { BackedWindow(place: 0, virtAddr: $0 << 40, phys: 0, byteCount: 0) }
-        #expect(MMUQuestions.samples(of: many).count == 16)
+        #expect(MMUQuestions.samples(of: many, segmentShift: 40).count == 16)
     }
 }

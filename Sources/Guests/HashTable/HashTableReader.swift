@@ -36,19 +36,21 @@ struct HashTableReader: Sendable {
 
     /// Reads the table of a guest that is paused.
     ///
-    /// - Throws: ``HashTableProblem`` where QEMU gives none, ``MigrationStreamProblem``, `Errno`, or what libvirt says.
+    /// - Throws: ``QMPRefusal`` or ``MigrationFailure`` where QEMU gives none, ``MigrationStreamProblem``, `Errno`, or what
+    ///   libvirt says.
     private func table() async throws -> HashedTable {
         let listener = try StreamListener(at: socket)
         try await setSharedMemoryIgnored(true)
         do {
-            async let stream = blocking { isCancelled in
-                try listener.stream(byteLimit: Self.streamByteLimit, isCancelled: isCancelled)
+            async let table = blocking { isCancelled in
+                try HashedTable(
+                    inStream: listener.stream(byteLimit: Self.streamByteLimit, isCancelled: isCancelled))
             }
-            try await execute(Command("migrate", ["uri": "unix:\(socket)"]))
+            _ = try await domain.execute("migrate", ["uri": "unix:\(socket)"])
             try await waitForMigration()
-            let table = try await HashedTable(inStream: stream)
+            let whole = try await table
             try await setSharedMemoryIgnored(false)
-            return table
+            return whole
         } catch {
             // Whoever migrates the guest later is to get its memory.
             try? await setSharedMemoryIgnored(false)
@@ -64,63 +66,31 @@ struct HashTableReader: Sendable {
             }
             let capabilities: [Capability]
         }
-        try await execute(
-            Command("migrate-set-capabilities", Capabilities(capabilities: [.init(state: isIgnored)])))
+        _ = try await domain.execute(
+            "migrate-set-capabilities", Capabilities(capabilities: [.init(state: isIgnored)]))
+    }
+
+    /// `MigrationInfo`, qapi/migration.json.
+    private struct Migration: Decodable {
+        let status: String?
     }
 
     /// Waits until QEMU has sent everything, or will not.
     private func waitForMigration() async throws {
         let status = try await waitUntil(within: timeouts.answer) { () async throws -> String? in
-            let status = try await execute(Command("query-migrate", [String: String]())).status
+            let status = try await domain.execute("query-migrate", QMPNothing(), as: Migration.self).status
             return ["completed", "failed", "cancelled"].contains(status) ? status : nil
         }
         guard status == "completed" else {
-            _ = try? await execute(Command("migrate_cancel", [String: String]()))
-            throw HashTableProblem.migration(status ?? "not over within \(timeouts.answer)")
+            _ = try? await domain.execute("migrate_cancel", QMPNothing())
+            throw MigrationFailure(status: status ?? "not over within \(timeouts.answer)")
         }
-    }
-
-    private struct Command<Arguments: Encodable>: Encodable {
-        let execute: String
-        let arguments: Arguments
-
-        init(_ name: String, _ arguments: Arguments) {
-            (execute, self.arguments) = (name, arguments)
-        }
-    }
-
-    /// What replies have that matters here (qapi/migration.json).
-    private struct Reply: Decodable {
-        struct Value: Decodable {
-            let status: String?
-        }
-        struct Failure: Decodable {
-            let desc: String
-        }
-        let `return`: Value?
-        let error: Failure?
-    }
-
-    @discardableResult
-    private func execute(_ command: Command<some Encodable>) async throws -> Reply.Value {
-        let text = String(decoding: try JSONEncoder().encode(command), as: UTF8.self)
-        let reply = try JSONDecoder().decode(Reply.self, from: Data(try await domain.monitor(qmp: text).utf8))
-        if let error = reply.error { throw HashTableProblem.refused(command: command.execute, reason: error.desc) }
-        return reply.return ?? Reply.Value(status: nil)
     }
 }
 
-/// Why QEMU gives no hashed page table.
-enum HashTableProblem: Error, Equatable, CustomStringConvertible {
-    /// It refuses a command, in its words.
-    case refused(command: String, reason: String)
-    /// What became of the migration.
-    case migration(String)
+/// What became of a migration that has not come to its end.
+struct MigrationFailure: Error, Equatable, CustomStringConvertible {
+    let status: String
 
-    var description: String {
-        switch self {
-        case .refused(let command, let reason): "qemu refuses '\(command)': \(reason.utf8.printable)"
-        case .migration(let status): "qemu's migration is \(status)"
-        }
-    }
+    var description: String { "qemu's migration is \(status)" }
 }

@@ -203,38 +203,29 @@ struct MemoryMapReader {
 
     // MARK: - QEMU
 
-    private struct Command: Encodable {
-        struct Arguments: Encodable {
-            /// The address: QEMU's schema has it as a signed number.
-            let val: Int64
-            let size: UInt64
-            let filename: String
-        }
-        let execute = "memsave"
-        let arguments: Arguments
-    }
-
-    private struct Answer: Decodable {
-        struct Failure: Decodable {
-            let desc: String
-        }
-        let error: Failure?
+    private struct SaveArguments: Encodable {
+        /// The address: QEMU's schema has it as a signed number.
+        let val: Int64
+        let size: UInt64
+        let filename: String
     }
 
     /// Has QEMU write the bytes of effective addresses into a new file; false where it does not translate all of them.
     private func save(_ range: Range<UInt64>, into file: FilePath) async throws -> Bool {
         // What was there is not to be taken for what comes.
         try? FileManager.default.removeItem(atPath: file.string)
-        let command = Command(
-            arguments: .init(
-                val: Int64(bitPattern: range.lowerBound), size: range.upperBound - range.lowerBound,
-                filename: file.string))
-        let text = String(decoding: try JSONEncoder().encode(command), as: UTF8.self)
-        let answer = try await domain.monitor(qmp: text)
-        guard let error = try JSONDecoder().decode(Answer.self, from: Data(answer.utf8)).error else { return true }
-        // cpus.c, qmp_memsave: "Invalid addr 0x… /size … specified".
-        if error.desc.hasPrefix("Invalid addr ") { return false }
-        throw MemoryMapProblem.refused(error.desc.utf8.printable)
+        do {
+            _ = try await domain.execute(
+                "memsave",
+                SaveArguments(
+                    val: Int64(bitPattern: range.lowerBound), size: range.upperBound - range.lowerBound,
+                    filename: file.string))
+            return true
+        } catch let refusal as QMPRefusal {
+            // cpus.c, qmp_memsave: "Invalid addr 0x… /size … specified".
+            if refusal.reason.hasPrefix("Invalid addr ") { return false }
+            throw MemoryMapProblem.refused(refusal)
+        }
     }
 }
 
@@ -242,15 +233,15 @@ struct MemoryMapReader {
 enum MemoryMapProblem: Error, Equatable, CustomStringConvertible {
     /// The guest's memory cannot be stamped.
     case noStamps(String)
-    /// QEMU refuses, in its words.
-    case refused(String)
+    /// QEMU refuses.
+    case refused(QMPRefusal)
     /// What QEMU wrote cannot be read.
     case unreadable(String)
 
     var description: String {
         switch self {
         case .noStamps(let reason): "guest RAM cannot be stamped: \(reason)"
-        case .refused(let reason): "qemu refuses 'memsave': \(reason)"
+        case .refused(let refusal): "\(refusal)"
         case .unreadable(let reason): "what qemu wrote of it cannot be read: \(reason)"
         }
     }

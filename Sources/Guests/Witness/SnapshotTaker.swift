@@ -138,7 +138,8 @@ package struct SnapshotTaker {
     /// what it says then is judged.
     private func obstacle(to windows: [BackedWindow]) async throws -> String? {
         let probe = MMUProbe(domain: guest.domain)
-        let samples = hello.mmu == .hash ? MMUQuestions.samples(of: windows) : []
+        let segmentShift = booted.hashSegments?.segmentShift ?? MMUQuestions.usualSegmentShift
+        let samples = hello.mmu == .hash ? MMUQuestions.samples(of: windows, segmentShift: segmentShift) : []
         var obstacle = try await probe.obstacle()
         for _ in 0..<Self.probeAttemptLimit {
             if obstacle == nil, try await probe.reaches(oneOfEach: samples) { break }
