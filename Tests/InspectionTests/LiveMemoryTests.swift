@@ -68,6 +68,18 @@ import Testing
         #expect(asked.ranges == [4 * Self.mebibyte..<5 * Self.mebibyte, 2 * Self.mebibyte..<5 * Self.mebibyte])
     }
 
+    private static let impossible: [Range<UInt64>] = [
+        0..<UInt64.max, 0x7_ffff_ffff_fff8..<0x8_0000_0000_0008, 0xffff_ffff_ffff_f000..<UInt64.max,
+    ]
+
+    @Test(arguments: impossible) func memoryEndsSomewhere(range: Range<UInt64>) {
+        let piece = MemoryPiece(range: range, source: .hypervisor { _, _ in [] })
+        #expect(
+            throws: DumpFileProblem.load(
+                physAddr: range.lowerBound, byteCount: range.upperBound - range.lowerBound)
+        ) { try DumpMemory([piece], peekByteCount: 4096) }
+    }
+
     @Test func nothingIsReadOnceCancelled() throws {
         var isCancelled = false
         let range = 0..<Self.mebibyte

@@ -68,7 +68,8 @@ private final class LiveMemory: DumpContent {
             }
         for piece in self.pieces {
             guard piece.range.upperBound <= LinearMap.byteCount else {
-                throw DumpFileProblem.load(physAddr: piece.range.lowerBound, byteCount: UInt64(piece.range.count))
+                throw DumpFileProblem.load(
+                    physAddr: piece.range.lowerBound, byteCount: piece.range.upperBound - piece.range.lowerBound)
             }
             if case .file(let path) = piece.source {
                 descriptors.append(try FileDescriptor.open(path, .readOnly, options: [.noFollow, .closeOnExec]))
