@@ -33,6 +33,14 @@ extension KernelNote {
         self.init(info: note.info, order: note.order, addresses: [])
     }
 
+    /// Whether it still stands where it was found. A copy that is nobody's note may go, so that one of all places is enough.
+    public func stands(in memory: GuestRAM) -> Bool {
+        addresses.contains { address in
+            guard let note = Self.note(in: memory, at: address) else { return false }
+            return note.order == order && note.info.text == info.text
+        }
+    }
+
     private init(searchedIn memory: some SearchableMemory) throws {
         var found: (info: Vmcoreinfo, order: ByteOrder)?
         var addresses: [PhysicalAddress] = []

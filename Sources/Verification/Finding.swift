@@ -244,7 +244,8 @@ extension Finding.Fault {
         case .refused: [.plug, .guest]
         case .silent: [.unplug, .vmcore]
         case .warning, .bug, .oops, .kasan, .ubsan, .lockup, .rcuStall, .hungTask, .panic: [.guest]
-        case .missingMemory, .memoryGone, .loadSize, .note, .hashTableSize: [.crashHeader]
+        case .missingMemory, .memoryGone, .loadSize, .hashTableSize: [.crashHeader]
+        case .note: [.guest, .crashHeader]
         case .unmet: [.plan]
         }
     }

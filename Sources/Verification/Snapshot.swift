@@ -61,6 +61,8 @@ public struct Snapshot: Codable, Equatable, Sendable {
     public var vmcoreProblem: String?
     /// Of a kernel that died while it added memory: the DIMM; nil for any other.
     public var interruptedAdd: MemoryRange?
+    /// What is wrong with the kernel's VMCOREINFO note, in which every dump tool looks first; nil where it is as it was at hello.
+    public var noteProblem: String?
     /// What is loaded for a crash; nil where nothing is.
     public var crashHeader: CrashHeaderSnapshot?
 

@@ -20,13 +20,18 @@ public enum Verifier {
         var provenance: [Provenance: Int] = [:]
         for case let origin? in snapshot.mirror?.provenance ?? [] { provenance[origin, default: 0] += 1 }
         return Verdict(
-            findings: SectionChecks(snapshot: snapshot).findings() + judgements.flatMap(\.findings),
+            findings: noteFindings(snapshot) + SectionChecks(snapshot: snapshot).findings()
+                + judgements.flatMap(\.findings),
             witnesses: judgements.map(\.statement),
             unsaid: judgements.filter { snapshot.witnesses.contains($0.witness) }.flatMap(\.unsaid),
             account: snapshot.account, entryCount: snapshot.accountEntries.count, provenance: provenance,
             sectionCount: snapshot.sections.count,
             coveredSectionCount: judgements.reduce(0) { $0 + $1.coveredSectionCount },
             radixStarts: model.radixStarts)
+    }
+
+    private static func noteFindings(_ snapshot: Snapshot) -> [Finding] {
+        snapshot.noteProblem.map { [Finding(.guest, .note, $0)] } ?? []
     }
 
     private static func judgeKernelList(_ snapshot: Snapshot) -> Judgement {

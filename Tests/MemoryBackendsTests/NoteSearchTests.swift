@@ -37,6 +37,22 @@ import Testing
         #expect(note.info.text == Self.sample.text)
     }
 
+    /// Each byte of it counts, and a second copy is no damage when it goes.
+    @Test(arguments: [ByteOrder.little, .big]) func standsAsLongAsItIsTheSame(order: ByteOrder) throws {
+        let bytes = Self.sample.note(order: order)
+        let note = try KernelNote(foundIn: memory([(0x3000, bytes), (0x8000, bytes)]))
+        #expect(note.stands(in: try memory([(0x3000, bytes)])))
+        #expect(note.stands(in: try memory([(0x8000, bytes)])))
+        #expect(!note.stands(in: try memory([])))
+        #expect(!note.stands(in: try memory([(0x4000, bytes)])))
+        #expect(!note.stands(in: GuestRAM([])))
+        for offset in [0, 4, 8, 12, 24, bytes.count / 2] {
+            var damaged = bytes
+            damaged[offset] ^= 1
+            #expect(!note.stands(in: try memory([(0x3000, damaged)])), "\(offset)")
+        }
+    }
+
     @Test(arguments: [0, 0x1000, 0xff000]) func isFoundOnAnyPage(offset: Int) throws {
         let note = try KernelNote(foundIn: memory([(offset, Self.sample.note(order: .little))]))
         #expect(note.addresses == [PhysicalAddress(UInt64(offset))])

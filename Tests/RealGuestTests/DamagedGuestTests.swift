@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
+import KernelState
+import MemoryBackends
 import RunRecord
 import Testing
 import Verification
@@ -21,6 +24,43 @@ extension RealGuest {
         @Test func everyDamageToTheMirrorIsFound() async throws {
             try await expectFindings(
                 .mirror, before: [], after: ListDamage.all + [.ring, .header], \.mirrorFindings)
+        }
+
+        /// Spoils a letter of the VMCOREINFO note of a running guest, verifies, and puts it back.
+        private struct NoteDamageStep: RunStep {
+            var title: String { "a damaged note" }
+
+            func perform(in context: inout RunContext, result: inout StepResult) async throws {
+                let guest = try context.runningGuest()
+                let note = try await guest.runningKernel().kernel.note
+                let address = try #require(note.addresses.first).rawValue
+                #expect(note.addresses.count == 1)
+                let region = try #require(await guest.memory.ram.regions.first { $0.range.contains(address) })
+                let file = try MappedFile(
+                    region.file.path, byteCount: region.file.words.byteCount, isWritable: true)
+                let offset = address - region.base.rawValue + 64
+                let word = try file.words.load(at: offset)
+                try file.words.store(word ^ 1, at: offset)
+                let outcome: Result<Void, any Error>
+                do {
+                    outcome = .success(try await VerifyStep().perform(in: &context, result: &result))
+                } catch {
+                    outcome = .failure(error)
+                }
+                try file.words.store(word, at: offset)
+                try outcome.get()
+            }
+        }
+
+        @Test func aDamagedNoteIsFound() async throws {
+            let run = try await Lab.run(
+                try Lab.configuration(bootMemoryByteCount: 512 << 20),
+                [VerifyStep(), NoteDamageStep(), VerifyStep(), PowerOffStep()])
+            #expect(run.report.results.error == nil)
+            #expect(
+                run.report.results.steps.compactMap(\.verdict).map { $0.findings.map(\.name) } == [
+                    [], ["guest-note"], [],
+                ])
         }
 
         /// Spoils the list of a guest of 512 MiB before and after a plug of 256 MiB.

@@ -42,6 +42,7 @@ extension Snapshot {
         ) {
             $0.moveNode(1, to: 0xc000_0000_3fee_0018)
         },
+        Change("no VMCOREINFO note any more", ["guest-note"]) { $0.noteProblem = "it is not there" },
         Change("misaligned virt", ["list-misaligned-virt"] + holes(4)) {
             $0.changeList { $0.entries[0].virtAddr += 4096 }
         },

@@ -99,6 +99,10 @@ package struct SnapshotTaker {
             peakEntryCount: await guest.observer.notePeak(state.list), mirror: mirror, report: report,
             reportProblem: reportProblem, history: await guest.observer.history)
         snapshot.add(try crashKernel?.header(in: memory))
+        if !kernel.note.stands(in: memory) {
+            let places = kernel.note.addresses.map(\.rawValue.hexadecimal).joined(separator: ", ")
+            snapshot.noteProblem = "the VMCOREINFO note that stood at \(places) is not there any more, or another one"
+        }
         snapshot.radixStarts = radixStarts
         snapshot.formerWindows = snapshot.windowsGone(from: lastEntries)
         try await addTranslations(to: &snapshot, memory, obstacle: obstacle)
