@@ -169,7 +169,8 @@ extension RealGuest {
             #expect(look.states == [.running, .running, .running, .paused])
             #expect(Set(look.xml).count == 1)
             #expect(look.digests.count == 2)
-            #expect(look.digests.first?.count == 3)
+            // Boot memory and two DIMMs; three where the guest has refused to give one up.
+            #expect([3, 4].contains(look.digests.first?.count))
             #expect(look.digests.first == look.digests.last)
         }
 
