@@ -63,7 +63,7 @@ public enum Witness: String, Codable, Sendable, CaseIterable {
     case hashTable = "hpt"
     /// The guest's report, read through /proc/kcore.
     case report
-    /// QEMU's gva2gpa.
+    /// What QEMU reads through the CPU's translation (`memsave`), and gva2gpa for the rest.
     case mmu
     /// The emulator, run over the guest's history.
     case model
