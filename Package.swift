@@ -92,7 +92,7 @@ let package = Package(
             name: "Guests",
             dependencies: [
                 "GuestMemory", "VmemmapPopulate", "KernelState", "AgentProtocol", "HarnessBasics", "MemoryBackends",
-                "Libvirt", "RunFixture", "Verification", "RunRecord", "Plans",
+                "Inspection", "Libvirt", "RunFixture", "Verification", "RunRecord", "Plans",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: strict

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import GuestMemory
+import Inspection
 package import KernelState
 import MemoryBackends
 import SystemPackage
@@ -23,6 +24,10 @@ package struct BootedKernel: Sendable {
     let hashTableProblem: String?
     /// The kernel's list at hello.
     let list: ListWalk
+    /// What its note tells of `struct page`.
+    let structPageLayout: StructPageLayout
+    /// Where a section says which parts of it hold memory; nil where that could not be learned.
+    let subsectionMaps: SubsectionMaps?
 
     /// Finds the kernel in guest RAM, and holds the agent's hello against it.
     ///
@@ -44,11 +49,18 @@ package struct BootedKernel: Sendable {
                 regionByteCount: regionByteCount, pageByteCount: kernel.layout.pageByteCount),
             order: kernel.order)
         list = try kernel.list(in: ram)
+        let memory = KernelMemory(ram, order: kernel.order)
+        subsectionMaps = SubsectionMaps(
+            learnedFrom: try kernel.presentSections(in: memory, within: ReadingBounds(memoryEnd: ram.endAddress)),
+            layout: kernel.layout, in: memory)
+        structPageLayout = StructPageLayout(
+            kernel.note.info, order: kernel.order, byteCount: kernel.layout.structPageByteCount)
         let rules = kernel.rules(
             of: memoryMap, hasHadEntries: list.end == .terminated && !list.entries.isEmpty)
         (hashSegments, hashTableProblem) = Self.segments(hashTable, of: KernelFacts(kernel, memoryMap), list)
         witnesses = Witness.given(
-            by: rules == .radixTables ? .pageTables : .list, kernel.mmu, hasHashTable: hashSegments != nil)
+            by: rules == .radixTables ? .pageTables : .list, kernel.mmu, hasHashTable: hashSegments != nil,
+            tellsStructPages: StructPageSurvey.isPossible(structPageLayout))
     }
 }
 

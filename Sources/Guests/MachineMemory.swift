@@ -12,6 +12,8 @@ package actor MachineMemory {
     private let domain: any GuestDomain
     /// Boot RAM and DIMMs.
     package private(set) var ram = GuestRAM([])
+    /// The NUMA nodes of the pieces, by their names.
+    private var nodes: [String: UInt64] = [:]
     /// The end of the highest memory that the guest ever had.
     package private(set) var endAddress = PhysicalAddress(0)
 
@@ -32,10 +34,12 @@ package actor MachineMemory {
                 name: name, base: PhysicalAddress(base), file: try MappedFile(path, byteCount: byteCount))
         }
         var regions: [GuestRAM.Region] = []
-        let nodes = live.bootMemoryByNode
+        let bootNodes = live.bootMemoryByNode
+        var nodes: [String: UInt64] = [:]
         var base: UInt64 = 0
-        for (node, (byteCount, path)) in zip(nodes, files.boot).enumerated() {
-            let name = nodes.count == 1 ? "boot" : "boot-node\(node)"
+        for (node, (byteCount, path)) in zip(bootNodes, files.boot).enumerated() {
+            let name = bootNodes.count == 1 ? "boot" : "boot-node\(node)"
+            nodes[name] = UInt64(node)
             regions.append(try region(name, base: base, byteCount: byteCount, path: path))
             base += byteCount
         }
@@ -49,7 +53,9 @@ package actor MachineMemory {
                 throw HarnessError.infrastructure("qemu names no file for the memory of \(dimm.alias)")
             }
             regions.append(try region(dimm.alias, base: dimm.base, byteCount: dimm.byteCount, path: path))
+            nodes[dimm.alias] = UInt64(dimm.node)
         }
+        self.nodes = nodes
         ram = GuestRAM(regions)
         endAddress = max(endAddress, ram.endAddress)
     }
@@ -66,7 +72,9 @@ package actor MachineMemory {
     func usable(_ lmbs: LMBLedger) -> [MemoryRange] {
         ram.regions.flatMap { region in
             lmbs.usable(of: region.range).map {
-                MemoryRange(name: region.name, base: $0.lowerBound, byteCount: $0.upperBound - $0.lowerBound)
+                MemoryRange(
+                    name: region.name, base: $0.lowerBound, byteCount: $0.upperBound - $0.lowerBound,
+                    node: nodes[region.name])
             }
         }
     }

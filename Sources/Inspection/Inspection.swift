@@ -101,7 +101,7 @@ public struct Inspection: Sendable {
         let account: KernelAccount = rules == .radixTables ? .pageTables : .list
         var witnesses: [Witness] = account == .list ? [.kernelList] : [.pageTables]
         if account == .list, kernel.mmu == .radix { witnesses.append(.pageTables) }
-        let sections = state.sections.map(PresentSection.init)
+        let sections = Self.sections(state, kernel, KernelMemory(dump, order: kernel.order))
         snapshot = Snapshot(
             witnesses: witnesses, kernel: KernelFacts(kernel, state.memoryMap),
             memory: try Self.memory(of: sections, kernel.layout.sectionSizeBits), sections: sections,
@@ -126,6 +126,18 @@ public struct Inspection: Sendable {
             note.info, order: kernel.order, byteCount: kernel.layout.structPageByteCount)
         structPageLayout = layout
         pages = Self.pages(frames, layout, snapshot, in: dump)
+    }
+
+    /// The present sections, with their sub-sections as far as those of before a hot-add show where these are told.
+    private static func sections(
+        _ state: KernelState, _ kernel: Kernel, _ memory: KernelMemory<DumpMemory>
+    ) -> [PresentSection] {
+        let maps = SubsectionMaps(
+            learnedFrom: state.sections.filter { $0.flags.contains(.early) }, layout: kernel.layout, in: memory)
+        return state.sections.map { section in
+            PresentSection(
+                section, subsections: maps.map { $0.map(of: section, layout: kernel.layout, in: memory) ?? 0 })
+        }
     }
 
     private static func pages(

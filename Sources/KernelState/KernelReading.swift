@@ -4,13 +4,15 @@ public import GuestMemory
 public import VmemmapPopulate
 
 /// How far a kernel's memory is followed. Whatever stands there, reading ends.
-public struct ReadingBounds: Equatable, Sendable {
+public struct ReadingBounds: Sendable {
     /// The end of the physical addresses that can hold memory: boot RAM and every DIMM slot.
     public let memoryEnd: PhysicalAddress
     /// The most nodes that the list can have.
     public let nodeLimit: Int
     /// The most leaves of page tables.
     public let leafLimit: Int
+    /// The end of the physical addresses that sections are looked for at, and the most of them.
+    public let sectionSearch: (end: PhysicalAddress, limit: Int)
 
     /// Sets the bounds.
     ///
@@ -19,10 +21,15 @@ public struct ReadingBounds: Equatable, Sendable {
     ///   - nodeLimit: the most nodes. Nil: as many as the densest list has up to `memoryEnd`, which is 4096 a GiB (4 KiB
     ///     pages with 4 KiB vmemmap pages).
     ///   - leafLimit: the most leaves of page tables.
-    public init(memoryEnd: PhysicalAddress, nodeLimit: Int? = nil, leafLimit: Int = .max) {
+    ///   - sectionSearch: where sections are looked for, and the most of them. Nil: up to `memoryEnd`.
+    public init(
+        memoryEnd: PhysicalAddress, nodeLimit: Int? = nil, leafLimit: Int = .max,
+        sectionSearch: (end: PhysicalAddress, limit: Int)? = nil
+    ) {
         self.leafLimit = leafLimit
         self.memoryEnd = min(memoryEnd, PhysicalAddress(LinearMap.byteCount))
         self.nodeLimit = nodeLimit ?? Int(self.memoryEnd.rawValue >> 18) + 1
+        self.sectionSearch = sectionSearch ?? (self.memoryEnd, .max)
     }
 }
 
@@ -91,7 +98,8 @@ extension Kernel {
         in memory: borrowing some WordMemory, within bounds: ReadingBounds
     ) throws(KernelReadError) -> [MemorySection] {
         do throws(MemoryAccessError) {
-            return try SectionTable.presentSections(layout: layout, in: memory, endAddress: bounds.memoryEnd)
+            return try SectionTable.presentSections(
+                layout: layout, in: memory, endAddress: bounds.sectionSearch.end, limit: bounds.sectionSearch.limit)
         } catch {
             throw KernelReadError(part: .sectionTable, cause: error)
         }

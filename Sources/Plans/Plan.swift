@@ -57,6 +57,8 @@ public struct Plan: Equatable, Sendable {
     public indirect enum Step: Equatable, Sendable {
         /// Compare the witnesses.
         case verify
+        /// The same, and look at each `struct page` of online memory, not at one in each 4 KiB of the memory map.
+        case verifyAllStructPages
         /// Plug a DIMM: its size, its NUMA node, and where it goes; the machine chooses what is nil.
         case plug(size: UInt64, node: Int?, base: UInt64?)
         /// Unplug a DIMM.

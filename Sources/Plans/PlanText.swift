@@ -35,6 +35,7 @@ extension Plan.Step {
     fileprivate var node: Node {
         switch self {
         case .verify: .text("verify")
+        case .verifyAllStructPages: .fields([("verify", .fields([("struct-pages", .text("all"))]))])
         case .reboot: .text("reboot")
         case .loadCrashKernel: .text("load-crash-kernel")
         case .crash(nil): .text("crash")

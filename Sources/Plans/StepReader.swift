@@ -36,7 +36,7 @@ struct StepReader {
         return steps
     }
 
-    private static let keys = ["plug", "unplug", "wait", "guest", "crash", "dump", "expect", "repeat"]
+    private static let keys = ["verify", "plug", "unplug", "wait", "guest", "crash", "dump", "expect", "repeat"]
 
     private mutating func step(_ node: Node, repeatDepth: Int) throws(PlanProblem) -> Plan.Step {
         if case .scalar = node {
@@ -60,6 +60,11 @@ struct StepReader {
             let dimm = try dimm(value, "unplug")
             numbers.unplug(dimm)
             return note(.unplug(dimm))
+        case "verify":
+            var fields = try PlanFields(value, "verify")
+            let which = try fields.need("struct-pages").word("struct-pages", of: ["sample", "all"])
+            try fields.end(known: ["struct-pages"])
+            return note(which == "all" ? .verifyAllStructPages : .verify)
         case "wait":
             let wait = try wait(value)
             // Time shows nothing; an unplug that has settled does.
@@ -91,7 +96,7 @@ struct StepReader {
         default:
             throw PlanProblem(
                 key,
-                "no step '\(word.prefix(80))'; there are verify, reboot, load-crash-kernel, "
+                "no step '\(word.prefix(80))'; there are reboot, load-crash-kernel, "
                     + "\(Self.keys.joined(separator: ", "))")
         }
     }

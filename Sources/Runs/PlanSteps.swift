@@ -18,6 +18,7 @@ extension Plan {
         for step in steps {
             switch step {
             case .verify: taken.append(VerifyStep())
+            case .verifyAllStructPages: taken.append(VerifyStep(looksAtAllStructPages: true))
             case .plug(let size, let node, let base):
                 numbers.plug()
                 taken.append(PlugStep(byteCount: size, node: node, base: base))

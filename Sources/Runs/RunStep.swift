@@ -191,11 +191,20 @@ extension Finding {
 
 /// Compares the witnesses at rest.
 package struct VerifyStep: RunStep {
-    package var title: String { "verify" }
+    /// Whether each `struct page` is looked at, and not one in each 4 KiB of the memory map.
+    let looksAtAllStructPages: Bool
+
+    package var title: String { looksAtAllStructPages ? "verify all struct pages" : "verify" }
+
+    /// A comparison.
+    package init(looksAtAllStructPages: Bool = false) {
+        self.looksAtAllStructPages = looksAtAllStructPages
+    }
 
     package func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let snapshot = try await SnapshotTaker(
-            of: context.runningGuest(), since: context.lastEntries, radixStarts: context.past.radixStarts
+            of: context.runningGuest(), since: context.lastEntries, radixStarts: context.past.radixStarts,
+            looksAtAllStructPages: looksAtAllStructPages
         ).snapshot()
         try context.take(snapshot, into: &result)
     }

@@ -18,6 +18,8 @@ public struct Finding: Codable, Equatable, Sendable {
         case mmu
         /// What the emulator makes of the guest's history.
         case model
+        /// The `struct page`s of online memory.
+        case structPages = "struct-pages"
         /// `mem_section`, the memory blocks and the machine's memory.
         case sections
         /// The dead kernel as the dump-capture kernel reads it.
@@ -122,6 +124,20 @@ public struct Finding: Codable, Equatable, Sendable {
         case memoryWithoutSection = "memory-without-section"
         /// Sections and memory blocks do not agree.
         case blockDiffers = "block-differs"
+        /// A `struct page` of online memory that the kernel has not made.
+        case notInitialised = "not-initialised"
+        /// A `struct page` that says another NUMA node than the machine.
+        case otherNUMANode = "other-numa-node"
+        /// A `struct page` with a number of users that no page has.
+        case impossibleCount = "impossible-count"
+        /// A `struct page` that says that it is another page's.
+        case otherPage = "other-page"
+        /// The kernel's allocator has it for free.
+        case inFreeMemory = "in-free-memory"
+        /// A section has flags that it cannot have, or lacks one.
+        case sectionFlags = "flags"
+        /// A present section lacks a part of its memory.
+        case subsections
         /// The dump has other sections than guest RAM.
         case otherSections = "other-sections"
         /// The guest refused memory, or an action.
@@ -238,7 +254,10 @@ extension Finding.Fault {
         case .order: [.mirror, .report, .model, .vmcore]
         case .otherRule, .history: [.model]
         case .contradiction, .unmapped: [.mmu]
-        case .baseDiffers, .sectionWithoutMemory, .memoryWithoutSection, .blockDiffers: [.sections]
+        case .notInitialised, .otherNUMANode, .impossibleCount, .otherPage: [.structPages]
+        case .inFreeMemory: [.list, .pageTables]
+        case .baseDiffers, .sectionFlags, .subsections, .sectionWithoutMemory, .memoryWithoutSection, .blockDiffers:
+            [.sections]
         case .notInDump: [.crashHeader, .vmcore]
         case .otherSections: [.vmcore]
         case .refused: [.plug, .guest]

@@ -17,9 +17,11 @@ extension KernelFacts {
 }
 
 extension PresentSection {
-    /// Takes over a section of the kernel's table.
-    public init(_ section: MemorySection) {
-        self.init(number: section.number, vmemmapBase: section.vmemmapBase, isOnline: section.isOnline)
+    /// Takes over a section of the kernel's table, with its `subsection_map` where that is known.
+    public init(_ section: MemorySection, subsections: UInt64? = nil) {
+        self.init(
+            number: section.number, vmemmapBase: section.vmemmapBase, isOnline: section.isOnline,
+            flags: section.flags.rawValue, subsections: subsections)
     }
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
 import HarnessBasics
+import VmemmapPopulate
 
 /// Whether the kernel's sections, its memory blocks and the machine's memory are the same memory.
 struct SectionChecks {
@@ -8,8 +10,47 @@ struct SectionChecks {
 
     private var sectionByteCount: UInt64 { 1 << snapshot.kernel.sectionSizeBits }
 
+    /// Those that the kernel was not adding when it died.
+    private var settledSections: [PresentSection] {
+        guard let added = snapshot.interruptedAdd?.range else { return snapshot.sections }
+        return snapshot.sections.filter { !added.contains($0.number << snapshot.kernel.sectionSizeBits) }
+    }
+
     func findings() -> [Finding] {
-        bases() + againstMemory() + againstBlocks()
+        bases() + flags() + subsections() + againstMemory() + againstBlocks()
+    }
+
+    /// A present section has a memory map, and it is early exactly where it was there at boot and never went.
+    private func flags() -> [Finding] {
+        let early = snapshot.history.map(EarlyMemory.init)
+        return settledSections.compactMap { section in
+            guard let flags = section.flags.map(SectionFlags.init) else { return nil }
+            let start = section.number << snapshot.kernel.sectionSizeBits
+            var faults: [String] = []
+            if !flags.contains(.hasMemoryMap) { faults.append("it has no memory map") }
+            if let early, let isEarly = early.isEarly(start..<start + sectionByteCount),
+                isEarly != flags.contains(.early)
+            {
+                faults.append(isEarly ? "it was there at boot, and is not early" : "it came after boot, and is early")
+            }
+            if !flags.isSubset(of: .known) { faults.append("no kernel for ppc64 has all of these flags") }
+            guard !faults.isEmpty else { return nil }
+            return Finding(
+                .sections, .sectionFlags,
+                "section \(section.number) is present with flags \(flags.rawValue.hexadecimal): "
+                    + faults.joined(separator: "; "))
+        }
+    }
+
+    /// LMBs and boot memory are whole sections, so that a present section has all of its sub-sections.
+    private func subsections() -> [Finding] {
+        guard let whole = SubsectionMaps.whole(sectionSizeBits: snapshot.kernel.sectionSizeBits) else { return [] }
+        return settledSections.compactMap { section in
+            guard let map = section.subsections, map != whole else { return nil }
+            return Finding(
+                .sections, .subsections,
+                "section \(section.number) is present with the sub-sections \(map.hexadecimal) of \(whole.hexadecimal)")
+        }
     }
 
     /// Every section encodes the same start of the memory map.
@@ -96,5 +137,25 @@ struct SectionChecks {
             )
         }
         return findings
+    }
+}
+
+/// Which memory was there at boot and never went: its sections are early (`SECTION_IS_EARLY`).
+private struct EarlyMemory {
+    private var boot = MemoryRanges()
+    /// What came or went since. Whether it is early depends on more than can be seen where a change failed.
+    private var changed = MemoryRanges()
+    private let isWhole: Bool
+
+    init(_ history: HotplugHistory) {
+        for memory in history.bootMemory { boot.insert(memory.range) }
+        for step in history.steps { changed.insert(step.base..<step.base + step.byteCount) }
+        isWhole = history.gap == nil
+    }
+
+    /// Nil where that is not known.
+    func isEarly(_ range: Range<UInt64>) -> Bool? {
+        guard boot.contains(range) else { return false }
+        return isWhole && !changed.intersects(range.lowerBound...range.upperBound - 1) ? true : nil
     }
 }

@@ -50,6 +50,8 @@ public struct Snapshot: Codable, Equatable, Sendable {
     public var formerWindows: [BackedWindow]
     /// What the MMU still translates of those.
     public var formerTranslations: [Translation]
+    /// What the `struct page`s of online memory say; nil where they were not looked at.
+    public var structPages: StructPagesSnapshot?
     /// What witness 5, the model, predicts from; nil when nothing is known of it.
     public var history: HotplugHistory?
     /// Of a radix kernel that keeps no list: where its populates begin, as far as the verifications before tell; nil when
@@ -148,12 +150,15 @@ public struct MemoryRange: Codable, Equatable, Sendable {
     @Hex public var base: UInt64
     /// Size in bytes.
     public var byteCount: UInt64
+    /// Its NUMA node; nil where nothing says that.
+    public var node: UInt64?
 
     /// Describes a piece of memory.
-    public init(name: String, base: UInt64, byteCount: UInt64) {
+    public init(name: String, base: UInt64, byteCount: UInt64, node: UInt64? = nil) {
         self.name = name
         self.base = base
         self.byteCount = byteCount
+        self.node = node
     }
 
     /// Its guest physical addresses.
@@ -168,13 +173,25 @@ public struct PresentSection: Codable, Equatable, Sendable {
     @Hex public var vmemmapBase: UInt64
     /// `SECTION_IS_ONLINE`.
     public var isOnline: Bool
+    /// All of its flags (``SectionFlags``); nil in a snapshot of before they were read.
+    public var flags: UInt64?
+    /// Its `subsection_map`, a bit for each 2 MiB; 0 where its `usage` leads to no memory, nil where nothing tells where the
+    /// map is.
+    public var subsections: UInt64?
 
     /// Describes a section.
-    public init(number: UInt64, vmemmapBase: UInt64, isOnline: Bool) {
+    public init(
+        number: UInt64, vmemmapBase: UInt64, isOnline: Bool, flags: UInt64? = nil, subsections: UInt64? = nil
+    ) {
         self.number = number
         self.vmemmapBase = vmemmapBase
         self.isOnline = isOnline
+        self.flags = flags
+        self.subsections = subsections
     }
+
+    /// Whether some of it is a device's memory (`SECTION_TAINT_ZONE_DEVICE`).
+    var isDeviceMemory: Bool { flags.map { SectionFlags(rawValue: $0).contains(.deviceMemory) } ?? false }
 }
 
 /// The mirror as the host found it in the shared region.

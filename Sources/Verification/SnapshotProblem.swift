@@ -59,10 +59,17 @@ extension Snapshot {
         try checkPageTables()
         try checkHashTable()
         try checkReadBack()
+        try checkStructPages()
         try checkCrashHeader()
         let sectionLimit = LinearMap.byteCount >> sectionBits
         for (index, section) in sections.enumerated() {
             try check("sections[\(index)]", section.number, section.number < sectionLimit, "below \(sectionLimit)")
+            guard let flags = section.flags.map(SectionFlags.init) else { continue }
+            guard flags.contains(.present), flags.contains(.online) == section.isOnline, flags.rawValue < 0x1000 else {
+                throw SnapshotProblem(
+                    field: "sections[\(index)].flags", value: "is \(flags.rawValue.hexadecimal)",
+                    limit: "below 0x1000, those of a present section that is \(section.isOnline ? "online" : "offline")")
+            }
         }
         guard peakEntryCount >= kernelList.entries.count else {
             throw SnapshotProblem(
@@ -208,6 +215,39 @@ extension Snapshot {
             }
             end = runEnd.partialValue
         }
+    }
+
+    /// What was counted is what there was to be counted.
+    private func checkStructPages() throws(SnapshotProblem) {
+        guard let pages = structPages else { return }
+        func check(
+            _ field: String, _ value: Int, _ possible: ClosedRange<Int>, _ limit: String
+        ) throws(SnapshotProblem) {
+            guard possible ~= value else {
+                throw SnapshotProblem(field: "structPages.\(field)", value: "is \(value)", limit: limit)
+            }
+        }
+        let usual = max(1, 4096 / kernel.structPageByteCount)
+        guard [1, usual].contains(pages.frameStride) else {
+            throw SnapshotProblem(
+                field: "structPages.frameStride", value: "is \(pages.frameStride)", limit: "1, or \(usual)")
+        }
+        let frameCount = onlineSections.count * Int(sampledFrameCount(stride: pages.frameStride))
+        try check("readCount", pages.readCount, frameCount...frameCount, "\(frameCount), for the online sections")
+        try check("unreadableCount", pages.unreadableCount, 0...frameCount, "0 to \(frameCount)")
+        try check("faultCount", pages.faultCount, 0...frameCount - pages.unreadableCount, "0 to the number of pages read")
+        let toldCount = min(pages.faultCount, StructPagesSnapshot.toldLimit)
+        try check("faults", pages.faults.count, toldCount...toldCount, "\(toldCount) elements")
+        let entryCount = accountEntries.count
+        try check("provenBlockCount", pages.provenBlockCount, 0...entryCount, "0 to \(entryCount), the number of entries")
+        try check("freePlaceCount", pages.freePlaceCount, 0...2 * entryCount, "0 to \(2 * entryCount)")
+        let placeCount = min(pages.freePlaceCount, StructPagesSnapshot.toldLimit)
+        try check("freePlaces", pages.freePlaces.count, placeCount...placeCount, "\(placeCount) elements")
+        try check(
+            "formerBlockCount", pages.formerBlockCount, 0...formerWindows.count,
+            "0 to \(formerWindows.count), the number of windows that are gone")
+        try check(
+            "formerFreeCount", pages.formerFreeCount, 0...pages.formerBlockCount, "0 to \(pages.formerBlockCount)")
     }
 
     private func checkEnd(_ field: String, _ base: UInt64, _ byteCount: UInt64) throws(SnapshotProblem) {

@@ -61,6 +61,8 @@ public enum Witness: String, Codable, Sendable, CaseIterable {
     case pageTables = "page-tables"
     /// A hash guest's hashed page table, as QEMU keeps it.
     case hashTable = "hpt"
+    /// What the kernel has written into the `struct page`s themselves, read in guest RAM behind each window.
+    case structPages = "struct-pages"
     /// The guest's report, read through /proc/kcore.
     case report
     /// What QEMU reads through the CPU's translation (`memsave`), and gva2gpa for the rest.
@@ -75,14 +77,16 @@ public enum Witness: String, Codable, Sendable, CaseIterable {
     /// The witnesses that a guest can give, by what its kernel shows when its agent says hello: each of them has to speak.
     ///
     /// A radix kernel has page tables beside its list, or in its place; a hash kernel has its hashed page table, where that can
-    /// be had.
-    public static func given(by account: KernelAccount, _ mmu: MMU, hasHashTable: Bool = false) -> [Witness] {
+    /// be had. A kernel's `struct page`s say something where VMCOREINFO tells what they are made of.
+    public static func given(
+        by account: KernelAccount, _ mmu: MMU, hasHashTable: Bool = false, tellsStructPages: Bool = false
+    ) -> [Witness] {
         let accounts: [Witness] =
             switch account {
             case .list: [.kernelList] + (mmu == .radix ? [.pageTables] : hasHashTable ? [.hashTable] : [])
             case .pageTables: [.pageTables]
             }
-        return accounts + [.mirror, .report, .mmu, .model]
+        return accounts + (tellsStructPages ? [.structPages] : []) + [.mirror, .report, .mmu, .model]
     }
 
     /// Of the witnesses that a guest could give, those that it can give when its kernel is dead and a dump-capture kernel

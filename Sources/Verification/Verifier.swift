@@ -14,7 +14,7 @@ public enum Verifier {
         let model = ModelChecks(snapshot: snapshot)
         let judgements = [
             judgeKernelList(snapshot), judgePageTables(snapshot, leaks: model.leaks), judgeHashTable(snapshot),
-            judgeMirror(snapshot), judgeReport(snapshot),
+            judgeStructPages(snapshot), judgeMirror(snapshot), judgeReport(snapshot),
             judgeTranslations(snapshot), judgeModel(model, snapshot), judgeCrashHeader(snapshot), judgeVmcore(snapshot),
         ].compactMap { $0 }
         var provenance: [Provenance: Int] = [:]

@@ -179,9 +179,9 @@ struct SectionTableTests {
         )
         #expect(
             sections == [
-                MemorySection(number: 0, vmemmapBase: Self.base, isOnline: true),
-                MemorySection(number: 1, vmemmapBase: Self.base, isOnline: false),
-                MemorySection(number: 5, vmemmapBase: Self.base, isOnline: true),
+                MemorySection(number: 0, vmemmapBase: Self.base, flags: [.present, .hasMemoryMap, .online]),
+                MemorySection(number: 1, vmemmapBase: Self.base, flags: [.present, .hasMemoryMap]),
+                MemorySection(number: 5, vmemmapBase: Self.base, flags: .known),
             ]
         )
     }
@@ -217,7 +217,7 @@ struct SectionTableTests {
             in: kernel,
             endAddress: PhysicalAddress(64 << 30)
         )
-        #expect(sections == [MemorySection(number: 2049, vmemmapBase: Self.base, isOnline: true)])
+        #expect(sections == [MemorySection(number: 2049, vmemmapBase: Self.base, flags: [.present, .online])])
     }
 
     @Test func rootsAreNoMoreThanTheKernelHas() throws {

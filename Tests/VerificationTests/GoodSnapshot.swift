@@ -98,7 +98,9 @@ enum GoodSnapshot {
                 MemoryRange(name: "ua-dimm1", base: gibibyte, byteCount: plugged),
             ],
             sections: (0..<end >> 24).map {
-                PresentSection(number: $0, vmemmapBase: kernel.vmemmapBase, isOnline: true)
+                PresentSection(
+                    number: $0, vmemmapBase: kernel.vmemmapBase, isOnline: true, flags: $0 < gibibyte >> 24 ? 0xf : 0x7,
+                    subsections: 0xff)
             },
             kernelList: list(nodePage: nodePage), peakEntryCount: Int(entryCount),
             mirror: MirrorSnapshot(
@@ -251,6 +253,7 @@ extension Snapshot {
     mutating func takeOffline(_ numbers: Range<UInt64>) {
         for index in sections.indices where numbers.contains(sections[index].number) {
             sections[index].isOnline = false
+            sections[index].flags = sections[index].flags.map { $0 & ~SectionFlags.online.rawValue }
         }
     }
 }

@@ -32,8 +32,9 @@ struct ReadKernelTests {
 
     @Test func sectionsKeepTheirNumbers() {
         #expect(
-            PresentSection(MemorySection(number: 7, vmemmapBase: Self.base, isOnline: false))
-                == PresentSection(number: 7, vmemmapBase: Self.base, isOnline: false))
+            PresentSection(
+                MemorySection(number: 7, vmemmapBase: Self.base, flags: [.present, .early]), subsections: 0xff)
+                == PresentSection(number: 7, vmemmapBase: Self.base, isOnline: false, flags: 9, subsections: 0xff))
     }
 
     private static let node = ListEntry(node: 0xc000_0000_0040_0018, list: 0, phys: 0x243_0000, virtAddr: base)

@@ -26,6 +26,19 @@ import Verification
         },
         Change("a section twice", ["sections-block-differs"]) { $0.sections.append($0.sections[20]) },
 
+        Change("no memory map", ["sections-flags"]) { $0.sections[3].flags = 0xd },
+        Change("flags that nobody knows", ["sections-flags"]) { $0.sections[3].flags = 0x80f },
+        Change("boot memory that is not early", ["sections-flags"]) { $0.sections[3].flags = 0x7 },
+        Change("hot-added memory that is early", ["sections-flags"]) { $0.sections[100].flags = 0xf },
+        Change("boot memory that went and came", []) {
+            $0.history?.note(.removed, 3 << 24..<4 << 24)
+            $0.history?.note(.added, 3 << 24..<4 << 24)
+            $0.sections[3].flags = 0x7
+        },
+        Change("a sub-section less", ["sections-subsections"]) { $0.sections[3].subsections = 0x7f },
+        Change("a sub-section too many", ["sections-subsections"]) { $0.sections[100].subsections = 0x1ff },
+        Change("a usage that leads nowhere", ["sections-subsections"]) { $0.sections[100].subsections = 0 },
+
         Change("block missing", ["sections-block-differs"]) { $0.report?.blocks.remove(at: 3) },
         Change("block without sections", ["sections-block-differs"]) {
             $0.report?.blocks.append(.init(index: 8, state: "online"))

@@ -63,16 +63,18 @@ extension SnapshotTaker {
     }
 
     private func snapshotOfDead(sync: ControlLine) async throws -> Snapshot {
-        let state = try await state(guest.memory.ram)
+        let ram = await guest.memory.ram
+        let state = try await state(ram)
         var snapshot = Snapshot(
             witnesses: Witness.afterCrash(of: booted.witnesses), kernel: KernelFacts(kernel, state.memoryMap),
-            memory: await guest.memory.usable(guest.observer.lmbs), sections: state.sections.map(PresentSection.init),
+            memory: await guest.memory.usable(guest.observer.lmbs), sections: sections(state, in: ram),
             kernelList: state.list, pageTables: state.tables.map(WalkedTables.init),
             peakEntryCount: await guest.observer.notePeak(state.list),
             mirror: try MirrorReader(region: region, hello: hello, sync: sync).snapshot(),
             history: await guest.observer.history)
         snapshot.radixStarts = radixStarts
         snapshot.formerWindows = snapshot.windowsGone(from: lastEntries)
+        addStructPages(to: &snapshot, ram)
         return snapshot
     }
 

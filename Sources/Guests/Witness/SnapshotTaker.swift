@@ -3,6 +3,7 @@
 import AgentProtocol
 import GuestMemory
 import HarnessBasics
+import Inspection
 import KernelState
 import Libvirt
 import MemoryBackends
@@ -17,6 +18,8 @@ package struct SnapshotTaker {
     let lastEntries: [BackedWindow]
     /// What the verifications before leave possible of its start rule.
     let radixStarts: [RadixStart]?
+    /// Whether each `struct page` is looked at, and not a sample.
+    let looksAtAllStructPages: Bool
 
     /// Takes snapshots of a guest that is up.
     ///
@@ -24,14 +27,17 @@ package struct SnapshotTaker {
     ///   - guest: the guest.
     ///   - lastEntries: its kernel's account at the verification before.
     ///   - radixStarts: what the verifications before leave possible of its kernel's start rule.
+    ///   - looksAtAllStructPages: whether each `struct page` is looked at, and not a sample.
     /// - Throws: when no kernel of it is known to run.
     package init(
-        of guest: Guest, since lastEntries: [BackedWindow] = [], radixStarts: [RadixStart]? = nil
+        of guest: Guest, since lastEntries: [BackedWindow] = [], radixStarts: [RadixStart]? = nil,
+        looksAtAllStructPages: Bool = false
     ) async throws {
         self.guest = guest
         booted = try await guest.runningKernel()
         self.lastEntries = lastEntries
         self.radixStarts = radixStarts
+        self.looksAtAllStructPages = looksAtAllStructPages
     }
 
     var kernel: Kernel { booted.kernel }
@@ -40,6 +46,8 @@ package struct SnapshotTaker {
 
     /// How often the list may turn out to have changed before the guest counts as never at rest.
     private static let attemptLimit = 3
+    /// The most present sections that are told of behind the end of memory.
+    private static let straySectionLimit = 64
     /// How often the guest is let run for a moment until its CPU can be asked.
     private static let probeAttemptLimit = 20
 
@@ -79,8 +87,25 @@ package struct SnapshotTaker {
         // Tables may still map what was unplugged; the list is as long as the memory that is there can make it.
         let bounds = ReadingBounds(
             memoryEnd: await guest.memory.endAddress,
-            nodeLimit: ReadingBounds(memoryEnd: memory.endAddress).nodeLimit)
+            nodeLimit: ReadingBounds(memoryEnd: memory.endAddress).nodeLimit,
+            // A few behind the end of memory are enough to show that there are such.
+            sectionSearch: (
+                PhysicalAddress(LinearMap.byteCount),
+                Int(memory.endAddress.rawValue >> kernel.layout.sectionSizeBits) + Self.straySectionLimit
+            ))
         return try KernelState(of: kernel, in: KernelMemory(memory, order: kernel.order), within: bounds)
+    }
+
+    /// The sections of a state, with what else is known of them.
+    func sections(_ state: KernelState, in memory: GuestRAM) -> [PresentSection] {
+        let memory = KernelMemory(memory, order: kernel.order)
+        return state.sections.map { section in
+            PresentSection(
+                section,
+                subsections: booted.subsectionMaps.map {
+                    $0.map(of: section, layout: kernel.layout, in: memory) ?? 0
+                })
+        }
     }
 
     /// Nil when the kernel's state is not the one from before.
@@ -94,7 +119,7 @@ package struct SnapshotTaker {
         let (report, reportProblem) = Self.report(in: region)
         var snapshot = Snapshot(
             witnesses: booted.witnesses, kernel: KernelFacts(kernel, state.memoryMap),
-            memory: await guest.memory.usable(guest.observer.lmbs), sections: state.sections.map(PresentSection.init),
+            memory: await guest.memory.usable(guest.observer.lmbs), sections: sections(state, in: memory),
             kernelList: state.list, pageTables: state.tables.map(WalkedTables.init),
             peakEntryCount: await guest.observer.notePeak(state.list), mirror: mirror, report: report,
             reportProblem: reportProblem, history: await guest.observer.history)
@@ -105,10 +130,23 @@ package struct SnapshotTaker {
         }
         snapshot.radixStarts = radixStarts
         snapshot.formerWindows = snapshot.windowsGone(from: lastEntries)
+        addStructPages(to: &snapshot, memory)
         try await addTranslations(to: &snapshot, memory, obstacle: obstacle)
         snapshot.formerTranslations = try await translations(of: snapshot.formerWindows, obstacle: obstacle)
         try await addHashTable(to: &snapshot)
         return snapshot
+    }
+
+    /// What the `struct page`s say.
+    func addStructPages(to snapshot: inout Snapshot, _ memory: GuestRAM) {
+        guard snapshot.witnesses.contains(.structPages) else { return }
+        let order = kernel.order
+        snapshot.structPages = StructPageSurvey.survey(
+            snapshot, booted.structPageLayout, nodeCount: kernel.note.info.decimal("LENGTH(node_data)"),
+            looksAtAll: looksAtAllStructPages
+        ) { address in
+            (try? memory.storedWord(at: address)).map(order.value(ofStored:))
+        }
     }
 
     /// The hashed page table, or why it cannot be had: since the guest came up, or now.
