@@ -135,8 +135,8 @@ public struct Inspection: Sendable {
         let maps = SubsectionMaps(
             learnedFrom: state.sections.filter { $0.flags.contains(.early) }, layout: kernel.layout, in: memory)
         return state.sections.map { section in
-            PresentSection(
-                section, subsections: maps.map { $0.map(of: section, layout: kernel.layout, in: memory) ?? 0 })
+            // What a dump lacks is no damage.
+            PresentSection(section, subsections: maps?.map(of: section, layout: kernel.layout, in: memory))
         }
     }
 

@@ -140,7 +140,8 @@ public struct StructPageSurvey {
     }
 
     private mutating func isZero(_ page: UInt64) -> Bool {
-        for offset in Swift.stride(from: 0, to: kernel.structPageByteCount, by: 8) where words.word(page + offset) != 0 {
+        for offset in Swift.stride(from: 0, to: kernel.structPageByteCount, by: 8) where words.word(page + offset) != 0
+        {
             return false
         }
         return true
@@ -168,13 +169,11 @@ public struct StructPageSurvey {
         if next == links, previous == links { return .proven }
         if isBuddy(page) {
             // Both neighbours lead back here: pages in front of this one or behind it, or the list's head.
-            let isLinked = words.word(next &+ 8) == links && words.word(previous) == links
-            return isLinked ? .proven : .torn(next)
+            guard let back = words.word(next &+ 8), let forth = words.word(previous) else { return .unknown }
+            return back == links && forth == links ? .proven : .torn(next)
         }
-        // A list of two has these, unless the other is one of its own: then it is the other's content.
-        if next == previous, index.isInMemoryMap(next), index.frame(whoseStructPageIsAt: next &- layout.lru) != nil,
-            words.word(next) == next, words.word(next &+ 8) == next
-        {
+        // The links of another page that is on no list. A list's head is in no struct page, so that two pages alone are on none.
+        if next == previous, index.isInMemoryMap(next), index.frame(whoseStructPageIsAt: next &- layout.lru) != nil {
             return .elsewhere(next)
         }
         return .unknown

@@ -36,7 +36,7 @@ struct StepReader {
         return steps
     }
 
-    private static let keys = ["verify", "plug", "unplug", "wait", "guest", "crash", "dump", "expect", "repeat"]
+    private static let keys = ["plug", "unplug", "wait", "guest", "crash", "dump", "expect", "repeat"]
 
     private mutating func step(_ node: Node, repeatDepth: Int) throws(PlanProblem) -> Plan.Step {
         if case .scalar = node {
@@ -96,7 +96,7 @@ struct StepReader {
         default:
             throw PlanProblem(
                 key,
-                "no step '\(word.prefix(80))'; there are reboot, load-crash-kernel, "
+                "no step '\(word.prefix(80))'; there are verify, reboot, load-crash-kernel, "
                     + "\(Self.keys.joined(separator: ", "))")
         }
     }

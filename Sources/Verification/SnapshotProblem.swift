@@ -68,7 +68,8 @@ extension Snapshot {
             guard flags.contains(.present), flags.contains(.online) == section.isOnline, flags.rawValue < 0x1000 else {
                 throw SnapshotProblem(
                     field: "sections[\(index)].flags", value: "is \(flags.rawValue.hexadecimal)",
-                    limit: "below 0x1000, those of a present section that is \(section.isOnline ? "online" : "offline")")
+                    limit: "below 0x1000, those of a present section that is \(section.isOnline ? "online" : "offline")"
+                )
             }
         }
         guard peakEntryCount >= kernelList.entries.count else {
@@ -235,11 +236,13 @@ extension Snapshot {
         let frameCount = onlineSections.count * Int(sampledFrameCount(stride: pages.frameStride))
         try check("readCount", pages.readCount, frameCount...frameCount, "\(frameCount), for the online sections")
         try check("unreadableCount", pages.unreadableCount, 0...frameCount, "0 to \(frameCount)")
-        try check("faultCount", pages.faultCount, 0...frameCount - pages.unreadableCount, "0 to the number of pages read")
+        try check(
+            "faultCount", pages.faultCount, 0...frameCount - pages.unreadableCount, "0 to the number of pages read")
         let toldCount = min(pages.faultCount, StructPagesSnapshot.toldLimit)
         try check("faults", pages.faults.count, toldCount...toldCount, "\(toldCount) elements")
         let entryCount = accountEntries.count
-        try check("provenBlockCount", pages.provenBlockCount, 0...entryCount, "0 to \(entryCount), the number of entries")
+        try check(
+            "provenBlockCount", pages.provenBlockCount, 0...entryCount, "0 to \(entryCount), the number of entries")
         try check("freePlaceCount", pages.freePlaceCount, 0...2 * entryCount, "0 to \(2 * entryCount)")
         let placeCount = min(pages.freePlaceCount, StructPagesSnapshot.toldLimit)
         try check("freePlaces", pages.freePlaces.count, placeCount...placeCount, "\(placeCount) elements")

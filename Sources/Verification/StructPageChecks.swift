@@ -10,50 +10,45 @@ struct StructPageChecks {
     /// What is wrong with the pages, a finding for each way; and which of the kernel's bookkeeping is in free memory.
     func findings() -> [Finding] {
         let byFault = Dictionary(grouping: pages.faults) { $0.fault }
-        let untold = pages.faultCount - pages.faults.count
         return StructPagesSnapshot.Fault.allCases.compactMap { fault in
-            byFault[fault].flatMap { $0.first }.map { first in
-                Finding(
-                    .structPages, fault.fault,
-                    "\(byFault[fault]?.count ?? 0) of the \(pages.readCount) struct pages \(fault.text): the first is page "
-                        + "frame \(first.frame)'s at phys \(first.phys.hexadecimal), with \(first.word.hexadecimal)"
-                        + (untold > 0 ? " (and \(untold) with faults that are not told one by one)" : ""))
+            byFault[fault].flatMap { faulty in
+                faulty.first.map { finding(fault, first: $0, toldCount: faulty.count) }
             }
         } + freePlaces()
+    }
+
+    private func finding(
+        _ fault: StructPagesSnapshot.Fault, first: StructPagesSnapshot.Faulty, toldCount: Int
+    ) -> Finding {
+        let untold = pages.faultCount - pages.faults.count
+        func message(_ what: String) -> String {
+            "\(toldCount) of the \(pages.readCount) struct pages \(what): the first is page frame \(first.frame)'s at phys "
+                + "\(first.phys.hexadecimal), with \(first.word.hexadecimal)"
+                + (untold > 0 ? " (and \(untold) with faults that are not told one by one)" : "")
+        }
+        return switch fault {
+        case .poisoned: Finding(.structPages, .notInitialised, message("are poisoned, though their memory is online"))
+        case .zeroed: Finding(.structPages, .notInitialised, message("are all zero, though their memory is online"))
+        case .otherNode:
+            Finding(.structPages, .otherNUMANode, message("are of another NUMA node than their memory"))
+        case .refcount: Finding(.structPages, .impossibleCount, message("have a _refcount that none can have"))
+        case .otherPage: Finding(.structPages, .otherPage, message("have the links of another page"))
+        case .brokenLinks:
+            Finding(
+                .structPages, .otherPage,
+                message("are free, and not where their neighbours on the allocator's list have them"))
+        }
     }
 
     private func freePlaces() -> [Finding] {
         let untold = pages.freePlaceCount - pages.freePlaces.count
         return pages.freePlaces.enumerated().map { index, place in
-            Finding(
-                place.kind == .table || snapshot.account == .pageTables ? .pageTables : .list, .inFreeMemory,
+            let subject: Finding.Subject = snapshot.account == .pageTables ? .pageTables : .list
+            return Finding(
+                subject, .inFreeMemory,
                 "the \(place.kind.rawValue) at phys \(place.phys.hexadecimal) of virt \(place.virtAddr.hexadecimal) is free memory "
                     + "to the kernel's allocator"
                     + (untold > 0 && index == 0 ? " (and \(untold) more that are not told one by one)" : ""))
-        }
-    }
-}
-
-extension StructPagesSnapshot.Fault {
-    /// What it is in a finding's name.
-    fileprivate var fault: Finding.Fault {
-        switch self {
-        case .poisoned, .zeroed: .notInitialised
-        case .otherNode: .otherNUMANode
-        case .refcount: .impossibleCount
-        case .otherPage, .brokenLinks: .otherPage
-        }
-    }
-
-    /// What it is said of.
-    fileprivate var text: String {
-        switch self {
-        case .poisoned: "are poisoned, though their memory is online"
-        case .zeroed: "are all zero, though their memory is online"
-        case .otherNode: "are of another NUMA node than their memory"
-        case .refcount: "have a _refcount that none can have"
-        case .otherPage: "have the links of another page"
-        case .brokenLinks: "are free, and not where their neighbours on the allocator's list have them"
         }
     }
 }

@@ -63,6 +63,24 @@ extension RealGuest {
                 ])
         }
 
+        /// One guest takes every kind of damage to what its kernel has written of its memory, and is whole again after each.
+        @Test func everyDamageToSectionsAndStructPagesIsFound() async throws {
+            let run = try await Lab.run(
+                try Lab.configuration(bootMemoryByteCount: 512 << 20),
+                [VerifyStep(looksAtAllStructPages: true)] + MemoryDamage.all.map(MemoryDamageStep.init) + [
+                    VerifyStep(), PowerOffStep(),
+                ])
+            #expect(run.report.results.error == nil)
+            for damage in MemoryDamage.all {
+                let step = try #require(run.report.results.steps.first { $0.title == damage.title })
+                #expect(Set(step.allFindings.map(\.name)) == damage.findings, "\(damage.title): \(step.allFindings)")
+            }
+            for step in run.report.results.steps where step.title.hasPrefix("verify") {
+                #expect(step.verdict?.findings == [], "step \(step.number)")
+                #expect(step.verdict?.witnesses.first { $0.witness == .structPages }?.agreeingCount == 8)
+            }
+        }
+
         /// Spoils the list of a guest of 512 MiB before and after a plug of 256 MiB.
         private func expectFindings(
             _ target: DamageStep.Target, before: [ListDamage], after: [ListDamage],

@@ -33,7 +33,7 @@ struct ListDamage: Sendable {
     private static let entries = [
         ListDamage(
             "wrong phys: two blocks change places",
-            kernel: ["mirror-wrong-phys", "mmu-contradiction", "hpt-wrong-phys"],
+            kernel: ["mirror-wrong-phys", "mmu-contradiction", "hpt-wrong-phys", "struct-pages-other-page"],
             mirror: ["mirror-wrong-phys"]
         ) { list in
             try list.setPhys(0, list.nodes[1].phys)
@@ -53,7 +53,10 @@ struct ListDamage: Sendable {
             mirror: ["mirror-wrong-phys"]
         ) { try $0.setPhys(0, .max) },
         ListDamage(
-            "two blocks overlap", kernel: ["list-overlap", "mirror-wrong-phys", "mmu-contradiction", "hpt-wrong-phys"],
+            "two blocks overlap",
+            kernel: [
+                "list-overlap", "mirror-wrong-phys", "mmu-contradiction", "hpt-wrong-phys", "struct-pages-other-page",
+            ],
             mirror: ["mirror-wrong-phys"]
         ) { try $0.setPhys(0, $0.nodes[1].phys) },
         ListDamage(
@@ -61,7 +64,7 @@ struct ListDamage: Sendable {
             kernel: [
                 "list-misaligned-virt", "list-coverage-hole", "mirror-missing-entry", "mirror-extra-entry",
                 "model-missing-entry", "model-extra-entry", "mmu-contradiction", "mmu-unmapped", "hpt-missing-entry",
-                "hpt-stale-entry",
+                "hpt-stale-entry", "struct-pages-other-page",
             ],
             mirror: ["mirror-missing-entry", "mirror-extra-entry"]
         ) { try $0.setVirt(0, $0.nodes[0].virtAddr + 4096) },

@@ -54,7 +54,7 @@ final class StandInKernel {
         self.memory = memory
         self.flaw = flaw
         list = VmemmapList(store: StandInKernelServices(memory: memory, mmu: mmu))
-        for section in Self.sections(of: 0..<memory.bootByteCount) { populate(section) }
+        for section in Self.sections(of: 0..<memory.bootByteCount) { populate(section, isEarly: true) }
         reserveCrashMemory()
     }
 
@@ -94,20 +94,20 @@ final class StandInKernel {
     // MARK: - The memory map
 
     /// `section_activate`: populates a section's memory map, tells of it, and makes the section valid.
-    private func populate(_ section: Range<UInt64>) {
+    private func populate(_ section: Range<UInt64>, isEarly: Bool = false) {
         let (start, end) = Self.memoryMap(of: section)
         perform { try list.vmemmapPopulate(start: start, end: end, node: 0, geometry: Self.geometry) }
         tellPopulate(start, end, list.store.takeMapped())
         if case .leavesOut(let address) = flaw, section.contains(address) {
             perform { try list.free(virtAddr: Self.window(describing: address)) }
         }
-        list.store.setValid(section, true)
+        list.store.setValid(section, [.present, .hasMemoryMap, .online].union(isEarly ? .early : []))
     }
 
     /// `section_deactivate`: the section is invalid before its memory map goes.
     private func depopulate(_ section: Range<UInt64>) {
         let (start, end) = Self.memoryMap(of: section)
-        list.store.setValid(section, false)
+        list.store.setValid(section, [])
         perform { try list.vmemmapFree(start: start, end: end, geometry: Self.geometry) }
         let unmapped = list.store.takeUnmapped()
         tellFree(start, end, unmapped.first?.virtAddr)

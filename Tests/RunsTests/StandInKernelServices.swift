@@ -83,13 +83,13 @@ struct StandInKernelServices: PopulateEnvironment {
 
     func holdsValidMemory(_ addresses: ClosedRange<UInt64>) -> Bool { valid.intersects(addresses) }
 
-    /// Makes a section present and online in `mem_section`, or neither.
-    mutating func setValid(_ section: Range<UInt64>, _ isValid: Bool) {
+    /// Gives a section these flags in `mem_section`; none: it is not present.
+    mutating func setValid(_ section: Range<UInt64>, _ flags: SectionFlags) {
         let number = section.lowerBound / EmulatedLayout.sectionByteCount
         let entry = FakeKernelMemory.sectionRoot + number * 32
-        // SECTION_MARKED_PRESENT, SECTION_HAS_MEM_MAP, SECTION_IS_ONLINE.
         memory.store(
-            FakeKernelMemory.bytes(of: isValid ? FakeKernelMemory.vmemmapBase | 7 : 0), at: entry - LinearMap.base)
-        if isValid { valid.insert(section) } else { valid.remove(section) }
+            FakeKernelMemory.bytes(of: flags.isEmpty ? 0 : FakeKernelMemory.vmemmapBase | flags.rawValue),
+            at: entry - LinearMap.base)
+        if flags.contains(.present) { valid.insert(section) } else { valid.remove(section) }
     }
 }

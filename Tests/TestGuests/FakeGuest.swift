@@ -141,7 +141,8 @@ package final class FakeGuest: AgentSystem {
         self.memory.store(FakeKernelMemory.bytes(of: 16, count: 4), at: FakeKernelMemory.pageSizeDefinitions + 2 * 96)
         self.memory.store(FakeKernelMemory.sectionRoot, at: FakeKernelMemory.sectionRoots)
         for section in 0..<64 {
-            self.memory.store(FakeKernelMemory.vmemmapBase | 7, at: FakeKernelMemory.sectionRoot + UInt64(section) * 32)
+            self.memory.store(
+                FakeKernelMemory.vmemmapBase | 0xf, at: FakeKernelMemory.sectionRoot + UInt64(section) * 32)
         }
         for _ in 0..<7 { log("something older") }
     }

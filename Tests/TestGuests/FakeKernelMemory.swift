@@ -39,7 +39,7 @@ package struct FakeKernelMemory {
     package static let vmemmapPageSizeIndex: UInt64 = 0xc000_0000_0020_000c
     package static let pageSizeDefinitions: UInt64 = 0xc000_0000_0020_1000
     package static let sectionRoots: UInt64 = 0xc000_0000_0030_0000
-    package static let sectionRoot: UInt64 = 0xc000_0000_0031_0000
+    package static let sectionRoot: UInt64 = 0xc000_0000_0039_0000
     package static let note: UInt64 = 0xc000_0000_0010_0000
     package static let firstNodePage: UInt64 = 0xc000_0000_0040_0000
     package static let vmemmapBase: UInt64 = 0xc00c_0000_0000_0000

@@ -70,7 +70,8 @@ package struct SnapshotTaker {
                 let snapshot =
                     isMirrorAtRest && isReportSteady
                     ? try await takePaused(
-                        memory, unchangedFrom: before, sync: sync, obstacle: obstacle, crashKernel: crashKernel) : nil
+                        memory, unchangedFrom: before, sync: sync, obstacle: obstacle, crashKernel: crashKernel,
+                        isLastAttempt: attempt == Self.attemptLimit) : nil
                 try await guest.domain.resume()
                 if let snapshot { return snapshot }
             } catch {
@@ -108,10 +109,11 @@ package struct SnapshotTaker {
         }
     }
 
-    /// Nil when the kernel's state is not the one from before.
+    /// Nil when the kernel's state is not the one from before; and when a `struct page` is not as it must be, which may be
+    /// because the pause came while the kernel was at work on it, unless this is the last attempt.
     private func takePaused(
         _ memory: GuestRAM, unchangedFrom before: KernelState, sync: ControlLine, obstacle: String?,
-        crashKernel: LoadedCrashKernel?
+        crashKernel: LoadedCrashKernel?, isLastAttempt: Bool
     ) async throws -> Snapshot? {
         let state = try await state(memory)
         guard state == before else { return nil }
@@ -131,6 +133,7 @@ package struct SnapshotTaker {
         snapshot.radixStarts = radixStarts
         snapshot.formerWindows = snapshot.windowsGone(from: lastEntries)
         addStructPages(to: &snapshot, memory)
+        if let pages = snapshot.structPages, pages.faultCount + pages.freePlaceCount > 0, !isLastAttempt { return nil }
         try await addTranslations(to: &snapshot, memory, obstacle: obstacle)
         snapshot.formerTranslations = try await translations(of: snapshot.formerWindows, obstacle: obstacle)
         try await addHashTable(to: &snapshot)
