@@ -160,9 +160,9 @@ public final class RunDirectory: Sendable {
     /// The JSON of a record's file.
     public static func json(_ value: some Encodable) throws -> Data {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         encoder.dateEncodingStrategy = .iso8601
-        return try encoder.encode(value) + Data([0x0a])
+        return JSONLayout.laidOut(try encoder.encode(value))
     }
 
     private func writeJSON(_ value: some Encodable, as name: String) throws {
