@@ -123,12 +123,13 @@ import Verification
         ) { try $0.write("{}", to: "snapshot-7.json") },
         Damage(
             testDescription: "an unknown snapshot schema",
-            errors: ["snapshot-2.json was edited", "snapshot-2.json has schema 1; this program knows 2"]
-        ) { try $0.edit("snapshot-2.json", "\"schema\" : 2", "\"schema\" : 1") },
+            errors: ["snapshot-2.json was edited", "snapshot-2.json has schema 1; this program knows 2 and 3"]
+        ) { try $0.edit("snapshot-2.json", "\"schema\" : 3", "\"schema\" : 1") },
         Damage(
             testDescription: "an unknown results schema",
-            errors: ["results.json was edited", "results.json has schema 0; this program knows 2"], output: "128 of 128"
-        ) { try $0.edit("results.json", "\"schema\" : 2", "\"schema\" : 0") },
+            errors: ["results.json was edited", "results.json has schema 0; this program knows 2 and 3"],
+            output: "128 of 128"
+        ) { try $0.edit("results.json", "\"schema\" : 3", "\"schema\" : 0") },
         Damage(
             testDescription: "an unknown run schema",
             errors: ["run.json has schema 99; this program knows 2"], output: "128 of 128"

@@ -28,14 +28,15 @@ import Verification
         #expect(information["startedAt"] as? String == "2023-11-14T22:13:20Z")
         #expect(information["exitCode"] as? Int == 2)
         let results = try object(Samples.results)
-        #expect(results["schema"] as? Int == 2)
+        #expect(results["schema"] as? Int == 3)
         #expect(results["outcome"] as? String == "failed")
         let steps = try #require(results["steps"] as? [[String: Any]])
         let verdict = try #require(steps[1]["verdict"] as? [String: Any])
         #expect(verdict["provenance"] as? [String: Int] == ["observed": 1, "healed": 2])
         #expect((verdict["findings"] as? [[String: String]])?.first?["name"] == "list-cycle")
-        let entries = try #require(steps[1]["newEntries"] as? [[String: Any]])
-        #expect(entries.first?["virtAddr"] as? String == "0xc00c000000000000")
+        let entries = try #require(steps[1]["newEntries"] as? [String: [String]])
+        #expect(entries["virtAddr"]?.first == "0xc00c000000000000")
+        #expect(steps[0]["newEntries"] == nil)
     }
 
     @Test func textEndsWithANewlineAndKeepsSlashes() throws {
