@@ -78,8 +78,12 @@ public struct StepResult: Codable, Equatable, Sendable {
     }
 
     private static func entries(_ entries: [BackedWindow], missingIn others: [BackedWindow]) -> [BackedWindow] {
-        let known = Set(others.map { [$0.virtAddr, $0.phys, $0.byteCount] })
-        return entries.filter { !known.contains([$0.virtAddr, $0.phys, $0.byteCount]) }
+        // Wherever it stands: an entry that has only moved is neither new nor gone.
+        func backing(_ entry: BackedWindow) -> BackedWindow {
+            BackedWindow(place: 0, virtAddr: entry.virtAddr, phys: entry.phys, byteCount: entry.byteCount)
+        }
+        let known = Set(others.map(backing))
+        return known.isEmpty ? entries : entries.filter { !known.contains(backing($0)) }
     }
 
     /// The titles of the steps behind which a crash kernel is loaded, or is not any more.

@@ -39,6 +39,76 @@ import Verification
         #expect(steps[0]["newEntries"] == nil)
     }
 
+    /// A person reads it, in whatever order its texts have brackets, quotes and commas.
+    @Test func layoutChangesNothing() throws {
+        struct Document: Codable, Equatable {
+            var empty: [Int] = []
+            var nested: [[Int]] = [[], [1, 2], [3]]
+            var none: [String: Int] = [:]
+            var objects: [[String: String]] = [["a": "b"], [:]]
+            var texts = ["\"[1, 2]\"", "{\\", "\\\"", "a : b,\n", "\u{0}é"]
+        }
+        let json = try RunDirectory.json(Document())
+        #expect(try JSONDecoder().decode(Document.self, from: json) == Document())
+        #expect(
+            String(decoding: json, as: UTF8.self) == #"""
+                {
+                  "empty" : [],
+                  "nested" : [
+                    [],
+                    [1,2],
+                    [3]
+                  ],
+                  "none" : {},
+                  "objects" : [
+                    {
+                      "a" : "b"
+                    },
+                    {}
+                  ],
+                  "texts" : ["\"[1, 2]\"","{\\","\\\"","a : b,\n","\u0000é"]
+                }
+
+                """#)
+    }
+
+    /// A column may be cut into runs in any way: each word alone says the same. Rows are what schema 2 has.
+    @Test(arguments: RecordedRun.names) func everyFormSaysTheSame(name: String) throws {
+        let run = try RecordedRun.fixture(name)
+        for file in try FileManager.default.contentsOfDirectory(atPath: run.path) where file.hasPrefix("snapshot-") {
+            let snapshot = try JSONDecoder().decode(Snapshot.self, from: Data(contentsOf: run.appending(path: file)))
+            let json = try RunDirectory.json(snapshot)
+            #expect(try JSONDecoder().decode(Snapshot.self, from: json) == snapshot)
+            let object = try JSONSerialization.jsonObject(with: json)
+            let longer = try JSONSerialization.data(withJSONObject: Self.expanded(object))
+            #expect(try longer.count > JSONSerialization.data(withJSONObject: object).count)
+            #expect(try JSONDecoder().decode(Snapshot.self, from: longer) == snapshot)
+        }
+    }
+
+    /// The same with each run of a column as its elements.
+    private static func expanded(_ value: Any) -> Any {
+        switch value {
+        case let object as [String: Any]: object.mapValues(expanded)
+        case let texts as [String]: texts.flatMap(expanded)
+        case let array as [Any]: array.map(expanded)
+        default: value
+        }
+    }
+
+    private static func expanded(_ text: String) -> [String] {
+        guard let run = text.wholeMatch(of: /(.*?)(?: ([+-])0x([0-9a-f]+))? \*([0-9]+)/), let count = Int(run.4) else {
+            return [text]
+        }
+        let step = run.3.flatMap { UInt64($0, radix: 16) } ?? 0
+        guard run.1.hasPrefix("0x"), let first = UInt64(run.1.dropFirst(2), radix: 16) else {
+            return Array(repeating: String(run.1), count: count)
+        }
+        return (0..<UInt64(count)).map { index in
+            "0x" + String(run.2 == "-" ? first &- index &* step : first &+ index &* step, radix: 16)
+        }
+    }
+
     @Test func textEndsWithANewlineAndKeepsSlashes() throws {
         let text = String(decoding: try RunDirectory.json(Samples.information), as: UTF8.self)
         #expect(text.hasSuffix("}\n"))
