@@ -166,7 +166,13 @@ public final class RunDirectory: Sendable {
     }
 
     private func writeJSON(_ value: some Encodable, as name: String) throws {
-        try write(try Self.json(value), as: name)
+        let data: Data
+        do {
+            data = try Self.json(value)
+        } catch EncodingError.invalidValue(_, let context) {
+            throw RunDirectoryError(file: name, reason: context.debugDescription)
+        }
+        try write(data, as: name)
     }
 
     private func write(_ data: Data, as name: String) throws {

@@ -2,6 +2,7 @@
 
 import Foundation
 import RunRecord
+import TestSupport
 import Testing
 import Verification
 
@@ -83,6 +84,44 @@ import Verification
             let longer = try JSONSerialization.data(withJSONObject: Self.expanded(object))
             #expect(try longer.count > JSONSerialization.data(withJSONObject: object).count)
             #expect(try JSONDecoder().decode(Snapshot.self, from: longer) == snapshot)
+        }
+    }
+
+    /// Schema 2 has an array of rows where there is a table now, and says the same.
+    @Test(arguments: RecordedRun.names) func rowsSayTheSame(name: String) async throws {
+        let run = try RecordedRun.fixture(name)
+        for file in try FileManager.default.contentsOfDirectory(atPath: run.path) where file.hasPrefix("snapshot-") {
+            let snapshot = try JSONDecoder().decode(Snapshot.self, from: Data(contentsOf: run.appending(path: file)))
+            let object = Self.expanded(try JSONSerialization.jsonObject(with: RunDirectory.json(snapshot)))
+            var older = try #require(Self.rows(object) as? [String: Any])
+            older["schema"] = 2
+            let json = try JSONSerialization.data(withJSONObject: older)
+            #expect(try await JSONSchema("snapshot-2").refusals(of: json) == [nil])
+            #expect(try JSONDecoder().decode(Snapshot.self, from: json) == snapshot)
+        }
+    }
+
+    /// The same with rows as schema 2 had them in place of tables.
+    private static func rows(_ value: Any) -> Any {
+        guard let object = value as? [String: Any] else { return (value as? [Any])?.map(rows) ?? value }
+        guard let table = object as? [String: [String]], let count = table.values.first?.count else {
+            return object.mapValues(rows)
+        }
+        return (0..<count).map { index -> Any in
+            var row: [String: Any] = table.mapValues { $0[index] }
+            func digits(_ name: String) -> String { "\((row[name] as? String ?? "").dropFirst(2))" }
+            if row["r"] != nil { return ["index", "v", "r"].map(digits).joined(separator: " ") }
+            for name in ["number", "index", "byteCount"] where row[name] != nil {
+                row[name] = UInt64(digits(name), radix: 16)
+            }
+            if row["number"] != nil, let state = row.removeValue(forKey: "state") as? String {
+                row["isOnline"] = state == "online"
+            }
+            if let answer = row["answer"] as? String {
+                let phys = row.removeValue(forKey: "phys")
+                row["answer"] = answer == "physical" ? phys : answer
+            }
+            return row
         }
     }
 
