@@ -14,8 +14,8 @@ enum RecordFile {
 
     /// What is read of run.json. It holds a few lines and a digest for each file.
     static let runByteLimit = 1 << 20
-    /// What is read of results.json or a snapshot. The largest snapshot in columns
-    /// (``WordColumn/limit``) fills less than half of it, and so does one in rows of a guest of 8 TiB with 64 KiB windows.
+    /// What is read of results.json or a snapshot. As many entries as a column takes
+    /// (``WordColumn/limit``) fill a quarter of it, as a hash guest with 4 KiB pages has them.
     static let documentByteLimit = 256 << 20
     /// The steps of results.json. A plan has 1000 at most; boot and power-off are beside them.
     static let stepLimit = 1024
