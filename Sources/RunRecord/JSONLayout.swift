@@ -7,7 +7,9 @@ import Foundation
 enum JSONLayout {
     /// Lays out JSON that has no white space outside of its texts.
     static func laidOut(_ json: Data) -> Data {
-        var output = Data(capacity: json.count + json.count / 4)
+        let json = [UInt8](json)
+        var output: [UInt8] = []
+        output.reserveCapacity(json.count + json.count / 4)
         // The open brackets, each with whether what it holds stands on lines of its own.
         var isOnLines: [Bool] = []
         var isInText = false
@@ -16,7 +18,7 @@ enum JSONLayout {
             output.append(UInt8(ascii: "\n"))
             output.append(contentsOf: repeatElement(UInt8(ascii: " "), count: 2 * isOnLines.count))
         }
-        for (index, byte) in zip(json.indices, json) {
+        for (index, byte) in json.enumerated() {
             if isInText {
                 output.append(byte)
                 isInText = isEscaped || byte != UInt8(ascii: "\"")
@@ -26,8 +28,7 @@ enum JSONLayout {
             switch byte {
             case UInt8(ascii: "{"), UInt8(ascii: "["):
                 output.append(byte)
-                let next = json.index(after: index)
-                let first = next < json.endIndex ? json[next] : 0
+                let first = index + 1 < json.count ? json[index + 1] : 0
                 let isEmpty = first == UInt8(ascii: "}") || first == UInt8(ascii: "]")
                 let holdsOthers = first == UInt8(ascii: "{") || first == UInt8(ascii: "[")
                 isOnLines.append(!isEmpty && (byte == UInt8(ascii: "{") || holdsOthers))
@@ -46,6 +47,6 @@ enum JSONLayout {
             }
         }
         output.append(UInt8(ascii: "\n"))
-        return output
+        return Data(output)
     }
 }
