@@ -28,6 +28,7 @@ let package = Package(
         .library(
             name: "Inspection",
             targets: ["Inspection", "GuestMemory", "MemoryBackends", "Verification", "VmemmapPopulate"]),
+        .library(name: "RunRecord", targets: ["RunRecord", "GuestMemory", "Verification", "VmemmapPopulate"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -18,7 +18,12 @@ let package = Package(
                 name: "inspect",
                 dependencies: [.product(name: "Inspection", package: "qemu-harness")],
                 swiftSettings: [.treatAllWarnings(as: .error)]
-            )
+            ),
+            .executableTarget(
+                name: "record",
+                dependencies: [.product(name: "RunRecord", package: "qemu-harness")],
+                swiftSettings: [.treatAllWarnings(as: .error)]
+            ),
         ],
     swiftLanguageModes: [.v6]
 )

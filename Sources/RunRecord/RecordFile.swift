@@ -14,8 +14,8 @@ enum RecordFile {
 
     /// What is read of run.json. It holds a few lines and a digest for each file.
     static let runByteLimit = 1 << 20
-    /// What is read of results.json or a snapshot. A guest of 8 TiB with 64 KiB windows, the most that runs have, fills
-    /// less than half of it.
+    /// What is read of results.json or a snapshot. As many entries as a column takes
+    /// (``WordColumn/limit``) fill a quarter of it, as a hash guest with 4 KiB pages has them.
     static let documentByteLimit = 256 << 20
     /// The steps of results.json. A plan has 1000 at most; boot and power-off are beside them.
     static let stepLimit = 1024
@@ -56,7 +56,7 @@ enum RecordFile {
         return digest.prefix(Int(byteCount)).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
-    /// A document of which this program knows one version.
+    /// A document of a version that this program knows.
     static func document<Document: RecordDocument>(
         at file: URL, limit: Int = documentByteLimit
     ) throws(RecordProblem) -> Document {
@@ -67,7 +67,8 @@ enum RecordFile {
         do {
             return try decoder.decode(Stamped<Document>.self, from: data).document
         } catch let error as UnknownSchema {
-            throw RecordProblem(file, "has schema \(error.found); this program knows \(error.known)")
+            let known = error.known.map(String.init).joined(separator: " and ")
+            throw RecordProblem(file, "has schema \(error.found); this program knows \(known)")
         } catch let error as DecodingError {
             throw RecordProblem(file, Self.text(of: error))
         } catch {
@@ -133,15 +134,8 @@ enum RecordFile {
     }
 }
 
-/// A document that says which version of its form it has.
-protocol RecordDocument: Decodable {
-    /// The version that this program knows.
-    static var currentSchema: Int { get }
-}
-
-extension RunInformation: RecordDocument {}
-extension RunResults: RecordDocument {}
-extension Snapshot: RecordDocument {}
+/// A document of a record, which says which version of its form it has.
+typealias RecordDocument = Decodable & VersionedDocument
 
 /// A document behind its version, which is looked at first.
 private struct Stamped<Document: RecordDocument>: Decodable {
@@ -153,8 +147,8 @@ private struct Stamped<Document: RecordDocument>: Decodable {
 
     init(from decoder: any Decoder) throws {
         let found = try decoder.container(keyedBy: CodingKeys.self).decode(Int.self, forKey: .schema)
-        guard found == Document.currentSchema else {
-            throw UnknownSchema(found: found, known: Document.currentSchema)
+        guard Document.knownSchemas.contains(found) else {
+            throw UnknownSchema(found: found, known: Document.knownSchemas)
         }
         document = try Document(from: decoder)
     }
@@ -162,5 +156,5 @@ private struct Stamped<Document: RecordDocument>: Decodable {
 
 private struct UnknownSchema: Error {
     let found: Int
-    let known: Int
+    let known: ClosedRange<Int>
 }

@@ -160,13 +160,19 @@ public final class RunDirectory: Sendable {
     /// The JSON of a record's file.
     public static func json(_ value: some Encodable) throws -> Data {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         encoder.dateEncodingStrategy = .iso8601
-        return try encoder.encode(value) + Data([0x0a])
+        return JSONLayout.laidOut(try encoder.encode(value))
     }
 
     private func writeJSON(_ value: some Encodable, as name: String) throws {
-        try write(try Self.json(value), as: name)
+        let data: Data
+        do {
+            data = try Self.json(value)
+        } catch EncodingError.invalidValue(_, let context) {
+            throw RunDirectoryError(file: name, reason: context.debugDescription)
+        }
+        try write(data, as: name)
     }
 
     private func write(_ data: Data, as name: String) throws {

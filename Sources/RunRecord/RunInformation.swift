@@ -4,12 +4,12 @@ public import Foundation
 public import Verification
 
 /// `run.json`: what was run, with what, and how it ended. Written at the start and again at the end.
-public struct RunInformation: Codable, Equatable, Sendable {
-    /// The version of this file's form.
-    public static let currentSchema = 2
+public struct RunInformation: Codable, Equatable, Sendable, VersionedDocument {
+    /// The versions of this file's form.
+    public static let knownSchemas = 2...2
 
-    /// ``currentSchema`` when it was written.
-    public var schema: Int
+    /// The version, as it is written.
+    public private(set) var schema = SchemaVersion<RunInformation>()
     /// The run's name, which is the name of its directory.
     public var run: String
     /// When it began.
@@ -131,7 +131,6 @@ public struct RunInformation: Codable, Equatable, Sendable {
 
     /// Describes a run that begins.
     public init(run: String, startedAt: Date, commandLine: [String], versions: Versions, guest: Guest) {
-        schema = Self.currentSchema
         self.run = run
         self.startedAt = startedAt
         self.commandLine = commandLine

@@ -3,12 +3,12 @@
 public import Verification
 
 /// `results.json`: each step, and the verdicts.
-public struct RunResults: Codable, Equatable, Sendable {
-    /// The version of this file's form.
-    public static let currentSchema = 2
+public struct RunResults: Codable, Equatable, Sendable, VersionedDocument {
+    /// The versions of this file's form. 2 has entries one by one where 3 has columns.
+    public static let knownSchemas = 2...3
 
-    /// ``currentSchema`` when it was written.
-    public var schema: Int
+    /// The version, as it is written.
+    public private(set) var schema = SchemaVersion<RunResults>()
     /// The run's name.
     public var run: String
     /// How the run ended.
@@ -24,7 +24,6 @@ public struct RunResults: Codable, Equatable, Sendable {
     public init(
         run: String, outcome: Outcome, error: String?, steps: [StepResult], allowedUnsaid: [Witness] = []
     ) {
-        schema = Self.currentSchema
         self.run = run
         self.outcome = outcome
         self.error = error
@@ -47,9 +46,9 @@ public struct StepResult: Codable, Equatable, Sendable {
     public var verdict: Verdict?
     /// The entries that the kernel's account has and did not have at the verification before, newest first on a list and
     /// ascending in page tables; all of them at the first one.
-    public var newEntries: [BackedWindow]?
+    @OptionalColumns public var newEntries: [BackedWindow]?
     /// The entries that it had then and has no more.
-    public var goneEntries: [BackedWindow]?
+    @OptionalColumns public var goneEntries: [BackedWindow]?
     /// What a person is told of the step beside its outcome: which kernel booted, or what came of a step that can come out
     /// in more than one right way.
     public var note: String?
@@ -79,8 +78,12 @@ public struct StepResult: Codable, Equatable, Sendable {
     }
 
     private static func entries(_ entries: [BackedWindow], missingIn others: [BackedWindow]) -> [BackedWindow] {
-        let known = Set(others.map { [$0.virtAddr, $0.phys, $0.byteCount] })
-        return entries.filter { !known.contains([$0.virtAddr, $0.phys, $0.byteCount]) }
+        // Wherever it stands: an entry that has only moved is neither new nor gone.
+        func backing(_ entry: BackedWindow) -> BackedWindow {
+            BackedWindow(place: 0, virtAddr: entry.virtAddr, phys: entry.phys, byteCount: entry.byteCount)
+        }
+        let known = Set(others.map(backing))
+        return known.isEmpty ? entries : entries.filter { !known.contains(backing($0)) }
     }
 
     /// The titles of the steps behind which a crash kernel is loaded, or is not any more.

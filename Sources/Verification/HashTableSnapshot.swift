@@ -17,7 +17,7 @@ public struct HashTableSnapshot: Codable, Equatable, Sendable {
     /// The memory map's context.
     public var context: UInt64
     /// All valid entries of the memory map's segments, ascending by index.
-    public var entries: [HashedEntry]
+    @Columns public var entries: [HashedEntry]
 
     /// Takes the entries of the memory map out of a whole table.
     ///
@@ -98,8 +98,8 @@ public struct HashTableSnapshot: Codable, Equatable, Sendable {
     }
 }
 
-extension HashedEntry: Codable {
-    /// Reads `INDEX V R`, hexadecimal digits.
+extension HashedEntry: Decodable {
+    /// Reads `INDEX V R`, hexadecimal digits, as schema 2 of a snapshot had it.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)
@@ -109,11 +109,5 @@ extension HashedEntry: Codable {
                 in: container, debugDescription: "'\(text.prefix(60))' is not an index and two words of an HPTE")
         }
         self.init(index: index, v: v, r: r)
-    }
-
-    /// Writes the same: a table has many entries.
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.singleValueContainer()
-        try container.encode([index, v, r].map { String($0, radix: 16) }.joined(separator: " "))
     }
 }

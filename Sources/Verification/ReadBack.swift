@@ -43,9 +43,9 @@ public struct ReadBack: Codable, Equatable, Sendable {
     /// What the stamps were made of, with the page's address.
     @Hex public var nonce: UInt64
     /// Where the stamps were, ascending: the last word of each 4 KiB page, put back before the guest ran on.
-    public var stamped: [Stamped]
+    @Columns public var stamped: [Stamped]
     /// What was read, ascending by effective address.
-    public var runs: [Run]
+    @Columns public var runs: [Run]
     /// Whether QEMU refused to read so much that not all of it was found out.
     public var isCutShort: Bool
 

@@ -7,12 +7,12 @@ public import VmemmapPopulate
 /// Everything that the witnesses said at one moment of rest. A verdict follows from this and from nothing else.
 ///
 /// Its JSON is a document of its own, which schemas/snapshot.schema.json describes.
-public struct Snapshot: Codable, Equatable, Sendable {
-    /// The version of the document's form.
-    public static let currentSchema = 2
+public struct Snapshot: Codable, Equatable, Sendable, VersionedDocument {
+    /// The versions of the document's form. 2 has rows one by one where 3 has columns.
+    public static let knownSchemas = 2...3
 
-    /// ``currentSchema`` when it was written.
-    public var schema: Int
+    /// The version, as it is written.
+    public private(set) var schema = SchemaVersion<Snapshot>()
     /// The witnesses that this guest can give, settled when its agent said hello: each of them has to speak. An
     /// emulator gives its list and its model.
     public var witnesses: [Witness]
@@ -21,7 +21,7 @@ public struct Snapshot: Codable, Equatable, Sendable {
     /// The machine's memory, as libvirt describes it.
     public var memory: [MemoryRange]
     /// The sections that are present, as the host read them in guest RAM.
-    public var sections: [PresentSection]
+    @Columns public var sections: [PresentSection]
     /// Witness 2: the kernel's list, walked by the host in guest RAM.
     public var kernelList: ListWalk
     /// Witness 2 on radix: the kernel's page tables over the memory map, walked by the host in guest RAM; nil on hash, and
@@ -45,11 +45,11 @@ public struct Snapshot: Codable, Equatable, Sendable {
     public var readBackProblem: String?
     /// What the MMU says of single addresses: those that could not be read; without ``readBack`` the first and last 4 KiB of
     /// each window.
-    public var translations: [Translation]
+    @Columns public var translations: [Translation]
     /// The windows that were in the kernel's account at the verification before, and that nothing backs any more.
-    public var formerWindows: [BackedWindow]
+    @Columns public var formerWindows: [BackedWindow]
     /// What the MMU still translates of those.
-    public var formerTranslations: [Translation]
+    @Columns public var formerTranslations: [Translation]
     /// What the `struct page`s of online memory say; nil where they were not looked at.
     public var structPages: StructPagesSnapshot?
     /// What witness 5, the model, predicts from; nil when nothing is known of it.
@@ -76,7 +76,6 @@ public struct Snapshot: Codable, Equatable, Sendable {
         formerWindows: [BackedWindow] = [], formerTranslations: [Translation] = [], history: HotplugHistory? = nil,
         crashHeader: CrashHeaderSnapshot? = nil
     ) {
-        schema = Self.currentSchema
         self.witnesses = witnesses
         self.kernel = kernel
         self.memory = memory
@@ -234,7 +233,7 @@ public struct MirrorSnapshot: Codable, Equatable, Sendable {
     /// The mirrored list.
     public var list: ListWalk
     /// How each entry came, in the list's order; nil where the origin word says nothing known.
-    public var provenance: [Provenance?]
+    @Origins public var provenance: [Provenance?]
     /// The bytes of each entry, in the list's order, where entries say them: one for each leaf, where the kernel keeps page
     /// tables and no list. 0 where the entry says none.
     public var leafByteCounts: [UInt64]?
@@ -275,7 +274,7 @@ public struct ReportSnapshot: Codable, Equatable, Sendable {
     /// The size of a memory block in bytes.
     public var blockByteCount: UInt64
     /// The memory blocks, ascending.
-    public var blocks: [Block]
+    @Columns public var blocks: [Block]
 
     /// Makes a report.
     public init(list: ListWalk, pageTables: WalkedTables? = nil, blockByteCount: UInt64, blocks: [Block]) {

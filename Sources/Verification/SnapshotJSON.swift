@@ -99,25 +99,17 @@ extension Provenance: NamedInJSON, CodingKeyRepresentable {
     }
 }
 
-extension ListEntry: Codable {
+extension ListEntry: Decodable {
     private enum CodingKeys: String, CodingKey {
         case node, list, phys, virtAddr
     }
 
-    /// Reads an entry.
+    /// Reads an entry as schema 2 had it.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         func word(_ key: CodingKeys) throws -> UInt64 { try container.decode(Hex.self, forKey: key).wrappedValue }
         self.init(
             node: try word(.node), list: try word(.list), phys: try word(.phys), virtAddr: try word(.virtAddr))
-    }
-
-    /// Writes its words as hexadecimal digits.
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.container(keyedBy: CodingKeys.self)
-        for (key, word) in [(CodingKeys.node, node), (.list, list), (.phys, phys), (.virtAddr, virtAddr)] {
-            try container.encode(Hex(wrappedValue: word), forKey: key)
-        }
     }
 }
 
@@ -131,7 +123,7 @@ extension ListWalk: Codable {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         self.init(
             head: try container.decode(Hex.self, forKey: .head).wrappedValue,
-            entries: try container.decode([ListEntry].self, forKey: .entries),
+            entries: try container.decode(Columns<ListEntry>.self, forKey: .entries).wrappedValue,
             end: try container.decode(End.self, forKey: .end),
             endLink: try container.decode(Hex.self, forKey: .endLink).wrappedValue)
     }
@@ -140,7 +132,7 @@ extension ListWalk: Codable {
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(Hex(wrappedValue: head), forKey: .head)
-        try container.encode(entries, forKey: .entries)
+        try container.encode(Columns(wrappedValue: entries), forKey: .entries)
         try container.encode(end, forKey: .end)
         try container.encode(Hex(wrappedValue: endLink), forKey: .endLink)
     }

@@ -28,7 +28,7 @@ public struct VmcoreSnapshot: Codable, Equatable, Sendable {
     /// The dead kernel's page tables, where it kept no list.
     public var pageTables: WalkedTables?
     /// The sections that were present, ascending.
-    public var sections: [Section]
+    @Columns public var sections: [Section]
     /// How many entries have a block that is not wholly in the dump.
     public var unreachableCount: UInt64
     /// The window of the first of them; 0 when there is none.

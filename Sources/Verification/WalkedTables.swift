@@ -40,7 +40,7 @@ public struct WalkedTables: Codable, Equatable, Sendable {
     }
 
     /// What the tables map, ascending by effective address.
-    public var windows: [BackedWindow]
+    @Columns public var windows: [BackedWindow]
     /// What is wrong with them, ascending by effective address.
     public var faults: [Fault]
 

@@ -123,12 +123,13 @@ import Verification
         ) { try $0.write("{}", to: "snapshot-7.json") },
         Damage(
             testDescription: "an unknown snapshot schema",
-            errors: ["snapshot-2.json was edited", "snapshot-2.json has schema 1; this program knows 2"]
-        ) { try $0.edit("snapshot-2.json", "\"schema\" : 2", "\"schema\" : 1") },
+            errors: ["snapshot-2.json was edited", "snapshot-2.json has schema 1; this program knows 2 and 3"]
+        ) { try $0.edit("snapshot-2.json", "\"schema\" : 3", "\"schema\" : 1") },
         Damage(
             testDescription: "an unknown results schema",
-            errors: ["results.json was edited", "results.json has schema 0; this program knows 2"], output: "128 of 128"
-        ) { try $0.edit("results.json", "\"schema\" : 2", "\"schema\" : 0") },
+            errors: ["results.json was edited", "results.json has schema 0; this program knows 2 and 3"],
+            output: "128 of 128"
+        ) { try $0.edit("results.json", "\"schema\" : 3", "\"schema\" : 0") },
         Damage(
             testDescription: "an unknown run schema",
             errors: ["run.json has schema 99; this program knows 2"], output: "128 of 128"
@@ -150,6 +151,22 @@ import Verification
         ) {
             try $0.edit("snapshot-2.json", "\"0xc00c000000000000\",\n    \"vmemmapPage", "\"zero\",\n    \"vmemmapPage")
         },
+        Damage(
+            testDescription: "a column without end",
+            errors: [
+                "snapshot-2.json was edited",
+                "snapshot-2.json is damaged at kernelList.entries.virtAddr[0]: '0xc00c0000000f0000 -0x10000 "
+                    + "*1152921504606846976' makes the column longer than the 4194304 elements that it can have",
+            ]
+        ) { try $0.edit("snapshot-2.json", " -0x10000 *16\"]", " -0x10000 *1152921504606846976\"]") },
+        Damage(
+            testDescription: "columns of different lengths",
+            errors: [
+                "snapshot-2.json was edited",
+                "snapshot-2.json is damaged at kernelList.entries: the column 'virtAddr' has 15 elements; they are 16, as many "
+                    + "as 'node' has",
+            ]
+        ) { try $0.edit("snapshot-2.json", " -0x10000 *16\"]", " -0x10000 *15\"]") },
         Damage(
             testDescription: "step numbers descend",
             errors: ["results.json was edited", "results.json has step 1 after step 1; numbers ascend"]

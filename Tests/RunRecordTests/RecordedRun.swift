@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import HarnessBasics
+import RunRecord
 import Subprocess
 import SystemPackage
 import TestSupport
@@ -31,11 +31,12 @@ struct RecordedRun {
             .run
     }
 
-    /// Edits the block of the newest entry on the kernel's list, where it is said first.
+    /// Edits the block of the newest entry on the kernel's list.
     func editNewestBlock(in name: String) throws {
-        let snapshot = try JSONDecoder().decode(Snapshot.self, from: Data(contentsOf: file(name)))
-        let phys = try #require(snapshot.kernelList.entries.first).phys
-        try edit(name, "\"phys\" : \"\(phys.hexadecimal)\"", "\"phys\" : \"\((phys + 65536).hexadecimal)\"")
+        var snapshot = try JSONDecoder().decode(Snapshot.self, from: Data(contentsOf: file(name)))
+        try #require(!snapshot.kernelList.entries.isEmpty)
+        snapshot.kernelList.entries[0].phys += 65536
+        try RunDirectory.json(snapshot).write(to: file(name))
     }
 
     init(_ name: String = names[0]) throws {

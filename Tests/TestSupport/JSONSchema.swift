@@ -47,10 +47,16 @@ package struct JSONSchema {
         """
 }
 
-/// The documents of a run's record, each with its schema.
+/// The documents of a run's record, each with its schema: that of an older form, where it has one.
 package func recordDocuments(_ directory: URL) throws -> [(schema: JSONSchema, documents: Data)] {
     let snapshots = try FileManager.default.contentsOfDirectory(atPath: directory.path)
         .filter { $0.hasPrefix("snapshot-") }.sorted().map { ($0, "snapshot") }
     let files = [("run.json", "run"), ("results.json", "results"), ("events.jsonl", "events")] + snapshots
-    return try files.map { (JSONSchema($0.1), try Data(contentsOf: directory.appending(path: $0.0))) }
+    return try files.map { name, schema in
+        let documents = try Data(contentsOf: directory.appending(path: name))
+        guard ["snapshot", "results"].contains(schema) else { return (JSONSchema(schema), documents) }
+        let object = try JSONSerialization.jsonObject(with: documents) as? [String: Any]
+        let isOlder = object?["schema"] as? Int == 2
+        return (JSONSchema(isOlder ? "\(schema)-2" : schema), documents)
+    }
 }
