@@ -70,7 +70,7 @@ import Testing
         Edit("snapshot-2.json", "\"0xc00c000000000000\"", "\"0x0c00c000000000000\""),
         Edit("snapshot-2.json", "\"end\" : \"terminated\"", "\"end\" : \"ended\""),
         Edit("snapshot-2.json", "\"seeded *", "\"made-up *"),
-        Edit("snapshot-2.json", "\"answer\" : [\"physical *", "\"answer\" : [\"physic *"),
+        Edit("snapshot-2.json", "\"frameStride\" : 64", "\"frameStride\" : 0"),
         Edit("snapshot-2.json", "\"state\" : [\"online *", "\"state\" : [\"on *"),
         Edit("snapshot-2.json", "\"sectionSizeBits\" : 24", "\"sectionSizeBits\" : 64"),
         Edit("snapshot-2.json", " -0x18 *", " -18 *"),

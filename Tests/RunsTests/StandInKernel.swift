@@ -101,7 +101,9 @@ final class StandInKernel {
         if case .leavesOut(let address) = flaw, section.contains(address) {
             perform { try list.free(virtAddr: Self.window(describing: address)) }
         }
-        list.store.setValid(section, [.present, .hasMemoryMap, .online].union(isEarly ? .early : []))
+        var flags: SectionFlags = [.present, .hasMemoryMap, .online]
+        if isEarly { flags.insert(.early) }
+        list.store.setValid(section, flags)
     }
 
     /// `section_deactivate`: the section is invalid before its memory map goes.
