@@ -30,7 +30,7 @@ struct CrashHeaderChecks {
     }
 
     func findings() -> [Finding] {
-        sizes() + overlaps() + missingMemory() + goneMemory() + note() + hashTable()
+        sizes() + offsets() + overlaps() + missingMemory() + goneMemory() + note() + hashTable()
     }
 
     /// The memory of a load; nil where its sizes cannot be.
@@ -48,6 +48,20 @@ struct CrashHeaderChecks {
                 .crashHeader, .loadSize,
                 "the PT_LOAD at \($0.physAddr.hexadecimal) has \($0.byteCount.hexadecimal) bytes of memory and "
                     + "\($0.fileByteCount.hexadecimal) in the dump at \($0.fileOffset.hexadecimal), which cannot be")
+        }
+    }
+
+    /// The capture kernel reads memory where it stands; the first 64 KiB, which it overwrites itself, in their copy in the
+    /// reservation.
+    private func offsets() -> [Finding] {
+        header.loads.filter { load in
+            guard Self.range(of: load) != nil, load.fileOffset != load.physAddr else { return false }
+            return load.physAddr >= 65536 || !crash.reservation.contains(load.fileOffset)
+        }.map {
+            Finding(
+                .crashHeader, .missingMemory,
+                "the PT_LOAD at \($0.physAddr.hexadecimal) is read at \($0.fileOffset.hexadecimal), where that memory is not"
+            )
         }
     }
 

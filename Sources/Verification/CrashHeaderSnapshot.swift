@@ -116,6 +116,16 @@ extension Snapshot {
         }
         // e_phnum has 16 bits, and the last of its numbers another meaning.
         guard let header = crashHeader.header else { return }
+        let places = [("address", header.address), ("treeAddress", header.treeAddress)]
+        for (name, address) in places where !crashHeader.reservation.contains(address) {
+            throw SnapshotProblem(
+                field: "crashHeader.header.\(name)", value: "is \(address.hexadecimal)",
+                limit: "in the reservation from \(base.hexadecimal) on")
+        }
+        guard header.noteRelease == nil || !header.notes.isEmpty else {
+            throw SnapshotProblem(
+                field: "crashHeader.header.noteRelease", value: "is there, and no note", limit: "what a note says")
+        }
         let count = header.loads.count + header.notes.count
         guard count < 0xffff else {
             throw SnapshotProblem(

@@ -60,6 +60,7 @@ struct MirrorHeaderChecks {
                     "header word head is \(value(.head).hexadecimal); the list was walked from "
                         + mirror.list.head.hexadecimal))
         }
+        findings += otherKernel()
         let expectations = expectations()
         return findings
             + mirror.header.compactMap { word in
@@ -73,6 +74,22 @@ struct MirrorHeaderChecks {
                     "header word \(word.field) is \(word.value.hexadecimal); \(expected.source) says "
                         + expected.value.hexadecimal)
             }
+    }
+
+    /// The agent and the host read the same kernel. Either may not know.
+    private func otherKernel() -> [Finding] {
+        let pairs: [(SharedRegionLayout.Field, UInt64)] = [
+            (.mmu, kernel.mmu == .unknown ? 0 : kernel.mmu.rawValue), (.vmemmapPageShift, kernel.vmemmapPageShift ?? 0),
+        ]
+        return pairs.compactMap { field, value in
+            guard value != 0, let stated = statements["\(field)"], stated.value != 0, stated.value != value else {
+                return nil
+            }
+            return Finding(
+                .mirror, .header,
+                "\(stated.source) says \(stated.value.hexadecimal) of \(field), and the host reads \(value.hexadecimal)"
+            )
+        }
     }
 
     private func misfit(_ found: [String], _ expected: [String], _ what: String) -> Finding {

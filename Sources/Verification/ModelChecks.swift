@@ -115,6 +115,12 @@ struct ModelChecks {
             return .none("no rules are known for sections of \(UInt64(1) << kernel.sectionSizeBits) bytes")
         }
         let rules = snapshot.rules
+        // mm/memory_hotplug.c on powerpc: radix kernels since 6.6 only, which keep no list.
+        if rules != .radixTables, let step = history.steps.first(where: \.hasAltmap) {
+            return .impossible(
+                "memory from \(step.base.hexadecimal) on brought its own memory map, which a kernel with a list does not let it"
+            )
+        }
         guard rules != .radixTables || snapshot.pageTables != nil else {
             return .none("the kernel's page tables were not read")
         }

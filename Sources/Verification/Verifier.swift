@@ -11,6 +11,7 @@ public enum Verifier {
     /// Throws when the snapshot holds constants that no kernel has; whatever else stands in it, there is a verdict.
     public static func verdict(on snapshot: Snapshot) throws(SnapshotProblem) -> Verdict {
         try snapshot.checkConstants()
+        try snapshot.checkConsistency()
         let model = ModelChecks(snapshot: snapshot)
         let judgements = [
             judgeKernelList(snapshot), judgePageTables(snapshot, leaks: model.leaks), judgeHashTable(snapshot),
@@ -143,6 +144,7 @@ public enum Verifier {
                     "the origin of virt \(entry.virtAddr.hexadecimal) at \(entry.node.hexadecimal) is "
                         + "none that the agent writes"))
         }
+        findings += OriginChecks(snapshot: snapshot).findings()
         var (entries, mirrored) = (snapshot.accountEntries, snapshot.windows(of: mirror))
         let unseenCount = Self.leaveOutUnseen(&entries, &mirrored, InterruptedAdd(snapshot))
         let comparison = Comparison(kernel: entries, in: snapshot.account, other: mirrored, subject: .mirror)
@@ -216,6 +218,7 @@ public enum Verifier {
                 kernel: snapshot.accountEntries, in: .pageTables, other: tables.windows, subject: .report)
             judgement.findings +=
                 comparison.findings + otherEntries(tables.windows, than: snapshot.accountEntries, subject: .report)
+                + unordered(tables.windows, subject: .report)
         case (let account, _):
             judgement.findings.append(
                 Finding(
@@ -226,6 +229,22 @@ public enum Verifier {
         }
         judgement.agreeingCount = comparison.agreeingCount
         return judgement
+    }
+
+    /// A walk of page tables comes to windows in the order of their addresses, and to each once.
+    static func unordered(_ windows: [BackedWindow], subject: Finding.Subject) -> [Finding] {
+        let index = zip(windows, windows.dropFirst()).enumerated().first {
+            $0.element.1.virtAddr <= $0.element.0.virtAddr
+        }?
+        .offset
+        return index.map {
+            [
+                Finding(
+                    subject, .order,
+                    "the \(subject) has virt \(windows[$0 + 1].virtAddr.hexadecimal) behind virt "
+                        + windows[$0].virtAddr.hexadecimal)
+            ]
+        } ?? []
     }
 
     /// Where a report, or a dump, has a window in another page table entry: it was read from the same words.
@@ -292,6 +311,9 @@ public enum Verifier {
         judgement.findings = checks.findings
         judgement.agreeingCount = checks.agreeingCount
         for (count, reason) in checks.unsaid { judgement.leaveUnsaid(count, reason) }
+        if snapshot.readBack?.isCutShort == true, checks.unsaid.isEmpty, checks.findings.isEmpty {
+            judgement.leaveUnsaid(1, "not all of it was found out, and nothing tells what was not")
+        }
         return judgement
     }
 

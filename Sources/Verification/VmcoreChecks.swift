@@ -48,7 +48,33 @@ struct VmcoreChecks {
                     .vmcore, .notInDump,
                     "the blocks of \(vmcore.unreachableCount) entries are not wholly in the dump, the first behind virt "
                         + vmcore.firstUnreachable.hexadecimal))
+        } else if vmcore.firstUnreachable != 0 {
+            findings.append(
+                Finding(
+                    .vmcore, .notInDump,
+                    "the block behind virt \(vmcore.firstUnreachable.hexadecimal) is told to be the first that is not in the "
+                        + "dump, and none is counted"))
         }
+        compareSizes()
+    }
+
+    /// A dump has the pieces that the crash kernel's header has (fs/proc/vmcore.c: `process_ptload_program_headers`). A
+    /// kernel that dies while it adds memory may have changed that since it was read.
+    private mutating func compareSizes() {
+        guard snapshot.interruptedAdd == nil, let loads = snapshot.crashHeader?.header?.loads else { return }
+        var byteCount: UInt64 = 0
+        for load in loads {
+            let (sum, overflows) = byteCount.addingReportingOverflow(load.byteCount)
+            // What cannot be is a finding about the header.
+            guard !overflows, load.fileByteCount == load.byteCount else { return }
+            byteCount = sum
+        }
+        guard (vmcore.loadCount, vmcore.dumpByteCount) != (UInt64(loads.count), byteCount) else { return }
+        findings.append(
+            Finding(
+                .vmcore, .notInDump,
+                "the dump has \(vmcore.loadCount) pieces with \(vmcore.dumpByteCount) bytes; the crash kernel's header has "
+                    + "\(loads.count) with \(byteCount)"))
     }
 
     private mutating func compareSections() {
@@ -82,6 +108,7 @@ struct VmcoreChecks {
             comparison = Comparison(
                 kernel: snapshot.accountEntries, in: .pageTables, other: tables.windows, subject: .vmcore)
             findings += Verifier.otherEntries(tables.windows, than: snapshot.accountEntries, subject: .vmcore)
+            findings += Verifier.unordered(tables.windows, subject: .vmcore)
         case (let account, _):
             findings.append(
                 Finding(

@@ -38,6 +38,10 @@ enum GoodSnapshot {
         var snapshot = radix()
         snapshot.witnesses = Witness.given(by: .pageTables, .radix)
         snapshot.kernel.vmemmapPageShift = 12
+        snapshot.mirror?.set(.vmemmapPageShift, 12)
+        if let index = snapshot.mirror?.statements.firstIndex(where: { $0.field == "vmemmapPageShift" }) {
+            snapshot.mirror?.statements[index].value = 12
+        }
         snapshot.peakEntryCount = 0
         snapshot.pageTables = nil
         snapshot.clearLists()
@@ -68,7 +72,6 @@ enum GoodSnapshot {
                 ListEntry(node: 0, list: 0, phys: $0.phys, virtAddr: $0.virtAddr)
             }
         }
-        snapshot.mirror?.provenance = tables.windows.map { _ in .observed }
         snapshot.mirror?.leafByteCounts = tables.windows.map(\.byteCount).reversed()
         snapshot.translateAll()
         return snapshot
@@ -191,7 +194,8 @@ extension MirrorSnapshot {
             list.entries[index].node = GoodSnapshot.mirrorPage + UInt64(list.entries.count - 1 - index) * 24
         }
         list.relink()
-        provenance = Array((provenance + .init(repeating: .observed, count: 1000)).prefix(list.entries.count))
+        // The memory map's first MiB describes the GiB of boot memory.
+        provenance = list.entries.map { $0.virtAddr &- 0xc00c_0000_0000_0000 < 1 << 20 ? .seeded : .observed }
         let count = UInt64(list.entries.count)
         let pages = (count + 2729) / 2730
         for (field, value) in [

@@ -24,7 +24,7 @@ import Verification
         Change("memory that no section could be listed for", ["sections-memory-without-section"]) {
             $0.memory.append(MemoryRange(name: "ua-dimm2", base: 1 << 50, byteCount: 1 << 50))
         },
-        Change("a section twice", ["sections-block-differs"]) { $0.sections.append($0.sections[20]) },
+        Change("a section twice", ["sections-block-differs"]) { $0.sections.insert($0.sections[20], at: 20) },
 
         Change("no memory map", ["sections-flags"]) { $0.sections[3].flags = 0xd },
         Change("flags that nobody knows", ["sections-flags"]) { $0.sections[3].flags = 0x80f },
@@ -75,6 +75,7 @@ import Verification
         var snapshot = GoodSnapshot.hash()
         snapshot.interruptedAdd = snapshot.memory[1]
         snapshot.witnesses = Witness.afterCrash(of: snapshot.witnesses)
+        (snapshot.report, snapshot.translations) = (nil, [])
         (snapshot.sections[100].flags, snapshot.sections[100].subsections) = (0x5, 0x3)
         #expect(try Verifier.verdict(on: snapshot).findings.filter { $0.subject == .sections } == [])
     }
