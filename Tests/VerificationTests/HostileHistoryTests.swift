@@ -59,6 +59,7 @@ import Verification
             if generator.next() % 3 == 0 {
                 snapshot.kernel.mmu = .hash
                 snapshot.witnesses = Witness.given(by: .list, .hash)
+                snapshot.pageTables = nil
             }
             _ = try Verifier.verdict(on: snapshot)
         }

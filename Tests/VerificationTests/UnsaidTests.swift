@@ -185,7 +185,7 @@ import VmemmapPopulate
     @Test func whatTheLimitLeavesOutIsUnsaid() throws {
         var snapshot = GoodSnapshot.hash()
         snapshot.witnesses = [.kernelList, .mmu]
-        snapshot.history = nil
+        (snapshot.history, snapshot.mirror, snapshot.report) = (nil, nil, nil)
         snapshot.formerWindows = Self.windows(40_000, byteCount: 4096).map {
             BackedWindow(place: 0, virtAddr: $0.virtAddr + 1 << 30, phys: 0, byteCount: 4096)
         }
