@@ -104,21 +104,13 @@ extension Snapshot {
         }
     }
 
-    /// The stamps were in the account's blocks, and what was read is its windows.
+    /// What was read is the account's windows.
     private func checkReadBackPlaces() throws(SnapshotProblem) {
         guard let readBack else { return }
-        var (windows, blocks) = (MemoryRanges(), MemoryRanges())
+        var windows = MemoryRanges()
         for entry in accountEntries {
             guard let addresses = entry.addresses else { continue }
             windows.insert(addresses)
-            let (end, overflows) = entry.phys.addingReportingOverflow(entry.byteCount)
-            if !overflows { blocks.insert(entry.phys..<end) }
-        }
-        for (index, pages) in readBack.stamped.enumerated()
-        where !blocks.contains(pages.base..<pages.base + pages.byteCount) {
-            throw SnapshotProblem(
-                field: "readBack.stamped[\(index)]", value: "is \(pages.byteCount) bytes at \(pages.base.hexadecimal)",
-                limit: "in the blocks of the kernel's account")
         }
         for (index, run) in readBack.runs.enumerated()
         where !windows.contains(run.virtAddr..<run.virtAddr + run.byteCount) {

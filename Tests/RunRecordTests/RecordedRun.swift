@@ -36,8 +36,6 @@ struct RecordedRun {
         var snapshot = try JSONDecoder().decode(Snapshot.self, from: Data(contentsOf: file(name)))
         try #require(!snapshot.kernelList.entries.isEmpty)
         snapshot.kernelList.entries[0].phys += 65536
-        // Only the account's blocks are stamped.
-        (snapshot.readBack, snapshot.translations) = (nil, [])
         try RunDirectory.json(snapshot).write(to: file(name))
     }
 
