@@ -82,8 +82,8 @@ import VmemmapPopulate
         snapshot.kernel.vmemmapPageShift = 12
         snapshot.witnesses = [.pageTables]
         snapshot.peakEntryCount = 0
-        snapshot.mirror = nil
-        snapshot.report = nil
+        (snapshot.mirror, snapshot.report, snapshot.structPages, snapshot.history) = (nil, nil, nil, nil)
+        (snapshot.readBack, snapshot.translations) = (nil, [])
         let file = folder.url.appending(path: "snapshot.json")
         try RunDirectory.json(snapshot).write(to: file)
         #expect(try await RecordedRun.verify([file.path]).status == .exited(0))
