@@ -9,6 +9,19 @@
 /// The tables are a guest's and may say anything. Depth is fixed and only entries for the range are read, so a walk
 /// costs at most one read for each base page in the range, wherever the tables lead.
 public struct RadixWalk: Equatable, Sendable {
+    /// A table below the root.
+    public struct Table: Equatable, Sendable {
+        /// Where it stands.
+        public let base: PhysicalAddress
+        /// The first effective address that it is for.
+        public let virtAddr: UInt64
+        /// Its size.
+        public let byteCount: UInt64
+        /// Whether no entry of it is valid, as far as it is for the range that is walked. The kernel frees such tables
+        /// (`free_pte_table`, arch/powerpc/mm/book3s64/radix_pgtable.c).
+        public internal(set) var isEmpty: Bool
+    }
+
     /// An entry that maps memory.
     public struct Leaf: Equatable, Sendable {
         /// Where the entry stands.
@@ -67,8 +80,14 @@ public struct RadixWalk: Equatable, Sendable {
     public private(set) var leaves: [Leaf] = []
     /// What is wrong with the tables, ascending by virtual address.
     public private(set) var faults: [Fault] = []
-    /// Whether the walk ended because it had found as many as it was to find at most.
+    /// Whether the walk ended because it had found as many as it was to find at most, or gone through as many tables.
     public private(set) var hasReachedLimit = false
+    /// The tables below the root, each as often as an entry leads to it, ascending by what they are for.
+    public private(set) var tables: [Table] = []
+
+    /// The most tables that are gone through: as many as map the memory map of 2 TiB in base pages of 4 KiB, and entries may lead
+    /// to one again and again.
+    private static let tableLimit = 1 << 14
 
     /// The effective addresses that the root can map for the kernel: quadrant 3, 52 bits of it.
     public static let mappableRange: Range<UInt64> = 0xc000_0000_0000_0000..<0xc010_0000_0000_0000
@@ -111,6 +130,16 @@ public struct RadixWalk: Equatable, Sendable {
         table: PhysicalAddress, level: Int, of levels: [4 of Level], range: Range<UInt64>, limit: Int,
         in memory: borrowing some PhysicalMemory
     ) {
+        let place = tables.count
+        if level > 0 {
+            guard place < Self.tableLimit else {
+                hasReachedLimit = true
+                return
+            }
+            tables.append(
+                Table(
+                    base: table, virtAddr: range.lowerBound, byteCount: 8 << levels[level].indexSize, isEmpty: true))
+        }
         let current = levels[level]
         let byteCount: UInt64 = 1 << current.shift
         var virtAddr = range.lowerBound.alignedDown(to: byteCount)
@@ -124,7 +153,9 @@ public struct RadixWalk: Equatable, Sendable {
             func fault(_ reason: Reason) {
                 faults.append(Fault(entryAddress: entryAddress, virtAddr: virtAddr, reason: reason))
             }
-            switch Entry(at: entryAddress, in: memory) {
+            let entry = Entry(at: entryAddress, in: memory)
+            if case .empty = entry {} else if level > 0 { tables[place].isEmpty = false }
+            switch entry {
             case .unreadable:
                 // The rest of the table is the same table: one fault tells it.
                 fault(.unreadable)

@@ -11,8 +11,11 @@ public struct ReadingBounds: Sendable {
     public let nodeLimit: Int
     /// The most leaves of page tables.
     public let leafLimit: Int
-    /// The end of the physical addresses that sections are looked for at, and the most of them.
-    public let sectionSearch: (end: PhysicalAddress, limit: Int)
+    /// The end of the physical addresses whose sections, and whose memory map in page tables, are looked for: there may be some
+    /// where no memory ever was.
+    public let searchEnd: PhysicalAddress
+    /// The most sections.
+    public let sectionLimit: Int
 
     /// Sets the bounds.
     ///
@@ -21,15 +24,17 @@ public struct ReadingBounds: Sendable {
     ///   - nodeLimit: the most nodes. Nil: as many as the densest list has up to `memoryEnd`, which is 4096 a GiB (4 KiB
     ///     pages with 4 KiB vmemmap pages).
     ///   - leafLimit: the most leaves of page tables.
-    ///   - sectionSearch: where sections are looked for, and the most of them. Nil: up to `memoryEnd`.
+    ///   - searchEnd: the end of what sections and page tables are looked for. Nil: `memoryEnd`.
+    ///   - sectionLimit: the most sections.
     public init(
         memoryEnd: PhysicalAddress, nodeLimit: Int? = nil, leafLimit: Int = .max,
-        sectionSearch: (end: PhysicalAddress, limit: Int)? = nil
+        searchEnd: PhysicalAddress? = nil, sectionLimit: Int = .max
     ) {
         self.leafLimit = leafLimit
         self.memoryEnd = min(memoryEnd, PhysicalAddress(LinearMap.byteCount))
         self.nodeLimit = nodeLimit ?? Int(self.memoryEnd.rawValue >> 18) + 1
-        self.sectionSearch = sectionSearch ?? (self.memoryEnd, .max)
+        self.searchEnd = searchEnd ?? self.memoryEnd
+        self.sectionLimit = sectionLimit
     }
 }
 
@@ -99,7 +104,7 @@ extension Kernel {
     ) throws(KernelReadError) -> [MemorySection] {
         do throws(MemoryAccessError) {
             return try SectionTable.presentSections(
-                layout: layout, in: memory, endAddress: bounds.sectionSearch.end, limit: bounds.sectionSearch.limit)
+                layout: layout, in: memory, endAddress: bounds.searchEnd, limit: bounds.sectionLimit)
         } catch {
             throw KernelReadError(part: .sectionTable, cause: error)
         }
@@ -140,7 +145,7 @@ extension Kernel {
         guard mmu == .radix, let base = memoryMap.base else { return nil }
         // Where no memory is nothing is mapped, and the walk passes over it by the GiB.
         return layout.memoryMapTables(
-            vmemmapBase: base, endAddress: bounds.memoryEnd, limit: bounds.leafLimit, in: memory)
+            vmemmapBase: base, endAddress: bounds.searchEnd, limit: bounds.leafLimit, in: memory)
     }
 }
 

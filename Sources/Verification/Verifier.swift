@@ -98,7 +98,8 @@ public enum Verifier {
             let (agreeingCount, unsaidCount, findings) = checks.againstList()
             var judgement = Judgement(
                 .pageTables,
-                "the kernel's page tables, walked in guest RAM: what the list has is mapped so, and nothing else is")
+                "the kernel's page tables, walked in guest RAM: what the list has is mapped so, and nothing else is"
+                    + checks.emptyTableText)
             judgement.findings = checks.faults() + checks.places(PresentMemory(snapshot)) + findings
             judgement.agreeingCount = agreeingCount
             if let interruption = snapshot.interruption { judgement.leaveUnsaid(unsaidCount, interruption) }
@@ -114,7 +115,8 @@ public enum Verifier {
             var judgement = Judgement(
                 .pageTables,
                 "the kernel's own account, since it keeps no list: alignment, overlap, staleness; struct pages of "
-                    + "\(coveredCount) of \(snapshot.sections.count) sections, walked in guest RAM")
+                    + "\(coveredCount) of \(snapshot.sections.count) sections, walked in guest RAM"
+                    + checks.emptyTableText)
             judgement.findings = checks.faults() + checks.places(PresentMemory(snapshot)) + findings
             judgement.agreeingCount = tables.windows.count
             judgement.coveredSectionCount = coveredCount

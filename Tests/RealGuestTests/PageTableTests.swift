@@ -82,12 +82,26 @@ extension RealGuest {
         /// A guest with a hole in its memory lives well with a leaf too many; every witness that can see it tells.
         @Test func aLeafForNoMemoryIsFound() async throws {
             let results = try await results(
-                of: "6.12-4k", bootMemoryByteCount: 512 << 20, plugs: [256 << 20], [StaleLeafStep(described: 768 << 20)]
+                of: "6.12-4k", bootMemoryByteCount: 512 << 20, plugs: [256 << 20],
+                [StaleLeafStep(described: 768 << 20, level: 2)]
             )
             let step = try #require(results.steps.first { $0.title == "a leaf for no memory" })
             #expect(
                 Set(step.allFindings.map(\.name)) == [
                     "page-tables-stale-entry", "page-tables-overlap", "mirror-missing-entry", "model-missing-entry",
+                ], "\(step.allFindings)")
+        }
+
+        /// The same far behind the end of all memory.
+        @Test func aLeafFarBehindMemoryIsFound() async throws {
+            let results = try await results(
+                of: "6.12-4k", bootMemoryByteCount: 512 << 20, plugs: [256 << 20],
+                [StaleLeafStep(described: 3 << 40, level: 1)])
+            let step = try #require(results.steps.first { $0.title == "a leaf for no memory" })
+            #expect(
+                Set(step.allFindings.map(\.name)) == [
+                    "page-tables-stale-entry", "page-tables-overlap", "page-tables-wrong-level",
+                    "page-tables-phys-outside-memory", "mirror-missing-entry", "model-missing-entry",
                 ], "\(step.allFindings)")
         }
 
