@@ -79,6 +79,32 @@ extension RealGuest {
             }
         }
 
+        /// Since 6.17 a populate in the middle of a PMD entry's part begins at the entry's start. Without a block for it the kernel
+        /// makes base pages from there on, and no free of the memory takes those in front of it back.
+        ///
+        /// DIMMs in the middle of what 2 MiB describe take a block each, until there is none in one piece. Where that is between
+        /// the last block and no memory at all is the guest's affair, so that it has several tries.
+        @Test(.long) func pagesInFrontOfMemoryLeak() async throws {
+            let environment = ProcessInfo.processInfo.environment
+            let byteCount: UInt64 = 256 << 20
+            let tries = (0..<5).flatMap { attempt -> [any RunStep] in
+                let plugs: [any RunStep] = (0..<4).map {
+                    PlugStep(byteCount: byteCount, base: UInt64(3 + 2 * (4 * attempt + $0)) << 30)
+                }
+                return [GuestStep(.leaveFree(byteCount: 8 << 20))] + plugs
+                    + [GuestStep(.release), VerifyStep()] as [any RunStep]
+            }
+            let configuration = try Lab.configuration(
+                cpu: .power9, plugs: Array(repeating: byteCount, count: 20),
+                kernel: GuestImages.kernel(named: "7-64k", environment: environment),
+                append: "kernelcore=256M memhp_default_state=online_movable sysctl.vm.watermark_boost_factor=0",
+                maximumMemory: 64 << 30)
+            let run = try await Lab.run(configuration, [VerifyStep()] + tries + [PowerOffStep()])
+            #expect(run.report.results.error == nil)
+            let names = Set(run.report.results.steps.compactMap(\.verdict).flatMap(\.findings).map(\.name))
+            #expect(names == ["page-tables-leaked-entry"])
+        }
+
         /// A guest with a hole in its memory lives well with a leaf too many; every witness that can see it tells.
         @Test func aLeafForNoMemoryIsFound() async throws {
             let results = try await results(
