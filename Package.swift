@@ -27,7 +27,9 @@ let package = Package(
         .library(name: "VmemmapPopulate", targets: ["VmemmapPopulate"]),
         .library(
             name: "Inspection",
-            targets: ["Inspection", "GuestMemory", "MemoryBackends", "Verification", "VmemmapPopulate"]),
+            targets: [
+                "Inspection", "GuestMemory", "KernelState", "MemoryBackends", "Verification", "VmemmapPopulate",
+            ]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -6,7 +6,7 @@ import PackageDescription
 let package = Package(
     name: "benchmarks",
     dependencies: [.package(name: "qemu-harness", path: "..")],
-    targets: [.target(name: "CPopulate")]
+    targets: [.target(name: "CPopulate"), .target(name: "CWalks")]
         + ["populate", "growth"].map {
             .executableTarget(
                 name: $0,
@@ -18,7 +18,12 @@ let package = Package(
                 name: "inspect",
                 dependencies: [.product(name: "Inspection", package: "qemu-harness")],
                 swiftSettings: [.treatAllWarnings(as: .error)]
-            )
+            ),
+            .executableTarget(
+                name: "walks",
+                dependencies: ["CWalks", .product(name: "Inspection", package: "qemu-harness")],
+                swiftSettings: [.treatAllWarnings(as: .error)]
+            ),
         ],
     swiftLanguageModes: [.v6]
 )
