@@ -64,11 +64,11 @@ public struct RadixWalk: Equatable, Sendable {
     }
 
     /// What is mapped, ascending by virtual address.
-    public private(set) var leaves: [Leaf] = []
+    public var leaves: [Leaf] = []
     /// What is wrong with the tables, ascending by virtual address.
-    public private(set) var faults: [Fault] = []
+    public var faults: [Fault] = []
     /// Whether the walk ended because it had found as many as it was to find at most.
-    public private(set) var hasReachedLimit = false
+    public var hasReachedLimit = false
 
     /// The effective addresses that the root can map for the kernel: quadrant 3, 52 bits of it.
     public static let mappableRange: Range<UInt64> = 0xc000_0000_0000_0000..<0xc010_0000_0000_0000
@@ -84,7 +84,7 @@ public struct RadixWalk: Equatable, Sendable {
     ///   - pageByteCount: the kernel's page size, 4096 or 65536.
     ///   - limit: the most leaves, and the most faults: entries may lead to one table again and again.
     ///   - memory: the guest's physical memory.
-    public init(
+    @inlinable public init(
         root: PhysicalAddress, range: Range<UInt64>, pageByteCount: UInt64, limit: Int = .max,
         in memory: borrowing some PhysicalMemory
     ) {
@@ -95,19 +95,19 @@ public struct RadixWalk: Equatable, Sendable {
         walk(table: root, level: 0, of: levels, range: range.clamped(to: Self.mappableRange), limit: limit, in: memory)
     }
 
-    private struct Level {
+    @usableFromInline struct Level {
         /// log2 of the bytes that an entry is for.
-        let shift: UInt64
+        @usableFromInline let shift: UInt64
         /// log2 of the number of entries.
-        let indexSize: UInt64
+        @usableFromInline let indexSize: UInt64
 
-        init(_ shift: UInt64, _ indexSize: UInt64) {
+        @inlinable init(_ shift: UInt64, _ indexSize: UInt64) {
             self.shift = shift
             self.indexSize = indexSize
         }
     }
 
-    private mutating func walk(
+    @inlinable mutating func walk(
         table: PhysicalAddress, level: Int, of levels: [4 of Level], range: Range<UInt64>, limit: Int,
         in memory: borrowing some PhysicalMemory
     ) {
@@ -157,7 +157,7 @@ public struct RadixWalk: Equatable, Sendable {
     }
 
     /// One entry's meaning.
-    private enum Entry {
+    @usableFromInline enum Entry {
         case unreadable
         /// Not valid: nothing is mapped.
         case empty
@@ -168,9 +168,9 @@ public struct RadixWalk: Equatable, Sendable {
 
         /// Whether a leaf's access is the kernel's, to read and write, and its memory ordinary: EAA is bits 60 to 63 (privileged,
         /// read, write, execute), Att 58 and 59.
-        static func isKernelData(_ word: UInt64) -> Bool { word & 0x3f == 0xe }
+        @inlinable static func isKernelData(_ word: UInt64) -> Bool { word & 0x3f == 0xe }
 
-        init(at address: PhysicalAddress, in memory: borrowing some PhysicalMemory) {
+        @inlinable init(at address: PhysicalAddress, in memory: borrowing some PhysicalMemory) {
             let word: UInt64
             do throws(MemoryAccessError) {
                 word = ByteOrder.big.value(ofStored: try memory.storedWord(at: address))

@@ -10,6 +10,9 @@ public enum MemoryAccessError: Error, Equatable, Sendable {
     case failed(UInt64, errno: UInt64)
 }
 
+// Whoever reads words reads many: what stands between a walk and memory is `@inlinable`, here and in the walks, so that a
+// walk is compiled for the memory that it goes through. Otherwise each word costs a call through a witness table, or several.
+
 /// Memory read one naturally aligned 64-bit word at a time, with words already in the reader's byte order.
 ///
 /// What an address means is the conformer's affair: a kernel effective address, or an offset into the shared region.
@@ -17,9 +20,18 @@ public enum MemoryAccessError: Error, Equatable, Sendable {
 public protocol WordMemory: ~Copyable {
     /// The word at `address`. Throws when the address is misaligned or not mapped.
     func word(at address: UInt64) throws(MemoryAccessError) -> UInt64
+
+    /// Words in a row, each as ``word(at:)`` reads it and one after the other: a memory may look up once where they are.
+    /// Throws what the first one throws that cannot be read.
+    func words<let count: Int>(at address: UInt64) throws(MemoryAccessError) -> [count of UInt64]
 }
 
 extension WordMemory where Self: ~Copyable {
+    /// Reads word by word.
+    @inlinable public func words<let count: Int>(at address: UInt64) throws(MemoryAccessError) -> [count of UInt64] {
+        try [count of UInt64] { index throws(MemoryAccessError) in try word(at: address &+ UInt64(index) * 8) }
+    }
+
     /// The 32-bit value at `address` (a multiple of 4), cut out of the aligned word that holds it. The byte order of the
     /// memory decides where in the word the value stands.
     public func halfWord(at address: UInt64, order: ByteOrder) throws(MemoryAccessError) -> UInt32 {
@@ -35,6 +47,21 @@ extension WordMemory where Self: ~Copyable {
 public protocol PhysicalMemory {
     /// The 64 bits at `address`, loaded natively. Throws when the address is misaligned or no memory is there.
     func storedWord(at address: PhysicalAddress) throws(MemoryAccessError) -> UInt64
+
+    /// Words in a row, each as ``storedWord(at:)`` loads it and one after the other: a memory may look up once where they are.
+    /// Throws what the first one throws that cannot be read.
+    func storedWords<let count: Int>(at address: PhysicalAddress) throws(MemoryAccessError) -> [count of UInt64]
+}
+
+extension PhysicalMemory {
+    /// Loads word by word.
+    @inlinable public func storedWords<let count: Int>(
+        at address: PhysicalAddress
+    ) throws(MemoryAccessError) -> [count of UInt64] {
+        try [count of UInt64] { index throws(MemoryAccessError) in
+            try storedWord(at: PhysicalAddress(address.rawValue &+ UInt64(index) * 8))
+        }
+    }
 }
 
 /// The kernel's linear map over a guest's physical memory: kernel pointers in, words in the host's order out. By physical
@@ -52,7 +79,7 @@ public struct KernelMemory<Physical: PhysicalMemory>: WordMemory, PhysicalMemory
     }
 
     /// The word at a kernel effective address. An address outside the linear map is `unmapped`.
-    public func word(at address: UInt64) throws(MemoryAccessError) -> UInt64 {
+    @inlinable @inline(__always) public func word(at address: UInt64) throws(MemoryAccessError) -> UInt64 {
         guard let location = LinearMap.physical(address) else { throw .unmapped(address) }
         do throws(MemoryAccessError) {
             return order.value(ofStored: try physical.storedWord(at: location))
@@ -61,22 +88,43 @@ public struct KernelMemory<Physical: PhysicalMemory>: WordMemory, PhysicalMemory
         }
     }
 
+    /// Words in a row at a kernel effective address. Where the linear map ends, so do they.
+    @inlinable public func words<let count: Int>(at address: UInt64) throws(MemoryAccessError) -> [count of UInt64] {
+        guard let first = LinearMap.physical(address), LinearMap.physical(address &+ UInt64(count - 1) * 8) != nil
+        else {
+            throw .unmapped(address)
+        }
+        do throws(MemoryAccessError) {
+            let stored: [count of UInt64] = try physical.storedWords(at: first)
+            return [count of UInt64] { order.value(ofStored: stored[$0]) }
+        } catch {
+            throw error.renamed(to: address &+ (error.address &- first.rawValue))
+        }
+    }
+
     /// The 64 bits at a physical address, as they stand there.
-    public func storedWord(at address: PhysicalAddress) throws(MemoryAccessError) -> UInt64 {
+    @inlinable public func storedWord(at address: PhysicalAddress) throws(MemoryAccessError) -> UInt64 {
         try physical.storedWord(at: address)
+    }
+
+    /// Words in a row at a physical address.
+    @inlinable public func storedWords<let count: Int>(
+        at address: PhysicalAddress
+    ) throws(MemoryAccessError) -> [count of UInt64] {
+        try physical.storedWords(at: address)
     }
 }
 
 extension MemoryAccessError {
     /// The address that was asked for.
-    public var address: UInt64 {
+    @inlinable public var address: UInt64 {
         switch self {
         case .unmapped(let address), .misaligned(let address), .failed(let address, _): address
         }
     }
 
     /// The same error, told in terms of the address that the caller asked for.
-    fileprivate func renamed(to address: UInt64) -> MemoryAccessError {
+    @usableFromInline func renamed(to address: UInt64) -> MemoryAccessError {
         switch self {
         case .unmapped: .unmapped(address)
         case .misaligned: .misaligned(address)

@@ -39,9 +39,30 @@ public struct GuestRAM: SearchableMemory, Sendable {
     public var byteCount: UInt64 { regions.reduce(0) { $0 + $1.file.words.byteCount } }
 
     /// The 64 bits at a guest physical address.
-    public func storedWord(at address: PhysicalAddress) throws(MemoryAccessError) -> UInt64 {
-        guard let region = region(holding: address.rawValue) else { throw .unmapped(address.rawValue) }
-        return try region.file.words.load(at: address.rawValue - region.base.rawValue)
+    @inlinable public func storedWord(at address: PhysicalAddress) throws(MemoryAccessError) -> UInt64 {
+        // A walk comes here for each word: nothing of a region is copied, which would count references to its file and name.
+        for index in regions.indices {
+            let offset = address.rawValue &- regions[index].base.rawValue
+            if offset < regions[index].file.words.byteCount { return try regions[index].file.words.load(at: offset) }
+        }
+        throw .unmapped(address.rawValue)
+    }
+
+    /// Words in a row, most often all of one piece.
+    @inlinable public func storedWords<let count: Int>(
+        at address: PhysicalAddress
+    ) throws(MemoryAccessError) -> [count of UInt64] {
+        for index in regions.indices {
+            let offset = address.rawValue &- regions[index].base.rawValue
+            if offset < regions[index].file.words.byteCount,
+                regions[index].file.words.byteCount - offset >= UInt64(count) * 8
+            {
+                return try regions[index].file.words.loadWords(at: offset)
+            }
+        }
+        return try [count of UInt64] { index throws(MemoryAccessError) in
+            try storedWord(at: PhysicalAddress(address.rawValue &+ UInt64(index) * 8))
+        }
     }
 
     /// The piece that holds a guest physical address; nil where no memory is.

@@ -14,7 +14,7 @@ public struct VmemmapBacking: Equatable, Hashable, Sendable {
     public var virtAddr: UInt64
 
     /// `sizeof(struct vmemmap_backing)`.
-    public static let byteCount: UInt64 = SharedRegionLayout.nodeByteCount
+    @inlinable public static var byteCount: UInt64 { SharedRegionLayout.nodeByteCount }
     /// `OFFSET(vmemmap_backing.list)`.
     public static let listOffset: UInt64 = 0
     /// `OFFSET(vmemmap_backing.phys)`.
@@ -30,9 +30,10 @@ public struct VmemmapBacking: Equatable, Hashable, Sendable {
     }
 
     /// Reads a node, word by word.
-    public init(at address: UInt64, in memory: borrowing some WordMemory & ~Copyable) throws(MemoryAccessError) {
-        list = try memory.word(at: address &+ Self.listOffset)
-        phys = try memory.word(at: address &+ Self.physOffset)
-        virtAddr = try memory.word(at: address &+ Self.virtAddrOffset)
+    @inlinable public init(
+        at address: UInt64, in memory: borrowing some WordMemory & ~Copyable
+    ) throws(MemoryAccessError) {
+        let words: [3 of UInt64] = try memory.words(at: address)
+        (list, phys, virtAddr) = (words[0], words[1], words[2])
     }
 }

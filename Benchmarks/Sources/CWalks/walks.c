@@ -3,6 +3,7 @@
 #include "walks.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -30,17 +31,31 @@ static uint64_t load_ordered(const struct guest_memory *memory, uint64_t phys)
     return memory->swapped ? __builtin_bswap64(word) : word;
 }
 
-size_t list_walk(const struct guest_memory *memory, uint64_t head, struct list_entry *entries, size_t limit)
+/// Makes room for one more: how many there will be is not known.
+static bool grow(void **elements, size_t count, size_t *capacity, size_t size)
 {
-    size_t count = 0;
-    for (uint64_t node = head; node; node = entries[count++].list) {
+    if (count < *capacity)
+        return true;
+    *capacity = *capacity ? 2 * *capacity : 16;
+    void *grown = realloc(*elements, *capacity * size);
+    if (grown)
+        *elements = grown;
+    return grown;
+}
+
+size_t list_walk(const struct guest_memory *memory, uint64_t head, size_t limit, struct list_entry **entries)
+{
+    size_t count = 0, capacity = 0;
+    *entries = NULL;
+    for (uint64_t node = head; node;) {
         uint64_t phys = node - PAGE_OFFSET;
-        if (count == limit || phys % 8 || phys > memory->size - 24)
+        if (count == limit || phys % 8 || phys > memory->size - 24
+            || !grow((void **)entries, count, &capacity, sizeof **entries))
             return SIZE_MAX;
-        entries[count].node = node;
-        entries[count].list = load_ordered(memory, phys);
-        entries[count].phys = load_ordered(memory, phys + 8);
-        entries[count].virt_addr = load_ordered(memory, phys + 16);
+        struct list_entry *entry = *entries + count++;
+        *entry = (struct list_entry){ node, load_ordered(memory, phys), load_ordered(memory, phys + 8),
+                                      load_ordered(memory, phys + 16) };
+        node = entry->list;
     }
     return count;
 }
@@ -48,7 +63,7 @@ size_t list_walk(const struct guest_memory *memory, uint64_t head, struct list_e
 struct walk {
     const struct guest_memory *memory;
     struct table_leaf *leaves;
-    size_t count, limit;
+    size_t count, capacity, limit;
 };
 
 static bool walk_table(struct walk *walk, uint64_t table, int level, uint64_t start, uint64_t end)
@@ -65,7 +80,8 @@ static bool walk_table(struct walk *walk, uint64_t table, int level, uint64_t st
         if (!(word >> 63))
             continue;
         if (word >> 62 & 1) {
-            if (walk->count == walk->limit)
+            if (walk->count == walk->limit
+                || !grow((void **)&walk->leaves, walk->count, &walk->capacity, sizeof *walk->leaves))
                 return false;
             walk->leaves[walk->count++] = (struct table_leaf){ entry, virt, word & 0x01fffffffffff000, size };
         } else {
@@ -79,9 +95,11 @@ static bool walk_table(struct walk *walk, uint64_t table, int level, uint64_t st
 }
 
 size_t table_walk(
-    const struct guest_memory *memory, uint64_t root, uint64_t start, uint64_t end, struct table_leaf *leaves,
-    size_t limit)
+    const struct guest_memory *memory, uint64_t root, uint64_t start, uint64_t end, size_t limit,
+    struct table_leaf **leaves)
 {
-    struct walk walk = { memory, leaves, 0, limit };
-    return walk_table(&walk, root, 0, start, end) ? walk.count : SIZE_MAX;
+    struct walk walk = { .memory = memory, .limit = limit };
+    bool is_whole = walk_table(&walk, root, 0, start, end);
+    *leaves = walk.leaves;
+    return is_whole ? walk.count : SIZE_MAX;
 }

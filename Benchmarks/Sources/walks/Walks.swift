@@ -31,35 +31,41 @@ struct Walks {
     }
 
     private static func walkList(_ guest: MadeGuest) throws -> Bool {
-        var entries = [list_entry](repeating: list_entry(), count: MadeGuest.nodeCount)
+        var entries: UnsafeMutablePointer<list_entry>?
+        defer { free(entries) }
         var count = 0
         var walk: ListWalk?
         let times = try compare {
             walk = try guest.kernel.list(in: guest.memory, within: guest.bounds)
         } with: {
-            count = list_walk(&guest.mapped, guest.head, &entries, entries.count)
+            free(entries)
+            count = list_walk(&guest.mapped, guest.head, MadeGuest.nodeCount, &entries)
         }
         guard let walk, walk.end == .terminated, count == MadeGuest.nodeCount,
             walk.entries.elementsEqual(
-                entries, by: { $0 == ListEntry(node: $1.node, list: $1.list, phys: $1.phys, virtAddr: $1.virt_addr) })
+                UnsafeBufferPointer(start: entries, count: count),
+                by: { $0 == ListEntry(node: $1.node, list: $1.list, phys: $1.phys, virtAddr: $1.virt_addr) }
+            )
         else { throw Failure() }
         return show("list walk, \(guest.order)-endian", "node", times, count)
     }
 
     private static func walkTables(_ guest: MadeGuest) throws -> Bool {
-        var leaves = [table_leaf](repeating: table_leaf(), count: MadeGuest.leafCount)
+        var leaves: UnsafeMutablePointer<table_leaf>?
+        defer { free(leaves) }
         let range = guest.mapRange
         var count = 0
         var walk: RadixWalk?
         let times = compare {
             walk = guest.kernel.memoryMapTables(of: guest.map, in: guest.memory, within: guest.bounds)
         } with: {
+            free(leaves)
             count = table_walk(
-                &guest.mapped, MadeGuest.root, range.lowerBound, range.upperBound, &leaves, leaves.count)
+                &guest.mapped, MadeGuest.root, range.lowerBound, range.upperBound, MadeGuest.leafCount, &leaves)
         }
         guard let walk, walk.faults.isEmpty, count == MadeGuest.leafCount,
             walk.leaves.elementsEqual(
-                leaves,
+                UnsafeBufferPointer(start: leaves, count: count),
                 by: {
                     $0
                         == RadixWalk.Leaf(
@@ -67,7 +73,7 @@ struct Walks {
                             byteCount: $1.size)
                 })
         else { throw Failure() }
-        return show("table walk, \(guest.order)-endian", "entry", times, count)
+        return show("table walk, \(guest.order)-endian", "leaf", times, count)
     }
 
     /// The medians of rounds in turn.

@@ -22,17 +22,17 @@ struct list_entry {
 };
 
 /// Follows a list of `struct vmemmap_backing` from a kernel address on, `limit` nodes at the most. Returns how many there
-/// are; SIZE_MAX when the list leaves memory or has more.
-size_t list_walk(const struct guest_memory *memory, uint64_t head, struct list_entry *entries, size_t limit);
+/// are, and the entries, to be freed; SIZE_MAX when the list leaves memory or has more.
+size_t list_walk(const struct guest_memory *memory, uint64_t head, size_t limit, struct list_entry **entries);
 
 struct table_leaf {
     uint64_t entry, virt_addr, phys, size;
 };
 
-/// Follows the radix page tables of a 64K kernel over a range of addresses. Returns how many leaves there are; SIZE_MAX when
-/// a table leaves memory or there are more than `limit`.
+/// Follows the radix page tables of a 64K kernel over a range of addresses. Returns how many leaves there are, and them, to
+/// be freed; SIZE_MAX when a table leaves memory or there are more than `limit`.
 size_t table_walk(
-    const struct guest_memory *memory, uint64_t root, uint64_t start, uint64_t end, struct table_leaf *leaves,
-    size_t limit);
+    const struct guest_memory *memory, uint64_t root, uint64_t start, uint64_t end, size_t limit,
+    struct table_leaf **leaves);
 
 #endif
