@@ -45,7 +45,9 @@ struct PageTableChecks {
         return windows.compactMap { window in
             // Nine bits' worth of entries, or five: 4096 bytes hold a table of the last two levels.
             guard tables.insert(window.place / 4096).inserted else { return nil }
-            let entry = "the page table entry at \(window.place.hexadecimal) for virt \(window.virtAddr.hexadecimal)"
+            var entry: String {
+                "the page table entry at \(window.place.hexadecimal) for virt \(window.virtAddr.hexadecimal)"
+            }
             guard present.has(window.place, byteCount: 8) else {
                 return Finding(.pageTables, .outsideMemory, "\(entry) stands outside present memory")
             }
@@ -151,7 +153,9 @@ struct PageTableChecks {
         let geometry = geometry
         return windows.flatMap { window in
             var findings: [Finding] = []
-            let virt = "virt \(window.virtAddr.hexadecimal) in the page table entry at \(window.place.hexadecimal)"
+            var virt: String {
+                "virt \(window.virtAddr.hexadecimal) in the page table entry at \(window.place.hexadecimal)"
+            }
             if window.byteCount > EmulatedLayout.pmdByteCount {
                 findings.append(
                     Finding(
