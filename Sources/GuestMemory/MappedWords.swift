@@ -32,14 +32,24 @@ public import Synchronization
         unsafe unmap(base)
     }
 
-    /// Where a word is, of so many in a row that are all mapped.
     @inlinable @inline(__always) borrowing func cell(
-        at offset: UInt64, count: Int = 1
+        at offset: UInt64
     ) throws(MemoryAccessError) -> UnsafeMutablePointer<Atomic<UInt64>> {
         guard offset % 8 == 0 else { throw .misaligned(offset) }
-        guard offset < byteCount, byteCount - offset >= UInt64(count) * 8 else { throw .unmapped(offset) }
+        guard offset < byteCount else { throw .unmapped(offset) }
         // SAFETY: offset is aligned and inside the mapping; Atomic<UInt64> has the layout of the word that it wraps.
         return unsafe base.advanced(by: Int(offset)).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    /// The first of so many words in a row; nil where they are not aligned, or not all mapped.
+    @inlinable @inline(__always) borrowing func cells(
+        at offset: UInt64, count: Int
+    ) -> UnsafeMutablePointer<Atomic<UInt64>>? {
+        // Both are multiples of 8: what is behind the first word says it of the last.
+        guard offset % 8 == 0, offset < byteCount, UInt64(count - 1) * 8 < byteCount &- offset else { return nil }
+        // SAFETY: offset is aligned and all of the words are inside the mapping; Atomic<UInt64> has the layout of the word
+        // that it wraps. What is mapped has no more bytes than an Int counts.
+        return unsafe base.advanced(by: Int(truncatingIfNeeded: offset)).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
     fileprivate borrowing func copy(
@@ -76,13 +86,11 @@ public import Synchronization
         return unsafe cell.pointee.load(ordering: .acquiring)
     }
 
-    /// So many words from a byte offset on, each loaded as ``load(at:)`` does. Throws where not all of them are mapped.
-    @inlinable @inline(__always) public func loadWords<let count: Int>(
-        at offset: UInt64
-    ) throws(MemoryAccessError) -> [count of UInt64] {
+    /// Words in a row from a byte offset on, each loaded as ``load(at:)`` does; nil where that would not load all of them.
+    @inlinable @inline(__always) public func loadWords<let count: Int>(at offset: UInt64) -> [count of UInt64]? {
         // SAFETY: the mapping lives as long as this object, and holds all of these words.
-        let cell = try unsafe mapping.cell(at: offset, count: count)
-        return [count of UInt64] { unsafe cell[$0].load(ordering: .acquiring) }
+        guard let cells = unsafe mapping.cells(at: offset, count: count) else { return nil }
+        return [count of UInt64] { unsafe cells[$0].load(ordering: .acquiring) }
     }
 
     /// Stores a word at a byte offset, natively, with release ordering.

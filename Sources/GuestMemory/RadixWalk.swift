@@ -92,6 +92,8 @@ public struct RadixWalk: Equatable, Sendable {
             pageByteCount == 4096
             ? [.init(39, 13), .init(30, 9), .init(21, 9), .init(12, 9)]
             : [.init(39, 13), .init(30, 9), .init(21, 9), .init(16, 5)]
+        // Room for what most tables have: an array that grows copies all that it has. What is not used is not touched.
+        leaves.reserveCapacity(min(limit, 1 << 13))
         walk(table: root, level: 0, of: levels, range: range.clamped(to: Self.mappableRange), limit: limit, in: memory)
     }
 
@@ -112,17 +114,17 @@ public struct RadixWalk: Equatable, Sendable {
         in memory: borrowing some PhysicalMemory
     ) {
         let current = levels[level]
-        let byteCount: UInt64 = 1 << current.shift
+        let byteCount: UInt64 = 1 &<< current.shift
         var virtAddr = range.lowerBound.alignedDown(to: byteCount)
         while virtAddr < range.upperBound {
             guard leaves.count < limit, faults.count < limit else {
                 hasReachedLimit = true
                 return
             }
-            let index = virtAddr >> current.shift & (1 << current.indexSize - 1)
-            let entryAddress = PhysicalAddress(table.rawValue &+ index * 8)
+            let index = virtAddr &>> current.shift & (1 &<< current.indexSize &- 1)
+            let entryAddress = PhysicalAddress(table.rawValue &+ index &* 8)
             func fault(_ reason: Reason) {
-                faults.append(Fault(entryAddress: entryAddress, virtAddr: virtAddr, reason: reason))
+                note(Fault(entryAddress: entryAddress, virtAddr: virtAddr, reason: reason))
             }
             switch Entry(at: entryAddress, in: memory) {
             case .unreadable:
@@ -152,9 +154,13 @@ public struct RadixWalk: Equatable, Sendable {
                         range: range.clamped(to: virtAddr..<virtAddr + byteCount), limit: limit, in: memory)
                 }
             }
-            virtAddr += byteCount
+            // The range ends far below the end of all addresses.
+            virtAddr &+= byteCount
         }
     }
+
+    // Apart, since good tables have none.
+    @inline(never) @usableFromInline mutating func note(_ fault: Fault) { faults.append(fault) }
 
     /// One entry's meaning.
     @usableFromInline enum Entry {
@@ -170,11 +176,13 @@ public struct RadixWalk: Equatable, Sendable {
         /// read, write, execute), Att 58 and 59.
         @inlinable static func isKernelData(_ word: UInt64) -> Bool { word & 0x3f == 0xe }
 
-        @inlinable init(at address: PhysicalAddress, in memory: borrowing some PhysicalMemory) {
+        @inlinable @inline(__always) init(at address: PhysicalAddress, in memory: borrowing some PhysicalMemory) {
             let word: UInt64
-            do throws(MemoryAccessError) {
-                word = ByteOrder.big.value(ofStored: try memory.storedWord(at: address))
-            } catch {
+            if let words: [1 of UInt64] = memory.storedWords(at: address) {
+                word = ByteOrder.big.value(ofStored: words[0])
+            } else if let stored = try? memory.storedWord(at: address) {
+                word = ByteOrder.big.value(ofStored: stored)
+            } else {
                 self = .unreadable
                 return
             }

@@ -21,16 +21,14 @@ public protocol WordMemory: ~Copyable {
     /// The word at `address`. Throws when the address is misaligned or not mapped.
     func word(at address: UInt64) throws(MemoryAccessError) -> UInt64
 
-    /// Words in a row, each as ``word(at:)`` reads it and one after the other: a memory may look up once where they are.
-    /// Throws what the first one throws that cannot be read.
-    func words<let count: Int>(at address: UInt64) throws(MemoryAccessError) -> [count of UInt64]
+    /// Words in a row, at least one, each as ``word(at:)`` reads it and one after the other, for a memory that has to look only once where
+    /// they are. Nil where it does not, or cannot read all of them: then ``word(at:)`` does, or says why not.
+    func words<let count: Int>(at address: UInt64) -> [count of UInt64]?
 }
 
 extension WordMemory where Self: ~Copyable {
-    /// Reads word by word.
-    @inlinable public func words<let count: Int>(at address: UInt64) throws(MemoryAccessError) -> [count of UInt64] {
-        try [count of UInt64] { index throws(MemoryAccessError) in try word(at: address &+ UInt64(index) * 8) }
-    }
+    /// Nil: each word is looked for.
+    @inlinable public func words<let count: Int>(at address: UInt64) -> [count of UInt64]? { nil }
 
     /// The 32-bit value at `address` (a multiple of 4), cut out of the aligned word that holds it. The byte order of the
     /// memory decides where in the word the value stands.
@@ -48,20 +46,16 @@ public protocol PhysicalMemory {
     /// The 64 bits at `address`, loaded natively. Throws when the address is misaligned or no memory is there.
     func storedWord(at address: PhysicalAddress) throws(MemoryAccessError) -> UInt64
 
-    /// Words in a row, each as ``storedWord(at:)`` loads it and one after the other: a memory may look up once where they are.
-    /// Throws what the first one throws that cannot be read.
-    func storedWords<let count: Int>(at address: PhysicalAddress) throws(MemoryAccessError) -> [count of UInt64]
+    /// Words in a row, at least one, each as ``storedWord(at:)`` loads it and one after the other, for a memory that has to look
+    /// only once where they are. Nil where it does not, or cannot load all of them: then ``storedWord(at:)`` does, or says why not.
+    func storedWords<let count: Int>(at address: PhysicalAddress) -> [count of UInt64]?
 }
 
 extension PhysicalMemory {
-    /// Loads word by word.
-    @inlinable public func storedWords<let count: Int>(
+    /// Nil: each word is looked for.
+    @inlinable @inline(__always) public func storedWords<let count: Int>(
         at address: PhysicalAddress
-    ) throws(MemoryAccessError) -> [count of UInt64] {
-        try [count of UInt64] { index throws(MemoryAccessError) in
-            try storedWord(at: PhysicalAddress(address.rawValue &+ UInt64(index) * 8))
-        }
-    }
+    ) -> [count of UInt64]? { nil }
 }
 
 /// The kernel's linear map over a guest's physical memory: kernel pointers in, words in the host's order out. By physical
@@ -88,18 +82,12 @@ public struct KernelMemory<Physical: PhysicalMemory>: WordMemory, PhysicalMemory
         }
     }
 
-    /// Words in a row at a kernel effective address. Where the linear map ends, so do they.
-    @inlinable public func words<let count: Int>(at address: UInt64) throws(MemoryAccessError) -> [count of UInt64] {
-        guard let first = LinearMap.physical(address), LinearMap.physical(address &+ UInt64(count - 1) * 8) != nil
-        else {
-            throw .unmapped(address)
-        }
-        do throws(MemoryAccessError) {
-            let stored: [count of UInt64] = try physical.storedWords(at: first)
-            return [count of UInt64] { order.value(ofStored: stored[$0]) }
-        } catch {
-            throw error.renamed(to: address &+ (error.address &- first.rawValue))
-        }
+    /// Words in a row at a kernel effective address.
+    @inlinable @inline(__always) public func words<let count: Int>(at address: UInt64) -> [count of UInt64]? {
+        guard let first = LinearMap.physical(address), LinearMap.physical(address &+ UInt64(count) * 8 &- 1) != nil,
+            let stored: [count of UInt64] = physical.storedWords(at: first)
+        else { return nil }
+        return [count of UInt64] { order.value(ofStored: stored[$0]) }
     }
 
     /// The 64 bits at a physical address, as they stand there.
@@ -108,10 +96,10 @@ public struct KernelMemory<Physical: PhysicalMemory>: WordMemory, PhysicalMemory
     }
 
     /// Words in a row at a physical address.
-    @inlinable public func storedWords<let count: Int>(
+    @inlinable @inline(__always) public func storedWords<let count: Int>(
         at address: PhysicalAddress
-    ) throws(MemoryAccessError) -> [count of UInt64] {
-        try physical.storedWords(at: address)
+    ) -> [count of UInt64]? {
+        physical.storedWords(at: address)
     }
 }
 

@@ -12,12 +12,15 @@ public struct GuestRAM: SearchableMemory, Sendable {
         public let base: PhysicalAddress
         /// The file behind it.
         public let file: MappedFile
+        /// What is mapped of that.
+        @usableFromInline let words: MappedWords
 
         /// Describes a piece of memory.
         public init(name: String, base: PhysicalAddress, file: MappedFile) {
             self.name = name
             self.base = base
             self.file = file
+            words = file.words
         }
 
         /// The physical addresses that it holds.
@@ -40,29 +43,26 @@ public struct GuestRAM: SearchableMemory, Sendable {
 
     /// The 64 bits at a guest physical address.
     @inlinable public func storedWord(at address: PhysicalAddress) throws(MemoryAccessError) -> UInt64 {
-        // A walk comes here for each word: nothing of a region is copied, which would count references to its file and name.
-        for index in regions.indices {
-            let offset = address.rawValue &- regions[index].base.rawValue
-            if offset < regions[index].file.words.byteCount { return try regions[index].file.words.load(at: offset) }
-        }
-        throw .unmapped(address.rawValue)
+        guard let words: [1 of UInt64] = storedWords(at: address) else { throw problem(at: address) }
+        return words[0]
     }
 
-    /// Words in a row, most often all of one piece.
-    @inlinable public func storedWords<let count: Int>(
+    /// Words in a row, of one piece.
+    @inlinable @inline(__always) public func storedWords<let count: Int>(
         at address: PhysicalAddress
-    ) throws(MemoryAccessError) -> [count of UInt64] {
+    ) -> [count of UInt64]? {
+        // A walk comes here for each node: nothing of a region is copied, which would count references to its file and name.
         for index in regions.indices {
             let offset = address.rawValue &- regions[index].base.rawValue
-            if offset < regions[index].file.words.byteCount,
-                regions[index].file.words.byteCount - offset >= UInt64(count) * 8
-            {
-                return try regions[index].file.words.loadWords(at: offset)
-            }
+            if let words: [count of UInt64] = regions[index].words.loadWords(at: offset) { return words }
         }
-        return try [count of UInt64] { index throws(MemoryAccessError) in
-            try storedWord(at: PhysicalAddress(address.rawValue &+ UInt64(index) * 8))
-        }
+        return nil
+    }
+
+    /// Why there is no word at an address.
+    @inline(never) @usableFromInline func problem(at address: PhysicalAddress) -> MemoryAccessError {
+        guard let region = region(holding: address.rawValue) else { return .unmapped(address.rawValue) }
+        return .misaligned(address.rawValue - region.base.rawValue)
     }
 
     /// The piece that holds a guest physical address; nil where no memory is.

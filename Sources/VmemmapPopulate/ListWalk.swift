@@ -48,6 +48,8 @@ public struct ListWalk: Equatable, Sendable {
         head: UInt64, in memory: borrowing some WordMemory & ~Copyable, pageByteCount: UInt64, limit: Int
     ) {
         self.init(head: head, entries: [], end: .terminated, endLink: 0)
+        // Room for what most lists have: an array that grows copies all that it has. What is not used is not touched.
+        entries.reserveCapacity(min(limit, 1 << 14))
         var link = head
         // Brent: the tortoise jumps to the hare at powers of two, so a cycle shows within three times its reach.
         var tortoise = head

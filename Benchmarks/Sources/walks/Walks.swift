@@ -13,7 +13,7 @@ import VmemmapPopulate
 /// can be damaged. Exits with 1 when a walk takes more than twice as long, or the verifier more than 1 µs an entry.
 @main
 struct Walks {
-    static let roundCount = 31
+    static let roundCount = 101
     static let ratioLimit = 2.0
     static let judgingLimit = 1.0
 
