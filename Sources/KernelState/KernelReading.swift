@@ -87,7 +87,7 @@ extension Kernel {
     }
 
     /// Where the memory map of sections is that were read.
-    func memoryMap(
+    @usableFromInline func memoryMap(
         of sections: [MemorySection], in memory: borrowing some WordMemory
     ) throws(KernelReadError) -> MemoryMap {
         do throws(MemoryAccessError) {
@@ -121,7 +121,7 @@ extension Kernel {
     }
 
     /// The word in `vmemmap_list`, 0 when the list is empty.
-    public func listHead(in memory: borrowing some WordMemory) throws(KernelReadError) -> UInt64 {
+    @inlinable public func listHead(in memory: borrowing some WordMemory) throws(KernelReadError) -> UInt64 {
         do throws(MemoryAccessError) {
             return try memory.word(at: layout.listHeadAddress)
         } catch {
@@ -130,7 +130,7 @@ extension Kernel {
     }
 
     /// The list, as far as it can be walked. How the walk ended is part of it, and no error.
-    public func list(
+    @inlinable public func list(
         in memory: borrowing some WordMemory, within bounds: ReadingBounds
     ) throws(KernelReadError) -> ListWalk {
         ListWalk(
@@ -139,7 +139,7 @@ extension Kernel {
 
     /// What the kernel's own page tables map of the memory map; nil where it has none: on hash, where the kernel does not
     /// say where they are, and where there is no memory map. What is wrong with them is part of the walk, and no error.
-    public func memoryMapTables(
+    @inlinable public func memoryMapTables(
         of memoryMap: MemoryMap, in memory: borrowing some PhysicalMemory, within bounds: ReadingBounds
     ) -> RadixWalk? {
         guard mmu == .radix, let base = memoryMap.base else { return nil }

@@ -168,8 +168,8 @@ struct ModelChecks {
 
     private mutating func compare(_ predicted: [ListModel.Entry], _ snapshot: Snapshot) {
         let actual = snapshot.kernelList.entries
-        let virtAddrs = Set(actual.map(\.virtAddr))
-        let predictedVirtAddrs = Set(predicted.map(\.virtAddr))
+        var virtAddrs = AddressIndex(actual.map(\.virtAddr))
+        var predictedVirtAddrs = AddressIndex(predicted.map(\.virtAddr))
         for entry in actual where !predictedVirtAddrs.contains(entry.virtAddr) {
             findings.append(
                 Finding(
@@ -192,24 +192,33 @@ struct ModelChecks {
                     "the kernel's list has virt \(actual[index].virtAddr.hexadecimal) as its number \(index + 1), and "
                         + "its history puts virt \(predicted[index].virtAddr.hexadecimal) there"))
         }
-        comparePlaces(actual, Dictionary(predicted.map { ($0.virtAddr, $0.place) }) { first, _ in first }, snapshot)
+        comparePlaces(actual, snapshot) { virtAddr in
+            predictedVirtAddrs.firstPosition(of: virtAddr).map { predicted[$0].place }
+        }
     }
 
     /// Which page of memory the kernel took for nodes is its own affair; which entries share one is not.
     private mutating func comparePlaces(
-        _ actual: [ListEntry], _ predicted: [UInt64: ListModel.Place], _ snapshot: Snapshot
+        _ actual: [ListEntry], _ snapshot: Snapshot, predicted: (UInt64) -> ListModel.Place?
     ) {
         var pages: [UInt64: UInt64] = [:]
         var ordinals: [UInt64: UInt64] = [:]
+        // The page and its ordinal that were known last: most nodes are in the same one as their neighbors.
+        var last: (page: UInt64, ordinal: UInt64)?
         for entry in actual {
-            guard let place = predicted[entry.virtAddr] else { continue }
+            guard let place = predicted(entry.virtAddr) else { continue }
             let (page, offset) = entry.node.quotientAndRemainder(dividingBy: snapshot.kernel.pageByteCount)
+            if let last, last == (page, place.page), offset == place.offset {
+                agreeingCount += 1
+                continue
+            }
             let knownPage = pages[place.page] ?? page
             let knownOrdinal = ordinals[page] ?? place.page
             pages[place.page] = knownPage
             ordinals[page] = knownOrdinal
             if offset == place.offset, knownPage == page, knownOrdinal == place.page {
                 agreeingCount += 1
+                last = (page, place.page)
                 continue
             }
             let expectedPage =

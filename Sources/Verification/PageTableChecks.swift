@@ -51,7 +51,9 @@ struct PageTableChecks {
         let unreadable = Set(tables.faults.filter { $0.reason == .unreadable }.map { $0.entry.alignedDown(to: 4096) })
         return known.compactMap { table in
             guard !unreadable.contains(table.base.alignedDown(to: 4096)) else { return nil }
-            let text = "the page table at \(table.base.hexadecimal) for virt \(table.virtAddr.hexadecimal)"
+            var text: String {
+                "the page table at \(table.base.hexadecimal) for virt \(table.virtAddr.hexadecimal)"
+            }
             guard present.has(table.base, byteCount: table.byteCount) else {
                 return Finding(.pageTables, .outsideMemory, "\(text) stands outside present memory")
             }
@@ -174,7 +176,9 @@ struct PageTableChecks {
         let geometry = geometry
         return windows.flatMap { window in
             var findings: [Finding] = []
-            let virt = "virt \(window.virtAddr.hexadecimal) in the page table entry at \(window.place.hexadecimal)"
+            var virt: String {
+                "virt \(window.virtAddr.hexadecimal) in the page table entry at \(window.place.hexadecimal)"
+            }
             if window.byteCount > EmulatedLayout.pmdByteCount {
                 findings.append(
                     Finding(
