@@ -126,7 +126,7 @@ struct StaleLeafStep: RunStep {
     /// The entry that becomes a leaf: 2 maps 2 MiB, 1 maps 1 GiB.
     let level: Int
 
-    let title = "a leaf for no memory"
+    var title: String { "a leaf for no memory at \(described.hexadecimal)" }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let guest = try context.runningGuest()
