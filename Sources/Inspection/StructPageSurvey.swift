@@ -46,11 +46,18 @@ public struct StructPageSurvey {
         let index: TranslationIndex
         let read: (PhysicalAddress) -> UInt64?
         /// The window that was looked at last: the next word is most often in it.
-        var window: BackedWindow?
+        private var window: (virtAddr: UInt64, byteCount: UInt64, phys: UInt64) = (0, 0, 0)
+
+        init(index: TranslationIndex, read: @escaping (PhysicalAddress) -> UInt64?) {
+            (self.index, self.read) = (index, read)
+        }
 
         mutating func physical(_ virtAddr: UInt64) -> UInt64? {
-            if window.map({ virtAddr &- $0.virtAddr < $0.byteCount }) != true { window = index.window(of: virtAddr) }
-            return window.map { $0.phys &+ (virtAddr &- $0.virtAddr) }
+            if virtAddr &- window.virtAddr >= window.byteCount {
+                guard let found = index.window(of: virtAddr) else { return nil }
+                window = (found.virtAddr, found.byteCount, found.phys)
+            }
+            return window.phys &+ (virtAddr &- window.virtAddr)
         }
 
         mutating func word(_ virtAddr: UInt64) -> UInt64? {
