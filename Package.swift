@@ -27,7 +27,9 @@ let package = Package(
         .library(name: "VmemmapPopulate", targets: ["VmemmapPopulate"]),
         .library(
             name: "Inspection",
-            targets: ["Inspection", "GuestMemory", "MemoryBackends", "Verification", "VmemmapPopulate"]),
+            targets: [
+                "Inspection", "GuestMemory", "KernelState", "MemoryBackends", "Verification", "VmemmapPopulate",
+            ]),
         .library(name: "RunRecord", targets: ["RunRecord", "GuestMemory", "Verification", "VmemmapPopulate"]),
     ],
     dependencies: [

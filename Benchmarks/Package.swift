@@ -6,7 +6,7 @@ import PackageDescription
 let package = Package(
     name: "benchmarks",
     dependencies: [.package(name: "qemu-harness", path: "..")],
-    targets: [.target(name: "CPopulate")]
+    targets: [.target(name: "CPopulate"), .target(name: "CWalks")]
         + ["populate", "growth"].map {
             .executableTarget(
                 name: $0,
@@ -22,6 +22,11 @@ let package = Package(
             .executableTarget(
                 name: "record",
                 dependencies: [.product(name: "RunRecord", package: "qemu-harness")],
+                swiftSettings: [.treatAllWarnings(as: .error)]
+            ),
+            .executableTarget(
+                name: "walks",
+                dependencies: ["CWalks", .product(name: "Inspection", package: "qemu-harness")],
                 swiftSettings: [.treatAllWarnings(as: .error)]
             ),
         ],

@@ -33,7 +33,7 @@ public enum LinearMap {
     public static let oldRadixMemoryMapBase: UInt64 = 0xc00a_0000_0000_0000
 
     /// The physical address behind a kernel pointer, or nil when the pointer is outside the linear map.
-    public static func physical(_ effectiveAddress: UInt64) -> PhysicalAddress? {
+    @inlinable public static func physical(_ effectiveAddress: UInt64) -> PhysicalAddress? {
         guard effectiveAddress >= base, effectiveAddress - base < byteCount else { return nil }
         return PhysicalAddress(effectiveAddress - base)
     }
@@ -48,13 +48,13 @@ public enum ByteOrder: UInt64, Sendable {
 
     /// The order of the machine that runs this code, asked of its memory: the guest program is compiled from Swift once,
     /// for both orders, so a condition of compilation would answer for the wrong machine.
-    public static var native: ByteOrder {
+    @inlinable @inline(__always) public static var native: ByteOrder {
         // SAFETY: the bytes are the constant's own.
         unsafe withUnsafeBytes(of: 1 as UInt64) { unsafe $0[0] } == 1 ? .little : .big
     }
 
     /// The value of a word that was loaded natively from memory in this order.
-    public func value(ofStored word: UInt64) -> UInt64 {
+    @inlinable @inline(__always) public func value(ofStored word: UInt64) -> UInt64 {
         self == .native ? word : word.byteSwapped
     }
 
@@ -73,7 +73,7 @@ extension UInt64 {
     public var isPowerOfTwo: Bool { nonzeroBitCount == 1 }
 
     /// This value rounded down to a multiple of `alignment`, a power of two (the kernel's `ALIGN_DOWN`).
-    public func alignedDown(to alignment: UInt64) -> UInt64 {
+    @inlinable public func alignedDown(to alignment: UInt64) -> UInt64 {
         self & ~(alignment &- 1)
     }
 }

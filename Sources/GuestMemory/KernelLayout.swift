@@ -121,7 +121,7 @@ public struct KernelLayout: Equatable, Sendable {
     ///   - limit: the most leaves, and the most faults.
     ///   - memory: the guest's physical memory.
     /// - Returns: what they map, nil when the kernel does not say where they are.
-    public func memoryMapTables(
+    @inlinable public func memoryMapTables(
         vmemmapBase: UInt64, endAddress: PhysicalAddress, limit: Int = .max, in memory: borrowing some PhysicalMemory
     ) -> RadixWalk? {
         guard let root = pageTableRootAddress.flatMap(LinearMap.physical) else { return nil }

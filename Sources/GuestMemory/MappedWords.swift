@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Synchronization
+public import Synchronization
 
 /// A stretch of mapped memory, owned: it is unmapped when its owner goes, and by nobody else.
 @safe public struct Mapping: ~Copyable, @unchecked Sendable {
@@ -8,7 +8,7 @@ import Synchronization
     public let byteCount: UInt64
 
     // SAFETY: init's caller vouches for the memory; every access below is bounds-checked against byteCount.
-    private let base: UnsafeMutableRawPointer
+    @usableFromInline let base: UnsafeMutableRawPointer
     private let unmap: @Sendable (UnsafeMutableRawPointer) -> Void
 
     /// Takes a mapping over.
@@ -32,12 +32,24 @@ import Synchronization
         unsafe unmap(base)
     }
 
-    fileprivate borrowing func cell(at offset: UInt64) throws(MemoryAccessError) -> UnsafeMutablePointer<Atomic<UInt64>>
-    {
+    @inlinable @inline(__always) borrowing func cell(
+        at offset: UInt64
+    ) throws(MemoryAccessError) -> UnsafeMutablePointer<Atomic<UInt64>> {
         guard offset % 8 == 0 else { throw .misaligned(offset) }
         guard offset < byteCount else { throw .unmapped(offset) }
         // SAFETY: offset is aligned and inside the mapping; Atomic<UInt64> has the layout of the word that it wraps.
         return unsafe base.advanced(by: Int(offset)).assumingMemoryBound(to: Atomic<UInt64>.self)
+    }
+
+    /// The first of so many words in a row; nil where they are not aligned, or not all mapped.
+    @inlinable @inline(__always) borrowing func cells(
+        at offset: UInt64, count: Int
+    ) -> UnsafeMutablePointer<Atomic<UInt64>>? {
+        // Both are multiples of 8: what is behind the first word says it of the last.
+        guard offset % 8 == 0, offset < byteCount, UInt64(count - 1) * 8 < byteCount &- offset else { return nil }
+        // SAFETY: offset is aligned and all of the words are inside the mapping; Atomic<UInt64> has the layout of the word
+        // that it wraps. What is mapped has no more bytes than an Int counts.
+        return unsafe base.advanced(by: Int(truncatingIfNeeded: offset)).assumingMemoryBound(to: Atomic<UInt64>.self)
     }
 
     fileprivate borrowing func copy(
@@ -57,7 +69,7 @@ import Synchronization
 /// shared region is a PCI BAR in the guest and cache-inhibited on real machines. ``copy(at:into:)`` alone is otherwise, and
 /// is for the host.
 @safe public final class MappedWords: Sendable {
-    private let mapping: Mapping
+    @usableFromInline let mapping: Mapping
 
     /// Looks at a mapping as words.
     public init(_ mapping: consuming Mapping) {
@@ -65,13 +77,20 @@ import Synchronization
     }
 
     /// How many bytes there are; a multiple of 8.
-    public var byteCount: UInt64 { mapping.byteCount }
+    @inlinable public var byteCount: UInt64 { mapping.byteCount }
 
     /// The word at a byte offset, loaded natively with acquire ordering.
-    public func load(at offset: UInt64) throws(MemoryAccessError) -> UInt64 {
+    @inlinable @inline(__always) public func load(at offset: UInt64) throws(MemoryAccessError) -> UInt64 {
         // SAFETY: the mapping lives as long as this object.
         let cell = try unsafe mapping.cell(at: offset)
         return unsafe cell.pointee.load(ordering: .acquiring)
+    }
+
+    /// Words in a row from a byte offset on, each loaded as ``load(at:)`` does; nil where that would not load all of them.
+    @inlinable @inline(__always) public func loadWords<let count: Int>(at offset: UInt64) -> [count of UInt64]? {
+        // SAFETY: the mapping lives as long as this object, and holds all of these words.
+        guard let cells = unsafe mapping.cells(at: offset, count: count) else { return nil }
+        return [count of UInt64] { unsafe cells[$0].load(ordering: .acquiring) }
     }
 
     /// Stores a word at a byte offset, natively, with release ordering.

@@ -9,6 +9,19 @@
 /// The tables are a guest's and may say anything. Depth is fixed and only entries for the range are read, so a walk
 /// costs at most one read for each base page in the range, wherever the tables lead.
 public struct RadixWalk: Equatable, Sendable {
+    /// A table below the root.
+    public struct Table: Equatable, Sendable {
+        /// Where it stands.
+        public let base: PhysicalAddress
+        /// The first effective address that it is for.
+        public let virtAddr: UInt64
+        /// Its size.
+        public let byteCount: UInt64
+        /// Whether no entry of it is valid, as far as it is for the range that is walked. The kernel frees such tables
+        /// (`free_pte_table`, arch/powerpc/mm/book3s64/radix_pgtable.c).
+        public var isEmpty: Bool
+    }
+
     /// An entry that maps memory.
     public struct Leaf: Equatable, Sendable {
         /// Where the entry stands.
@@ -64,11 +77,17 @@ public struct RadixWalk: Equatable, Sendable {
     }
 
     /// What is mapped, ascending by virtual address.
-    public private(set) var leaves: [Leaf] = []
+    public var leaves: [Leaf] = []
     /// What is wrong with the tables, ascending by virtual address.
-    public private(set) var faults: [Fault] = []
-    /// Whether the walk ended because it had found as many as it was to find at most.
-    public private(set) var hasReachedLimit = false
+    public var faults: [Fault] = []
+    /// Whether the walk ended because it had found as many as it was to find at most, or gone through as many tables.
+    public var hasReachedLimit = false
+    /// The tables below the root, each as often as an entry leads to it, ascending by what they are for.
+    public var tables: [Table] = []
+
+    /// The most tables that are gone through: as many as map the memory map of 2 TiB in base pages of 4 KiB, and entries may lead
+    /// to one again and again.
+    private static let tableLimit = 1 << 14
 
     /// The effective addresses that the root can map for the kernel: quadrant 3, 52 bits of it.
     public static let mappableRange: Range<UInt64> = 0xc000_0000_0000_0000..<0xc010_0000_0000_0000
@@ -84,7 +103,7 @@ public struct RadixWalk: Equatable, Sendable {
     ///   - pageByteCount: the kernel's page size, 4096 or 65536.
     ///   - limit: the most leaves, and the most faults: entries may lead to one table again and again.
     ///   - memory: the guest's physical memory.
-    public init(
+    @inlinable public init(
         root: PhysicalAddress, range: Range<UInt64>, pageByteCount: UInt64, limit: Int = .max,
         in memory: borrowing some PhysicalMemory
     ) {
@@ -92,39 +111,48 @@ public struct RadixWalk: Equatable, Sendable {
             pageByteCount == 4096
             ? [.init(39, 13), .init(30, 9), .init(21, 9), .init(12, 9)]
             : [.init(39, 13), .init(30, 9), .init(21, 9), .init(16, 5)]
+        // Room for what most tables have: an array that grows copies all that it has. What is not used is not touched.
+        leaves.reserveCapacity(min(limit, 1 << 13))
         walk(table: root, level: 0, of: levels, range: range.clamped(to: Self.mappableRange), limit: limit, in: memory)
     }
 
-    private struct Level {
+    @usableFromInline struct Level {
         /// log2 of the bytes that an entry is for.
-        let shift: UInt64
+        @usableFromInline let shift: UInt64
         /// log2 of the number of entries.
-        let indexSize: UInt64
+        @usableFromInline let indexSize: UInt64
 
-        init(_ shift: UInt64, _ indexSize: UInt64) {
+        @inlinable init(_ shift: UInt64, _ indexSize: UInt64) {
             self.shift = shift
             self.indexSize = indexSize
         }
     }
 
-    private mutating func walk(
+    @inlinable mutating func walk(
         table: PhysicalAddress, level: Int, of levels: [4 of Level], range: Range<UInt64>, limit: Int,
         in memory: borrowing some PhysicalMemory
     ) {
+        guard let place = enter(table, level, range.lowerBound, byteCount: 8 &<< levels[level].indexSize) else {
+            return
+        }
+        var isEmpty = true
+        defer { if level > 0 { tables[place].isEmpty = isEmpty } }
         let current = levels[level]
-        let byteCount: UInt64 = 1 << current.shift
+        let byteCount: UInt64 = 1 &<< current.shift
         var virtAddr = range.lowerBound.alignedDown(to: byteCount)
         while virtAddr < range.upperBound {
             guard leaves.count < limit, faults.count < limit else {
                 hasReachedLimit = true
                 return
             }
-            let index = virtAddr >> current.shift & (1 << current.indexSize - 1)
-            let entryAddress = PhysicalAddress(table.rawValue &+ index * 8)
+            let index = virtAddr &>> current.shift & (1 &<< current.indexSize &- 1)
+            let entryAddress = PhysicalAddress(table.rawValue &+ index &* 8)
             func fault(_ reason: Reason) {
-                faults.append(Fault(entryAddress: entryAddress, virtAddr: virtAddr, reason: reason))
+                note(Fault(entryAddress: entryAddress, virtAddr: virtAddr, reason: reason))
             }
-            switch Entry(at: entryAddress, in: memory) {
+            let entry = Entry(at: entryAddress, in: memory)
+            if case .empty = entry {} else { isEmpty = false }
+            switch entry {
             case .unreadable:
                 // The rest of the table is the same table: one fault tells it.
                 fault(.unreadable)
@@ -152,12 +180,29 @@ public struct RadixWalk: Equatable, Sendable {
                         range: range.clamped(to: virtAddr..<virtAddr + byteCount), limit: limit, in: memory)
                 }
             }
-            virtAddr += byteCount
+            // The range ends far below the end of all addresses.
+            virtAddr &+= byteCount
         }
     }
 
+    /// Notes a table below the root, and returns where; nil where there were too many before it.
+    @usableFromInline mutating func enter(
+        _ table: PhysicalAddress, _ level: Int, _ virtAddr: UInt64, byteCount: UInt64
+    ) -> Int? {
+        guard level > 0 else { return 0 }
+        guard tables.count < Self.tableLimit else {
+            hasReachedLimit = true
+            return nil
+        }
+        tables.append(Table(base: table, virtAddr: virtAddr, byteCount: byteCount, isEmpty: true))
+        return tables.count - 1
+    }
+
+    // Apart, since good tables have none.
+    @inline(never) @usableFromInline mutating func note(_ fault: Fault) { faults.append(fault) }
+
     /// One entry's meaning.
-    private enum Entry {
+    @usableFromInline enum Entry {
         case unreadable
         /// Not valid: nothing is mapped.
         case empty
@@ -168,13 +213,15 @@ public struct RadixWalk: Equatable, Sendable {
 
         /// Whether a leaf's access is the kernel's, to read and write, and its memory ordinary: EAA is bits 60 to 63 (privileged,
         /// read, write, execute), Att 58 and 59.
-        static func isKernelData(_ word: UInt64) -> Bool { word & 0x3f == 0xe }
+        @inlinable static func isKernelData(_ word: UInt64) -> Bool { word & 0x3f == 0xe }
 
-        init(at address: PhysicalAddress, in memory: borrowing some PhysicalMemory) {
+        @inlinable @inline(__always) init(at address: PhysicalAddress, in memory: borrowing some PhysicalMemory) {
             let word: UInt64
-            do throws(MemoryAccessError) {
-                word = ByteOrder.big.value(ofStored: try memory.storedWord(at: address))
-            } catch {
+            if let words: [1 of UInt64] = memory.storedWords(at: address) {
+                word = ByteOrder.big.value(ofStored: words[0])
+            } else if let stored = try? memory.storedWord(at: address) {
+                word = ByteOrder.big.value(ofStored: stored)
+            } else {
                 self = .unreadable
                 return
             }

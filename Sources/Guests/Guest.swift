@@ -160,7 +160,8 @@ package actor Guest {
         await agent.expectCrash()
         try await domain.injectNMI()
         let added = MemoryRange(
-            name: alias, base: range.lowerBound, byteCount: range.upperBound - range.lowerBound)
+            name: alias, base: range.lowerBound, byteCount: range.upperBound - range.lowerBound,
+            node: await memory.node(of: alias))
         return (try await waitForCapture(), added)
     }
 

@@ -65,6 +65,9 @@ package actor MachineMemory {
         ram.regions.first { $0.name == alias }?.range
     }
 
+    /// The NUMA node of a DIMM; nil when it is not plugged.
+    func node(of alias: String) -> UInt64? { nodes[alias] }
+
     /// How many DIMMs are plugged.
     package var dimmCount: Int { ram.regions.count { $0.name.hasPrefix(DIMMs.aliasPrefix) } }
 

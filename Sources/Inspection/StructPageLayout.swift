@@ -57,6 +57,11 @@ public struct StructPageLayout: Sendable {
         (.compoundHead, "OFFSET(page.compound_head)"), (.compoundOrder, "OFFSET(page.compound_order)"),
         (.compoundDtor, "OFFSET(page.compound_dtor)"),
     ]
+    /// What members are called in older or newer kernels: before 4.6, and since 7.1 or so. What stands in `compound_info` is the
+    /// head's address where the architecture does not optimize the memory map of huge pages (HVO), as powerpc does not.
+    private static let otherNames: [Member: StaticString] = [
+        .refcount: "OFFSET(page._count)", .compoundHead: "OFFSET(page.compound_info)",
+    ]
     private static let flagKeys: [(name: String, key: StaticString)] = [
         ("PG_lru", "NUMBER(PG_lru)"), ("PG_private", "NUMBER(PG_private)"), ("PG_swapcache", "NUMBER(PG_swapcache)"),
         ("PG_swapbacked", "NUMBER(PG_swapbacked)"), ("PG_slab", "NUMBER(PG_slab)"),
@@ -87,11 +92,10 @@ public struct StructPageLayout: Sendable {
         }
         var offsets: [Member: UInt64] = [:]
         for (member, key) in Self.keys {
-            let offset = number(key) { Self.offset(of: member, $0, in: byteCount) }
-            // Before 4.6 it had another name.
-            offsets[member] =
-                member != .refcount || info.value(key) != nil
-                ? offset : number("OFFSET(page._count)") { Self.offset(of: member, $0, in: byteCount) }
+            func offset(_ key: StaticString) -> UInt64? {
+                number(key) { Self.offset(of: member, $0, in: byteCount) }
+            }
+            offsets[member] = info.value(key) != nil ? offset(key) : Self.otherNames[member].flatMap(offset)
         }
         self.offsets = offsets
         flags = Self.flagKeys.compactMap { name, key in

@@ -46,11 +46,18 @@ public struct StructPageSurvey {
         let index: TranslationIndex
         let read: (PhysicalAddress) -> UInt64?
         /// The window that was looked at last: the next word is most often in it.
-        var window: BackedWindow?
+        private var window: (virtAddr: UInt64, byteCount: UInt64, phys: UInt64) = (0, 0, 0)
+
+        init(index: TranslationIndex, read: @escaping (PhysicalAddress) -> UInt64?) {
+            (self.index, self.read) = (index, read)
+        }
 
         mutating func physical(_ virtAddr: UInt64) -> UInt64? {
-            if window.map({ virtAddr &- $0.virtAddr < $0.byteCount }) != true { window = index.window(of: virtAddr) }
-            return window.map { $0.phys &+ (virtAddr &- $0.virtAddr) }
+            if virtAddr &- window.virtAddr >= window.byteCount {
+                guard let found = index.window(of: virtAddr) else { return nil }
+                window = (found.virtAddr, found.byteCount, found.phys)
+            }
+            return window.phys &+ (virtAddr &- window.virtAddr)
         }
 
         mutating func word(_ virtAddr: UInt64) -> UInt64? {
@@ -62,6 +69,8 @@ public struct StructPageSurvey {
 
     /// The most page frames of a block that are looked at for one that proves its place.
     private static let proofLimit: UInt64 = 4096
+    /// The most of those in all: windows can be said to be as large and as many as anybody likes.
+    private static let proofBudget = 1 << 22
     /// More users than there are tasks, buffers and page tables.
     private static let refcountLimit: Int32 = 1 << 28
 
@@ -112,7 +121,7 @@ public struct StructPageSurvey {
     /// What is wrong with a page's `struct page`. Where the machine does not say which node its memory belongs to, the first
     /// page of a section does.
     private mutating func fault(of frame: UInt64, node: inout UInt64?) -> StructPagesSnapshot.Faulty? {
-        guard let page = index.structPage(ofFrame: frame), let phys = words.physical(page),
+        guard let page = structPage(of: frame), let phys = words.physical(page),
             let flags = words.word(page + layout.flags)
         else {
             result.unreadableCount += 1
@@ -136,6 +145,13 @@ public struct StructPageSurvey {
         case .elsewhere(let link): return faulty(.otherPage, link)
         case .torn(let link): return faulty(.brokenLinks, link)
         case .proven, .unknown: return nil
+        }
+    }
+
+    /// Where a page's `struct page` is; nil where there is none, or it would not end before all addresses do.
+    private func structPage(of frame: UInt64) -> UInt64? {
+        index.structPage(ofFrame: frame).flatMap {
+            $0.addingReportingOverflow(kernel.structPageByteCount).overflow ? nil : $0
         }
     }
 
@@ -185,12 +201,14 @@ public struct StructPageSurvey {
 
     private mutating func lookForProofs(_ snapshot: Snapshot) {
         var online = OnlineFrames(snapshot)
+        var budget = Self.proofBudget
         for window in snapshot.accountEntries {
             guard let first = index.frame(describedAt: window.virtAddr) else { continue }
             let count = window.byteCount / kernel.structPageByteCount
             for frame in first..<first + min(count, Self.proofLimit) {
-                guard online.contains(frame), let page = index.structPage(ofFrame: frame),
-                    page >= window.virtAddr
+                budget -= 1
+                guard budget >= 0 else { return }
+                guard online.contains(frame), let page = structPage(of: frame), page >= window.virtAddr
                 else { continue }
                 guard case .proven = place(of: page) else { continue }
                 result.provenBlockCount += 1
@@ -205,7 +223,7 @@ public struct StructPageSurvey {
     /// online, and where it is a part of another page.
     private mutating func isFree(_ phys: UInt64, _ online: inout OnlineFrames, countsUsers: Bool) -> Bool? {
         let frame = phys / kernel.pageByteCount
-        guard online.contains(frame), let page = index.structPage(ofFrame: frame),
+        guard online.contains(frame), let page = structPage(of: frame),
             let head = words.word(page + (layout.pages.offsets[.compoundHead] ?? 0)), head & 1 == 0
         else { return nil }
         if isBuddy(page) { return true }

@@ -11,8 +11,11 @@ public struct ReadingBounds: Sendable {
     public let nodeLimit: Int
     /// The most leaves of page tables.
     public let leafLimit: Int
-    /// The end of the physical addresses that sections are looked for at, and the most of them.
-    public let sectionSearch: (end: PhysicalAddress, limit: Int)
+    /// The end of the physical addresses whose sections, and whose memory map in page tables, are looked for: there may be some
+    /// where no memory ever was.
+    public let searchEnd: PhysicalAddress
+    /// The most sections.
+    public let sectionLimit: Int
 
     /// Sets the bounds.
     ///
@@ -21,15 +24,17 @@ public struct ReadingBounds: Sendable {
     ///   - nodeLimit: the most nodes. Nil: as many as the densest list has up to `memoryEnd`, which is 4096 a GiB (4 KiB
     ///     pages with 4 KiB vmemmap pages).
     ///   - leafLimit: the most leaves of page tables.
-    ///   - sectionSearch: where sections are looked for, and the most of them. Nil: up to `memoryEnd`.
+    ///   - searchEnd: the end of what sections and page tables are looked for. Nil: `memoryEnd`.
+    ///   - sectionLimit: the most sections.
     public init(
         memoryEnd: PhysicalAddress, nodeLimit: Int? = nil, leafLimit: Int = .max,
-        sectionSearch: (end: PhysicalAddress, limit: Int)? = nil
+        searchEnd: PhysicalAddress? = nil, sectionLimit: Int = .max
     ) {
         self.leafLimit = leafLimit
         self.memoryEnd = min(memoryEnd, PhysicalAddress(LinearMap.byteCount))
         self.nodeLimit = nodeLimit ?? Int(self.memoryEnd.rawValue >> 18) + 1
-        self.sectionSearch = sectionSearch ?? (self.memoryEnd, .max)
+        self.searchEnd = searchEnd ?? self.memoryEnd
+        self.sectionLimit = sectionLimit
     }
 }
 
@@ -82,7 +87,7 @@ extension Kernel {
     }
 
     /// Where the memory map of sections is that were read.
-    func memoryMap(
+    @usableFromInline func memoryMap(
         of sections: [MemorySection], in memory: borrowing some WordMemory
     ) throws(KernelReadError) -> MemoryMap {
         do throws(MemoryAccessError) {
@@ -99,7 +104,7 @@ extension Kernel {
     ) throws(KernelReadError) -> [MemorySection] {
         do throws(MemoryAccessError) {
             return try SectionTable.presentSections(
-                layout: layout, in: memory, endAddress: bounds.sectionSearch.end, limit: bounds.sectionSearch.limit)
+                layout: layout, in: memory, endAddress: bounds.searchEnd, limit: bounds.sectionLimit)
         } catch {
             throw KernelReadError(part: .sectionTable, cause: error)
         }
@@ -116,7 +121,7 @@ extension Kernel {
     }
 
     /// The word in `vmemmap_list`, 0 when the list is empty.
-    public func listHead(in memory: borrowing some WordMemory) throws(KernelReadError) -> UInt64 {
+    @inlinable public func listHead(in memory: borrowing some WordMemory) throws(KernelReadError) -> UInt64 {
         do throws(MemoryAccessError) {
             return try memory.word(at: layout.listHeadAddress)
         } catch {
@@ -125,7 +130,7 @@ extension Kernel {
     }
 
     /// The list, as far as it can be walked. How the walk ended is part of it, and no error.
-    public func list(
+    @inlinable public func list(
         in memory: borrowing some WordMemory, within bounds: ReadingBounds
     ) throws(KernelReadError) -> ListWalk {
         ListWalk(
@@ -134,13 +139,13 @@ extension Kernel {
 
     /// What the kernel's own page tables map of the memory map; nil where it has none: on hash, where the kernel does not
     /// say where they are, and where there is no memory map. What is wrong with them is part of the walk, and no error.
-    public func memoryMapTables(
+    @inlinable public func memoryMapTables(
         of memoryMap: MemoryMap, in memory: borrowing some PhysicalMemory, within bounds: ReadingBounds
     ) -> RadixWalk? {
         guard mmu == .radix, let base = memoryMap.base else { return nil }
         // Where no memory is nothing is mapped, and the walk passes over it by the GiB.
         return layout.memoryMapTables(
-            vmemmapBase: base, endAddress: bounds.memoryEnd, limit: bounds.leafLimit, in: memory)
+            vmemmapBase: base, endAddress: bounds.searchEnd, limit: bounds.leafLimit, in: memory)
     }
 }
 

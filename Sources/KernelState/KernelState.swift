@@ -31,7 +31,7 @@ public struct KernelState: Equatable, Sendable {
     ///   - memory: by effective address the kernel's linear map, by physical address the guest's memory.
     ///   - bounds: how far it is followed.
     /// - Throws: the first part that lies where no memory is. A damaged list or table is no error: the walk tells.
-    public init(
+    @inlinable public init(
         of kernel: Kernel, in memory: borrowing some WordMemory & PhysicalMemory, within bounds: ReadingBounds
     ) throws(KernelReadError) {
         sections = try kernel.presentSections(in: memory, within: bounds)

@@ -12,12 +12,15 @@ public struct GuestRAM: SearchableMemory, Sendable {
         public let base: PhysicalAddress
         /// The file behind it.
         public let file: MappedFile
+        /// What is mapped of that.
+        @usableFromInline let words: MappedWords
 
         /// Describes a piece of memory.
         public init(name: String, base: PhysicalAddress, file: MappedFile) {
             self.name = name
             self.base = base
             self.file = file
+            words = file.words
         }
 
         /// The physical addresses that it holds.
@@ -39,9 +42,27 @@ public struct GuestRAM: SearchableMemory, Sendable {
     public var byteCount: UInt64 { regions.reduce(0) { $0 + $1.file.words.byteCount } }
 
     /// The 64 bits at a guest physical address.
-    public func storedWord(at address: PhysicalAddress) throws(MemoryAccessError) -> UInt64 {
-        guard let region = region(holding: address.rawValue) else { throw .unmapped(address.rawValue) }
-        return try region.file.words.load(at: address.rawValue - region.base.rawValue)
+    @inlinable public func storedWord(at address: PhysicalAddress) throws(MemoryAccessError) -> UInt64 {
+        guard let words: [1 of UInt64] = storedWords(at: address) else { throw problem(at: address) }
+        return words[0]
+    }
+
+    /// Words in a row, of one piece.
+    @inlinable @inline(__always) public func storedWords<let count: Int>(
+        at address: PhysicalAddress
+    ) -> [count of UInt64]? {
+        // A walk comes here for each node: nothing of a region is copied, which would count references to its file and name.
+        for index in regions.indices {
+            let offset = address.rawValue &- regions[index].base.rawValue
+            if let words: [count of UInt64] = regions[index].words.loadWords(at: offset) { return words }
+        }
+        return nil
+    }
+
+    /// Why there is no word at an address.
+    @inline(never) @usableFromInline func problem(at address: PhysicalAddress) -> MemoryAccessError {
+        guard let region = region(holding: address.rawValue) else { return .unmapped(address.rawValue) }
+        return .misaligned(address.rawValue - region.base.rawValue)
     }
 
     /// The piece that holds a guest physical address; nil where no memory is.

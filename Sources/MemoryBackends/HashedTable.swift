@@ -202,13 +202,27 @@ private struct MigrationStreamReader {
             }
             // Those that were told before and are no more.
             if invalidCount > 0, let last = entries.last, index + validCount <= last.index { isAscending = false }
-            for number in index..<index + validCount {
-                let (v, r) = (try self.number(8), try self.number(8))
-                if let last = entries.last, last.index >= number { isAscending = false }
-                entries.append(HashedEntry(index: number, v: v, r: r))
-            }
+            if validCount > 0, let last = entries.last, last.index >= index { isAscending = false }
+            try readEntries(from: index, count: validCount)
             for number in index + validCount..<index + validCount + invalidCount where !isAscending {
                 entries.append(HashedEntry(index: number, v: 0, r: 0))
+            }
+        }
+    }
+
+    /// The words of entries in a row, of which a table has many: they are not taken byte by byte.
+    private mutating func readEntries(from index: UInt64, count: UInt64) throws(MigrationStreamProblem) {
+        let start = offset
+        try skip(Int(count) * Int(HashedEntry.byteCount))
+        // SAFETY: all that is read lies between start and offset, which skip has found inside the array.
+        unsafe bytes.withUnsafeBytes { bytes in
+            var (position, number) = (start, index)
+            while position < offset {
+                let v = UInt64(bigEndian: unsafe bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self))
+                let r = UInt64(bigEndian: unsafe bytes.loadUnaligned(fromByteOffset: position + 8, as: UInt64.self))
+                entries.append(HashedEntry(index: number, v: v, r: r))
+                position += Int(HashedEntry.byteCount)
+                number += 1
             }
         }
     }
@@ -216,7 +230,7 @@ private struct MigrationStreamReader {
     /// What was told last of each entry counts.
     private func finished() throws(MigrationStreamProblem) -> (shift: UInt64, entries: [HashedEntry]) {
         guard let shift else { throw .noTable }
-        guard !isAscending else { return (shift, entries.filter(\.isValid)) }
+        guard !isAscending else { return (shift, entries.filter { $0.isValid }) }
         var last: [UInt64: HashedEntry] = [:]
         for entry in entries { last[entry.index] = entry }
         return (shift, last.values.filter(\.isValid).sorted { $0.index < $1.index })

@@ -12,11 +12,11 @@ struct Comparison {
     /// Compares two accounts entry by entry, then their order where the kernel's has one: a list is a history, page
     /// tables are not.
     init(kernel: [BackedWindow], in account: KernelAccount, other: [BackedWindow], subject: Finding.Subject) {
-        let others = Dictionary(other.map { ($0.virtAddr, $0) }, uniquingKeysWith: { first, _ in first })
-        var kernelVirts: Set<UInt64> = []
-        for entry in kernel where kernelVirts.insert(entry.virtAddr).inserted {
-            let virt = entry.virtAddr.hexadecimal
-            guard let other = others[entry.virtAddr] else {
+        var others = AddressIndex(other.map(\.virtAddr))
+        var own = AddressIndex(kernel.map(\.virtAddr))
+        for (position, entry) in kernel.enumerated() where own.isFirst(position, of: entry.virtAddr) {
+            var virt: String { entry.virtAddr.hexadecimal }
+            guard let other = others.firstPosition(of: entry.virtAddr).map({ other[$0] }) else {
                 findings.append(
                     Finding(
                         subject, .missingEntry,
@@ -40,14 +40,14 @@ struct Comparison {
                 agreeingCount += 1
             }
         }
-        for entry in other where !kernelVirts.contains(entry.virtAddr) {
+        for entry in other where !own.contains(entry.virtAddr) {
             findings.append(
                 Finding(
                     subject, .extraEntry,
                     "virt \(entry.virtAddr.hexadecimal) → phys \(entry.phys.hexadecimal) is in the \(subject) and not "
                         + "\(account.place)"))
         }
-        if account == .list, findings.isEmpty, kernel.map(\.virtAddr) != other.map(\.virtAddr) {
+        if account == .list, findings.isEmpty, !kernel.elementsEqual(other, by: { $0.virtAddr == $1.virtAddr }) {
             let index = zip(kernel, other).enumerated().first { $1.0.virtAddr != $1.1.virtAddr }?.offset
             findings.append(
                 Finding(

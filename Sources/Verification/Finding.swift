@@ -230,7 +230,8 @@ extension Finding.Fault {
     /// Whose fault it can be.
     public var subjects: Set<Finding.Subject> {
         switch self {
-        case .cycle, .misplacedNode, .brokenChain, .tooLong: [.list, .mirror, .report, .vmcore]
+        case .cycle, .misplacedNode, .brokenChain: [.list, .mirror, .report, .vmcore]
+        case .tooLong: [.list, .pageTables, .mirror, .report, .vmcore]
         case .duplicateVirtual: [.list, .hashTable, .mirror, .report, .vmcore]
         case .misplacedEntry: [.hashTable]
         case .attributes: [.pageTables, .hashTable, .report, .vmcore]

@@ -15,7 +15,7 @@ struct HashTableChecks {
     /// Judges each entry of the table and of the list.
     init(snapshot: Snapshot, table: HashTableSnapshot, pageShift: UInt64) {
         self.pageShift = pageShift
-        var mappings: [UInt64: [HashedEntry]] = [:]
+        var mapped: [(virtAddr: UInt64, entry: HashedEntry)] = []
         for (virtAddr, entry) in table.pages(of: snapshot.kernel, pageShift: pageShift) {
             guard let virtAddr else {
                 findings.append(
@@ -24,10 +24,13 @@ struct HashTableChecks {
                         "HPTE \(Self.text(entry)) of the memory map stands where no processor looks for it"))
                 continue
             }
-            mappings[virtAddr, default: []].append(entry)
+            mapped.append((virtAddr, entry))
         }
-        for window in snapshot.accountEntries {
-            guard let entries = mappings[window.virtAddr] else {
+        var mappings = AddressIndex(mapped.map(\.virtAddr))
+        let windows = snapshot.accountEntries
+        for window in windows {
+            let entries = mappings.positions(of: window.virtAddr).map { mapped[$0].entry }
+            guard !entries.isEmpty else {
                 findings.append(
                     Finding(
                         .hashTable, .missingEntry,
@@ -39,9 +42,9 @@ struct HashTableChecks {
             if faults.isEmpty { agreeingCount += 1 }
             findings += faults
         }
-        let listed = Set(snapshot.accountEntries.map(\.virtAddr))
-        for (virtAddr, entries) in mappings.sorted(by: { $0.key < $1.key }) where !listed.contains(virtAddr) {
-            findings += entries.map {
+        var listed = AddressIndex(windows.map(\.virtAddr))
+        for virtAddr in mappings.distinct where !listed.contains(virtAddr) {
+            findings += mappings.positions(of: virtAddr).map { mapped[$0].entry }.map {
                 Finding(
                     .hashTable, .staleEntry,
                     "virt \(virtAddr.hexadecimal) is not on the list, and HPTE \(Self.text($0)) maps it to "
@@ -51,7 +54,7 @@ struct HashTableChecks {
     }
 
     private func faults(of entries: [HashedEntry], _ window: BackedWindow) -> [Finding] {
-        let virtText = "virt \(window.virtAddr.hexadecimal)"
+        var virtText: String { "virt \(window.virtAddr.hexadecimal)" }
         guard entries.count == 1, let entry = entries.first else {
             return [
                 Finding(

@@ -31,7 +31,8 @@ public struct HashTableSnapshot: Codable, Equatable, Sendable {
         (segmentShift, virtualBitCount, context) = (segments.segmentShift, segments.virtualBitCount, segments.context)
         let own = Self.segments(of: kernel, segments)
         entries = valid.filter { entry in
-            entry.segmentShift == segments.segmentShift && entry.virtualSegment.map { own[$0] != nil } == true
+            guard entry.segmentShift == segments.segmentShift, let segment = entry.virtualSegment else { return false }
+            return own[segment] != nil
         }
     }
 

@@ -28,7 +28,7 @@ struct KernelListChecks {
         let perPage = Int(snapshot.kernel.pageByteCount / VmemmapBacking.byteCount)
         let (fullPages, rest) = snapshot.peakEntryCount.quotientAndRemainder(dividingBy: perPage)
         let allowed = rest == 0 ? fullPages : fullPages + 1
-        let used = Set(entries.map { $0.node / snapshot.kernel.pageByteCount }).count
+        let used = AddressIndex(entries.map { $0.node / snapshot.kernel.pageByteCount }).distinct.count
         guard used > allowed else { return [] }
         return [
             Finding(
@@ -43,7 +43,7 @@ struct KernelListChecks {
         let tables = Dictionary(
             (snapshot.pageTables?.windows ?? []).map { ($0.place / 4096, $0) }, uniquingKeysWith: { first, _ in first })
         return entries.compactMap { entry in
-            let node = "node \(entry.node.hexadecimal) of virt \(entry.virtAddr.hexadecimal)"
+            var node: String { "node \(entry.node.hexadecimal) of virt \(entry.virtAddr.hexadecimal)" }
             guard let phys = LinearMap.physical(entry.node)?.rawValue,
                 present.has(phys, byteCount: VmemmapBacking.byteCount)
             else { return Finding(.list, .outsideMemory, "\(node) stands outside present memory") }
@@ -65,8 +65,8 @@ struct KernelListChecks {
     private func places() -> [Finding] {
         entries.flatMap { entry in
             var findings: [Finding] = []
-            let node = entry.node.hexadecimal
-            let virt = entry.virtAddr.hexadecimal
+            var node: String { entry.node.hexadecimal }
+            var virt: String { entry.virtAddr.hexadecimal }
             if entry.virtAddr % windowByteCount != 0 {
                 findings.append(
                     Finding(
@@ -126,15 +126,13 @@ struct KernelListChecks {
 
     /// The windows of each present section that no entry covers. A section without such is covered.
     func coverage() -> (coveredCount: Int, findings: [Finding]) {
-        let windows = Set(entries.map(\.virtAddr))
+        var windows = AddressIndex(entries.map(\.virtAddr))
         let sectionByteCount: UInt64 = 1 << snapshot.kernel.sectionSizeBits
         var findings: [Finding] = []
         var coveredCount = 0
         for section in snapshot.sections {
             let start = section.number << snapshot.kernel.sectionSizeBits
-            let missing = geometry.windows(describing: start..<(start + sectionByteCount)).filter {
-                !windows.contains($0)
-            }
+            let missing = windows.missing(of: geometry.windows(describing: start..<(start + sectionByteCount)))
             guard let first = missing.first else {
                 coveredCount += 1
                 continue

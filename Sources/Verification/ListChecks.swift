@@ -41,33 +41,40 @@ struct ListChecks {
     private func chain() -> [Finding] {
         var findings: [Finding] = []
         func note(_ fault: Finding.Fault, _ message: String) { findings.append(Finding(subject, fault, message)) }
-        var (place, link) = ("the head", list.head)
-        var nodes: Set<UInt64> = []
+        var link = list.head
+        var nodes = AddressIndex(list.entries.map(\.node))
+        /// What leads to an entry, or to the end.
+        func place(before index: Int) -> String {
+            index == 0
+                ? "the head" : "the link of node \(list.entries[index - 1].node.hexadecimal), number \(index),"
+        }
         for (index, entry) in list.entries.enumerated() {
-            let node = "node \(entry.node.hexadecimal)"
+            var node: String { "node \(entry.node.hexadecimal)" }
             if entry.node != link {
-                note(.brokenChain, "\(place) leads to \(link.hexadecimal), and number \(index + 1) is \(node)")
+                note(
+                    .brokenChain,
+                    "\(place(before: index)) leads to \(link.hexadecimal), and number \(index + 1) is \(node)")
             }
-            if !nodes.insert(entry.node).inserted { note(.brokenChain, "\(node) is told of twice") }
+            if !nodes.isFirst(index, of: entry.node) { note(.brokenChain, "\(node) is told of twice") }
             if !canHoldNode(entry.node) {
                 note(.misplacedNode, "\(node), number \(index + 1), is where no node can stand")
             }
-            (place, link) = ("the link of \(node), number \(index + 1),", entry.list)
+            link = entry.list
         }
-        if !isEnd(link, nodes) {
+        if !isEnd(link, nodes.contains(link)) {
             note(
                 .brokenChain,
-                "\(place) is \(link.hexadecimal), and the list is said to end '\(list.end.name)' at "
+                "\(place(before: list.entries.count)) is \(link.hexadecimal), and the list is said to end '\(list.end.name)' at "
                     + list.endLink.hexadecimal)
         }
         return findings
     }
 
     /// Whether a walk ends at this link in the way that is told.
-    private func isEnd(_ link: UInt64, _ nodes: Set<UInt64>) -> Bool {
+    private func isEnd(_ link: UInt64, _ isNode: Bool) -> Bool {
         switch list.end {
         case .terminated: link == 0 && list.endLink == 0
-        case .cycle: link == list.endLink && nodes.contains(link)
+        case .cycle: link == list.endLink && isNode
         case .misplaced:
             link == list.endLink && !ListWalk.canHoldNode(link, pageByteCount: kernel.pageByteCount)
         // Any word of the node.
@@ -108,6 +115,7 @@ struct ListChecks {
 
     /// A window has one entry.
     private func duplicates() -> [Finding] {
+        guard !AddressIndex(list.entries.map(\.virtAddr)).isDistinct else { return [] }
         var seen: [UInt64: ListEntry] = [:]
         return list.entries.compactMap { entry in
             guard let other = seen.updateValue(entry, forKey: entry.virtAddr) else { return nil }

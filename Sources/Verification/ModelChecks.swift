@@ -174,8 +174,8 @@ struct ModelChecks {
 
     private mutating func compare(_ predicted: [ListModel.Entry], _ snapshot: Snapshot) {
         let actual = snapshot.kernelList.entries
-        let virtAddrs = Set(actual.map(\.virtAddr))
-        let predictedVirtAddrs = Set(predicted.map(\.virtAddr))
+        var virtAddrs = AddressIndex(actual.map(\.virtAddr))
+        var predictedVirtAddrs = AddressIndex(predicted.map(\.virtAddr))
         for entry in actual where !predictedVirtAddrs.contains(entry.virtAddr) {
             findings.append(
                 Finding(
@@ -198,24 +198,33 @@ struct ModelChecks {
                     "the kernel's list has virt \(actual[index].virtAddr.hexadecimal) as its number \(index + 1), and "
                         + "its history puts virt \(predicted[index].virtAddr.hexadecimal) there"))
         }
-        comparePlaces(actual, Dictionary(predicted.map { ($0.virtAddr, $0.place) }) { first, _ in first }, snapshot)
+        comparePlaces(actual, snapshot) { virtAddr in
+            predictedVirtAddrs.firstPosition(of: virtAddr).map { predicted[$0].place }
+        }
     }
 
     /// Which page of memory the kernel took for nodes is its own affair; which entries share one is not.
     private mutating func comparePlaces(
-        _ actual: [ListEntry], _ predicted: [UInt64: ListModel.Place], _ snapshot: Snapshot
+        _ actual: [ListEntry], _ snapshot: Snapshot, predicted: (UInt64) -> ListModel.Place?
     ) {
         var pages: [UInt64: UInt64] = [:]
         var ordinals: [UInt64: UInt64] = [:]
+        // The page and its ordinal that were known last: most nodes are in the same one as their neighbors.
+        var last: (page: UInt64, ordinal: UInt64)?
         for entry in actual {
-            guard let place = predicted[entry.virtAddr] else { continue }
+            guard let place = predicted(entry.virtAddr) else { continue }
             let (page, offset) = entry.node.quotientAndRemainder(dividingBy: snapshot.kernel.pageByteCount)
+            if let last, last == (page, place.page), offset == place.offset {
+                agreeingCount += 1
+                continue
+            }
             let knownPage = pages[place.page] ?? page
             let knownOrdinal = ordinals[page] ?? place.page
             pages[place.page] = knownPage
             ordinals[page] = knownOrdinal
             if offset == place.offset, knownPage == page, knownOrdinal == place.page {
                 agreeingCount += 1
+                last = (page, place.page)
                 continue
             }
             let expectedPage =
@@ -239,68 +248,5 @@ extension HotplugHistory.Step {
         case .removed: .remove(range)
         case .failed: .failToAdd(range, linkedCount: linkedCount ?? 0)
         }
-    }
-}
-
-/// The leaves of the kernel's page tables against those that its history predicts.
-///
-/// Where the kernel would take a block of 2 MiB and its page allocator has none, base pages stand in for it: which of the two it
-/// was depends on what nobody sees here, so those pages are no finding and no agreement. They describe memory that is there;
-/// pages before the start of what came, which a populate at the PMD entry's start leaves for memory that is not, are the
-/// kernel's leak.
-private struct LeafComparison {
-    private(set) var agreeingCount = 0
-    private(set) var unsaidCount = 0
-    private(set) var findings: [Finding] = []
-
-    /// The base pages that are the kernel's leak, by their addresses.
-    private(set) var leaks: Set<UInt64> = []
-
-    init(_ model: ListModel, _ actual: [BackedWindow]) {
-        let block = EmulatedLayout.pmdByteCount
-        let expected = Set(model.leaves)
-        let found = Set(actual.map { ListModel.Leaf(virtAddr: $0.virtAddr, byteCount: $0.byteCount) })
-        let blocksWithPages = Set(found.filter { $0.byteCount < block }.map { $0.virtAddr.alignedDown(to: block) })
-        for entry in actual {
-            let leaf = ListModel.Leaf(virtAddr: entry.virtAddr, byteCount: entry.byteCount)
-            let isLeaked = entry.byteCount < block && model.isLeakable(entry.addresses)
-            if isLeaked { leaks.insert(entry.virtAddr) }
-            if expected.contains(leaf) {
-                agreeingCount += 1
-            } else if isLeaked {
-                unsaidCount += 1
-            } else if entry.byteCount < block, model.describesMemory(entry.addresses),
-                expected.contains(ListModel.Leaf(virtAddr: entry.virtAddr.alignedDown(to: block), byteCount: block))
-            {
-                unsaidCount += 1
-            } else {
-                findings.append(
-                    Finding(
-                        .model, .missingEntry,
-                        "virt \(entry.virtAddr.hexadecimal) → phys \(entry.phys.hexadecimal), \(entry.byteCount) bytes, is in "
-                            + "the kernel's page tables, and nothing in the guest's history puts it there"))
-            }
-        }
-        for leaf in model.leaves where !found.contains(leaf) {
-            if leaf.byteCount == block, blocksWithPages.contains(leaf.virtAddr) { continue }
-            findings.append(
-                Finding(
-                    .model, .extraEntry,
-                    "virt \(leaf.virtAddr.hexadecimal), \(leaf.byteCount) bytes, belongs in the kernel's page tables by the "
-                        + "guest's history, and is not there"))
-        }
-    }
-}
-
-extension ListModel {
-    /// Whether a window describes memory that has come and not gone.
-    fileprivate func describesMemory(_ window: Range<UInt64>?) -> Bool {
-        guard let described = window.flatMap(geometry.describedMemory) else { return false }
-        return validMemory.intersects(described.lowerBound...described.upperBound - 1)
-    }
-
-    /// Whether a window describes no memory, and the kernel's start rule may have left it.
-    fileprivate func isLeakable(_ window: Range<UInt64>?) -> Bool {
-        window.map { leakableMap.contains($0) && !describesMemory($0) } ?? false
     }
 }

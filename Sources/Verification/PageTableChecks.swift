@@ -37,24 +37,49 @@ struct PageTableChecks {
         }
     }
 
-    /// Tables that stand where no memory is present, or in the memory of a block: of each one, by its first entry that maps
-    /// something.
+    /// Tables that stand where no memory is present, or in the memory of a block. Where the walk does not tell them, those that
+    /// map something are known by their entries.
     func places(_ present: PresentMemory) -> [Finding] {
         let blocks = BlockMemory(snapshot.accountEntries)
-        var tables: Set<UInt64> = []
-        return windows.compactMap { window in
+        var seen: Set<UInt64> = []
+        let known =
+            tables.tables?.map { (base: $0.base, virtAddr: $0.virtAddr, byteCount: $0.byteCount) }
             // Nine bits' worth of entries, or five: 4096 bytes hold a table of the last two levels.
-            guard tables.insert(window.place / 4096).inserted else { return nil }
-            let entry = "the page table entry at \(window.place.hexadecimal) for virt \(window.virtAddr.hexadecimal)"
-            guard present.has(window.place, byteCount: 8) else {
-                return Finding(.pageTables, .outsideMemory, "\(entry) stands outside present memory")
+            ?? windows.filter { seen.insert($0.place / 4096).inserted }
+            .map { (base: $0.place, virtAddr: $0.virtAddr, byteCount: 8) }
+        // A table that cannot be read is told by the entry that leads there.
+        let unreadable = Set(tables.faults.filter { $0.reason == .unreadable }.map { $0.entry.alignedDown(to: 4096) })
+        return known.compactMap { table in
+            guard !unreadable.contains(table.base.alignedDown(to: 4096)) else { return nil }
+            var text: String {
+                "the page table at \(table.base.hexadecimal) for virt \(table.virtAddr.hexadecimal)"
             }
-            return blocks.block(at: window.place).map {
+            guard present.has(table.base, byteCount: table.byteCount) else {
+                return Finding(.pageTables, .outsideMemory, "\(text) stands outside present memory")
+            }
+            return (blocks.block(at: table.base) ?? blocks.block(at: table.base + table.byteCount - 1)).map {
                 Finding(
                     .pageTables, .placeInBlock,
-                    "\(entry) stands in the block of virt \($0.virtAddr.hexadecimal) (phys \($0.phys.hexadecimal))")
+                    "\(text) stands in the block of virt \($0.virtAddr.hexadecimal) (phys \($0.phys.hexadecimal))")
             }
-        }
+        } + cut()
+    }
+
+    /// What the walk did not come to.
+    private func cut() -> [Finding] {
+        guard tables.isCut == true else { return [] }
+        return [
+            Finding(
+                .pageTables, .tooLong,
+                "there are more page tables over the memory map, or leaves, than any memory needs: the walk ended with "
+                    + "\(tables.windows.count) leaves")
+        ]
+    }
+
+    /// The tables that map nothing and were not freed, as a person reads it; empty where there are none.
+    var emptyTableText: String {
+        let count = tables.tables?.count { $0.state == .empty } ?? 0
+        return count == 0 ? "" : "; \(count) tables map nothing"
     }
 
     // MARK: - Beside a list
@@ -151,7 +176,9 @@ struct PageTableChecks {
         let geometry = geometry
         return windows.flatMap { window in
             var findings: [Finding] = []
-            let virt = "virt \(window.virtAddr.hexadecimal) in the page table entry at \(window.place.hexadecimal)"
+            var virt: String {
+                "virt \(window.virtAddr.hexadecimal) in the page table entry at \(window.place.hexadecimal)"
+            }
             if window.byteCount > EmulatedLayout.pmdByteCount {
                 findings.append(
                     Finding(

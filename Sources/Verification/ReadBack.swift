@@ -68,17 +68,32 @@ extension ReadBack {
         }
     }
 
-    /// What was read of a range, and what was not.
-    func pieces(of range: Range<UInt64>) -> (read: [Run], missing: [Range<UInt64>]) {
+    /// The index of the first run that ends behind an address.
+    private func firstIndex(endingBehind address: UInt64) -> Int {
         var (low, high) = (0, runs.count)
         while low < high {
             let middle = (low + high) / 2
-            if runs[middle].virtAddr + runs[middle].byteCount <= range.lowerBound {
+            if runs[middle].virtAddr + runs[middle].byteCount <= address {
                 low = middle + 1
             } else {
                 high = middle
             }
         }
+        return low
+    }
+
+    /// Whether all of a range was read, and leads to so many bytes in a row from `phys` on.
+    func leads(_ range: Range<UInt64>, to phys: UInt64) -> Bool {
+        let index = firstIndex(endingBehind: range.lowerBound)
+        guard index < runs.count, runs[index].virtAddr <= range.lowerBound,
+            runs[index].virtAddr + runs[index].byteCount >= range.upperBound
+        else { return false }
+        return runs[index].phys + (range.lowerBound - runs[index].virtAddr) == phys
+    }
+
+    /// What was read of a range, and what was not.
+    func pieces(of range: Range<UInt64>) -> (read: [Run], missing: [Range<UInt64>]) {
+        var low = firstIndex(endingBehind: range.lowerBound)
         var (read, missing): ([Run], [Range<UInt64>]) = ([], [])
         var position = range.lowerBound
         while low < runs.count, runs[low].virtAddr < range.upperBound {

@@ -66,24 +66,24 @@ struct SectionChecks {
 
     /// A section is present exactly where the machine has memory.
     private func againstMemory() -> [Finding] {
-        let present = Set(snapshot.sections.map(\.number))
-        var backed: Set<UInt64> = []
+        let present = AddressIndex(snapshot.sections.map(\.number)).distinct
+        var isBacked = [Bool](repeating: false, count: present.count)
         var findings: [Finding] = []
         for memory in snapshot.memory {
             let numbers = (memory.base / sectionByteCount)..<((memory.base + memory.byteCount) / sectionByteCount)
-            let held = present.filter(numbers.contains)
-            backed.formUnion(held)
+            let held = present.lowerBound(of: numbers.lowerBound)..<present.lowerBound(of: numbers.upperBound)
+            for index in held { isBacked[index] = true }
             // Which of them are there was up to the moment of the crash.
-            guard memory != snapshot.interruptedAdd, let first = numbers.first(where: { !held.contains($0) }) else {
-                continue
-            }
+            guard memory != snapshot.interruptedAdd, held.count < numbers.count else { continue }
+            let gap = zip(numbers, held).first { $0 != present[$1] }?.0
+            let first = gap ?? numbers.lowerBound + UInt64(held.count)
             findings.append(
                 Finding(
                     .sections, .memoryWithoutSection,
                     "\(numbers.count - held.count) of the \(numbers.count) sections of \(memory.name) at \(memory.base.hexadecimal) "
                         + "are not present, the first at \((first * sectionByteCount).hexadecimal)"))
         }
-        for number in present.subtracting(backed).sorted() {
+        for (number, isBacked) in zip(present, isBacked) where !isBacked {
             findings.append(
                 Finding(
                     .sections, .sectionWithoutMemory,

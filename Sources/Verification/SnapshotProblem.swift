@@ -132,6 +132,10 @@ extension Snapshot {
     /// A walk gives windows where tables can have them, of the sizes that entries have, ascending.
     private func checkPageTables() throws(SnapshotProblem) {
         guard let tables = pageTables else { return }
+        for (index, table) in (tables.tables ?? []).enumerated() where ![256, 4096].contains(table.byteCount) {
+            throw SnapshotProblem(
+                field: "pageTables.tables[\(index)]", value: "has \(table.byteCount) bytes", limit: "256 or 4096")
+        }
         var end = RadixWalk.mappableRange.lowerBound
         for (index, window) in tables.windows.enumerated() {
             guard [kernel.pageByteCount, 2 << 20, 1 << 30].contains(window.byteCount) else {

@@ -63,6 +63,13 @@ struct TranslationChecks {
         var counts: [Silence: Int] = [:]
         let sortedAnswers = snapshot.readBack.map { _ in answers.sorted { $0.key < $1.key } } ?? []
         for entry in snapshot.accountEntries {
+            // Of all that was read as it should be, and not asked about besides, nothing is left to say.
+            if let readBack = snapshot.readBack, let addresses = entry.addresses,
+                readBack.leads(addresses, to: entry.phys), Self.known(sortedAnswers, in: addresses).isEmpty
+            {
+                agreeingCount += 1
+                continue
+            }
             var open: Silence?
             var hasFault = false
             let statements: [Statement] =
@@ -129,34 +136,37 @@ struct TranslationChecks {
     private static func statements(
         about addresses: Range<UInt64>, _ readBack: ReadBack, _ answers: [(key: UInt64, value: Translation.Answer)]
     ) -> [Statement] {
-        /// The answers about a range.
-        func known(in range: Range<UInt64>) -> ArraySlice<(key: UInt64, value: Translation.Answer)> {
-            func index(of address: UInt64) -> Int {
-                var (low, high) = (0, answers.count)
-                while low < high {
-                    let middle = (low + high) / 2
-                    if answers[middle].key < address { low = middle + 1 } else { high = middle }
-                }
-                return low
-            }
-            return answers[index(of: range.lowerBound)..<index(of: range.upperBound)]
-        }
         let (read, missing) = readBack.pieces(of: addresses)
         var statements: [Statement] = []
         for run in read {
             statements.append((run.virtAddr, .physical(run.phys)))
-            for (virtAddr, answer) in known(in: run.virtAddr..<run.virtAddr + run.byteCount)
+            for (virtAddr, answer) in known(answers, in: run.virtAddr..<run.virtAddr + run.byteCount)
             where answer != .physical(run.phys + (virtAddr - run.virtAddr)) {
                 statements.append((virtAddr, .cannotSay("it gave two answers about one address")))
             }
         }
         for range in missing {
-            let asked = known(in: range)
+            let asked = known(answers, in: range)
             statements += asked.map { ($0.key, $0.value) }
             let pageCount = (range.upperBound - range.lowerBound - 1) / ReadBack.pageByteCount + 1
             if UInt64(asked.count) < pageCount { statements.append((range.lowerBound, nil)) }
         }
         return statements
+    }
+
+    /// The answers about a range.
+    private static func known(
+        _ answers: [(key: UInt64, value: Translation.Answer)], in range: Range<UInt64>
+    ) -> ArraySlice<(key: UInt64, value: Translation.Answer)> {
+        func index(of address: UInt64) -> Int {
+            var (low, high) = (0, answers.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if answers[middle].key < address { low = middle + 1 } else { high = middle }
+            }
+            return low
+        }
+        return answers[index(of: range.lowerBound)..<index(of: range.upperBound)]
     }
 
     /// Whether two pages in a row lead to pages in a row, or nowhere.

@@ -18,8 +18,12 @@ public enum Verifier {
             judgeStructPages(snapshot), judgeMirror(snapshot), judgeReport(snapshot),
             judgeTranslations(snapshot), judgeModel(model, snapshot), judgeCrashHeader(snapshot), judgeVmcore(snapshot),
         ].compactMap { $0 }
+        let origins = snapshot.mirror?.provenance ?? []
         var provenance: [Provenance: Int] = [:]
-        for case let origin? in snapshot.mirror?.provenance ?? [] { provenance[origin, default: 0] += 1 }
+        for origin in Provenance.allCases {
+            let count = origins.count { $0 == origin }
+            if count > 0 { provenance[origin] = count }
+        }
         return Verdict(
             findings: noteFindings(snapshot) + SectionChecks(snapshot: snapshot).findings()
                 + judgements.flatMap(\.findings),
@@ -99,7 +103,8 @@ public enum Verifier {
             let (agreeingCount, unsaidCount, findings) = checks.againstList()
             var judgement = Judgement(
                 .pageTables,
-                "the kernel's page tables, walked in guest RAM: what the list has is mapped so, and nothing else is")
+                "the kernel's page tables, walked in guest RAM: what the list has is mapped so, and nothing else is"
+                    + checks.emptyTableText)
             judgement.findings = checks.faults() + checks.places(PresentMemory(snapshot)) + findings
             judgement.agreeingCount = agreeingCount
             if let interruption = snapshot.interruption { judgement.leaveUnsaid(unsaidCount, interruption) }
@@ -115,7 +120,8 @@ public enum Verifier {
             var judgement = Judgement(
                 .pageTables,
                 "the kernel's own account, since it keeps no list: alignment, overlap, staleness; struct pages of "
-                    + "\(coveredCount) of \(snapshot.sections.count) sections, walked in guest RAM")
+                    + "\(coveredCount) of \(snapshot.sections.count) sections, walked in guest RAM"
+                    + checks.emptyTableText)
             judgement.findings = checks.faults() + checks.places(PresentMemory(snapshot)) + findings
             judgement.agreeingCount = tables.windows.count
             judgement.coveredSectionCount = coveredCount
@@ -251,9 +257,11 @@ public enum Verifier {
     static func otherEntries(
         _ report: [BackedWindow], than kernel: [BackedWindow], subject: Finding.Subject
     ) -> [Finding] {
-        let reported = Dictionary(report.map { ($0.virtAddr, $0.place) }, uniquingKeysWith: { first, _ in first })
+        var reported = AddressIndex(report.map(\.virtAddr))
         return kernel.compactMap { window in
-            guard let place = reported[window.virtAddr], place != window.place else { return nil }
+            guard let place = reported.firstPosition(of: window.virtAddr).map({ report[$0].place }),
+                place != window.place
+            else { return nil }
             return Finding(
                 subject, .otherNode,
                 "virt \(window.virtAddr.hexadecimal) is in the page table entry at \(place.hexadecimal) in the \(subject), and "
@@ -271,10 +279,12 @@ public enum Verifier {
                     "the head is \(report.head.hexadecimal) in the \(subject) and \(kernel.head.hexadecimal) in guest RAM"
                 ))
         }
-        let reported = Dictionary(report.entries.map { ($0.virtAddr, $0) }, uniquingKeysWith: { first, _ in first })
-        var seen: Set<UInt64> = []
-        for entry in kernel.entries where seen.insert(entry.virtAddr).inserted {
-            guard let other = reported[entry.virtAddr], (other.node, other.list) != (entry.node, entry.list) else {
+        var reported = AddressIndex(report.entries.map(\.virtAddr))
+        var own = AddressIndex(kernel.entries.map(\.virtAddr))
+        for (position, entry) in kernel.entries.enumerated() where own.isFirst(position, of: entry.virtAddr) {
+            guard let other = reported.firstPosition(of: entry.virtAddr).map({ report.entries[$0] }),
+                (other.node, other.list) != (entry.node, entry.list)
+            else {
                 continue
             }
             findings.append(

@@ -39,20 +39,57 @@ public struct WalkedTables: Codable, Equatable, Sendable {
         }
     }
 
+    /// A table below the root.
+    public struct Table: Decodable, Equatable, Sendable {
+        /// Whether any of its entries is valid.
+        public enum State: String, Decodable, Sendable {
+            /// One is.
+            case used
+            /// None is: the kernel frees such tables.
+            case empty
+        }
+
+        /// Its physical address.
+        public var base: UInt64
+        /// The first effective address that it is for.
+        public var virtAddr: UInt64
+        /// Its bytes.
+        public var byteCount: UInt64
+        /// Whether it maps anything.
+        public var state: State
+
+        /// Describes a table.
+        public init(base: UInt64, virtAddr: UInt64, byteCount: UInt64, state: State) {
+            (self.base, self.virtAddr, self.byteCount, self.state) = (base, virtAddr, byteCount, state)
+        }
+    }
+
     /// What the tables map, ascending by effective address.
     @Columns public var windows: [BackedWindow]
     /// What is wrong with them, ascending by effective address.
     public var faults: [Fault]
 
+    /// The tables below the root, ascending by what they are for; nil where the walk does not tell them.
+    @OptionalColumns public var tables: [Table]?
+    /// Whether there are more tables, or leaves, than any memory needs, so that the walk was ended; nil where it was not.
+    public var isCut: Bool?
+
     /// Makes walked tables.
     public init(windows: [BackedWindow], faults: [Fault]) {
         self.windows = windows
         self.faults = faults
+        tables = nil
     }
 
     /// Takes over a walk.
     public init(_ walk: RadixWalk) {
         self.init(leaves: walk.leaves, faults: walk.faults)
+        tables = walk.tables.map {
+            Table(
+                base: $0.base.rawValue, virtAddr: $0.virtAddr, byteCount: $0.byteCount,
+                state: $0.isEmpty ? .empty : .used)
+        }
+        if walk.hasReachedLimit { isCut = true }
     }
 
     /// Takes over what a walk gave.

@@ -13,7 +13,7 @@ public struct ListEntry: Equatable, Hashable, Sendable {
     public var virtAddr: UInt64
 
     /// Makes an entry.
-    public init(node: UInt64, list: UInt64, phys: UInt64, virtAddr: UInt64) {
+    @inlinable public init(node: UInt64, list: UInt64, phys: UInt64, virtAddr: UInt64) {
         self.node = node
         self.list = list
         self.phys = phys
@@ -21,7 +21,7 @@ public struct ListEntry: Equatable, Hashable, Sendable {
     }
 
     /// Pairs a node's address with its words.
-    public init(node: UInt64, _ backing: VmemmapBacking) {
+    @inlinable public init(node: UInt64, _ backing: VmemmapBacking) {
         self.init(node: node, list: backing.list, phys: backing.phys, virtAddr: backing.virtAddr)
     }
 }

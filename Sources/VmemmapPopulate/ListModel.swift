@@ -88,7 +88,10 @@ public struct ListModel: Equatable, Sendable {
     ) throws(HotplugError) {
         // Where a guest has its blocks is not known here, so they are taken from where no guest has memory.
         let pool = LinearMap.byteCount..<2 * LinearMap.byteCount
-        var emulator = try VmemmapEmulator(layout: layout, bootMemory: bootMemory, blockPool: pool, isIndexed: true)
+        // What is never freed from is never searched.
+        let isFreedFrom = history.contains { if case .add = $0 { false } else { true } }
+        var emulator = try VmemmapEmulator(
+            layout: layout, bootMemory: bootMemory, blockPool: pool, isIndexed: isFreedFrom)
         if let failure = emulator.bootFailure { throw .populate(failure) }
         var starts = RadixStarts(geometry: layout.geometry)
         for range in bootMemory { starts.note(range.lowerBound, hasAltmap: false) }

@@ -44,8 +44,12 @@ public struct ListWalk: Equatable, Sendable {
     ///   - memory: what links are addresses in.
     ///   - pageByteCount: the kernel's page size; nodes come out of whole pages.
     ///   - limit: how many nodes there can be at most. The walk visits no more.
-    public init(head: UInt64, in memory: borrowing some WordMemory & ~Copyable, pageByteCount: UInt64, limit: Int) {
+    @inlinable public init(
+        head: UInt64, in memory: borrowing some WordMemory & ~Copyable, pageByteCount: UInt64, limit: Int
+    ) {
         self.init(head: head, entries: [], end: .terminated, endLink: 0)
+        // Room for what most lists have: an array that grows copies all that it has. What is not used is not touched.
+        entries.reserveCapacity(min(limit, 1 << 14))
         var link = head
         // Brent: the tortoise jumps to the hare at powers of two, so a cycle shows within three times its reach.
         var tortoise = head
@@ -61,13 +65,15 @@ public struct ListWalk: Equatable, Sendable {
                 cutAtRepetition()
                 return
             }
+            let backing: VmemmapBacking
             do throws(MemoryAccessError) {
-                entries.append(ListEntry(node: link, try VmemmapBacking(at: link, in: memory)))
+                backing = try VmemmapBacking(at: link, in: memory)
             } catch {
                 (end, endLink) = (.unreadable, error.address)
                 return
             }
-            link = entries[entries.count - 1].list
+            entries.append(ListEntry(node: link, backing))
+            link = backing.list
             stepsSinceJump += 1
             if link == tortoise {
                 cutAtRepetition(cycleLength: stepsSinceJump)
@@ -81,14 +87,15 @@ public struct ListWalk: Equatable, Sendable {
         }
     }
 
-    /// Whether a node can stand at an address: at a multiple of 24 bytes in its page, with all of it inside the page.
-    public static func canHoldNode(_ address: UInt64, pageByteCount: UInt64) -> Bool {
-        let inPage = address % pageByteCount
+    /// Whether a node can stand at an address: at a multiple of 24 bytes in its page, with all of it inside the page. A page's
+    /// size is a power of two.
+    @inlinable public static func canHoldNode(_ address: UInt64, pageByteCount: UInt64) -> Bool {
+        let inPage = address & (pageByteCount &- 1)
         return inPage % VmemmapBacking.byteCount == 0 && inPage + VmemmapBacking.byteCount <= pageByteCount
     }
 
     /// The walk went round a cycle of a known length: drop what was visited twice.
-    private mutating func cutAtRepetition(cycleLength: Int) {
+    @usableFromInline mutating func cutAtRepetition(cycleLength: Int) {
         var first = 0
         while first + cycleLength < entries.count, entries[first].node != entries[first + cycleLength].node {
             first += 1
@@ -98,7 +105,7 @@ public struct ListWalk: Equatable, Sendable {
     }
 
     /// The limit came first. If it came in the middle of a cycle, say so: the last node was then visited before.
-    private mutating func cutAtRepetition() {
+    @usableFromInline mutating func cutAtRepetition() {
         guard let last = entries.last, let earlier = entries.dropLast().lastIndex(where: { $0.node == last.node })
         else { return }
         cutAtRepetition(cycleLength: entries.count - 1 - earlier)

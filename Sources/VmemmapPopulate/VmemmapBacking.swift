@@ -14,7 +14,7 @@ public struct VmemmapBacking: Equatable, Hashable, Sendable {
     public var virtAddr: UInt64
 
     /// `sizeof(struct vmemmap_backing)`.
-    public static let byteCount: UInt64 = SharedRegionLayout.nodeByteCount
+    @inlinable public static var byteCount: UInt64 { SharedRegionLayout.nodeByteCount }
     /// `OFFSET(vmemmap_backing.list)`.
     public static let listOffset: UInt64 = 0
     /// `OFFSET(vmemmap_backing.phys)`.
@@ -23,14 +23,27 @@ public struct VmemmapBacking: Equatable, Hashable, Sendable {
     public static let virtAddrOffset: UInt64 = 16
 
     /// Makes a node.
-    public init(list: UInt64, phys: UInt64, virtAddr: UInt64) {
+    @inlinable public init(list: UInt64, phys: UInt64, virtAddr: UInt64) {
         self.list = list
         self.phys = phys
         self.virtAddr = virtAddr
     }
 
-    /// Reads a node, word by word.
-    public init(at address: UInt64, in memory: borrowing some WordMemory & ~Copyable) throws(MemoryAccessError) {
+    /// Reads a node, word by word. Throws for the first word that cannot be read.
+    @inlinable @inline(__always) public init(
+        at address: UInt64, in memory: borrowing some WordMemory & ~Copyable
+    ) throws(MemoryAccessError) {
+        if let words: [3 of UInt64] = memory.words(at: address) {
+            self.init(list: words[0], phys: words[1], virtAddr: words[2])
+        } else {
+            try self.init(eachWordAt: address, in: memory)
+        }
+    }
+
+    // Apart, so that what is above is small enough to become a part of a walk.
+    @inline(never) @inlinable init(
+        eachWordAt address: UInt64, in memory: borrowing some WordMemory & ~Copyable
+    ) throws(MemoryAccessError) {
         list = try memory.word(at: address &+ Self.listOffset)
         phys = try memory.word(at: address &+ Self.physOffset)
         virtAddr = try memory.word(at: address &+ Self.virtAddrOffset)

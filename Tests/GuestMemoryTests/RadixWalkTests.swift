@@ -192,6 +192,39 @@ struct RadixWalkTests {
         }
     }
 
+    /// The tables below the root, of which one maps nothing any more.
+    @Test(arguments: [4096, 65536] as [UInt64]) func tablesAreTold(pageByteCount: UInt64) {
+        var tables = Self.tables(pageByteCount)
+        let path = tables.path(to: Self.base + Self.block)
+        let lastByteCount: UInt64 = pageByteCount == 4096 ? 4096 : 256
+        let places = path[1...3].enumerated().map { level, entry in
+            entry.alignedDown(to: level == 2 ? lastByteCount : 4096)
+        }
+        let walk = Self.walk(tables)
+        #expect(walk.tables.map(\.base.rawValue) == places)
+        #expect(walk.tables.map(\.byteCount) == [4096, 4096, lastByteCount])
+        #expect(walk.tables.map(\.virtAddr) == [Self.base, Self.base, Self.base + Self.block])
+        #expect(walk.tables.map(\.isEmpty) == [false, false, false])
+        for index: UInt64 in 0..<4 { tables.words[path[3] + index * 8] = nil }
+        #expect(Self.walk(tables).tables.map(\.isEmpty) == [false, false, true])
+    }
+
+    /// Entries that all lead to one table end the walk, though there is no leaf and no fault.
+    @Test func tablesEndTheWalk() {
+        var tables = Self.tables(4096)
+        let path = tables.path(to: Self.base + Self.block)
+        let places = path[1...3].map { $0.alignedDown(to: 4096) }
+        for index: UInt64 in 0..<512 {
+            tables.words[places[0] + index * 8] = 0x8000_0000_0000_0009 | places[1]
+            tables.words[places[1] + index * 8] = 0x8000_0000_0000_0009 | places[2]
+            tables.words[places[2] + index * 8] = nil
+        }
+        let walk = Self.walk(tables, Self.base..<Self.base + 512 << 30)
+        #expect(walk.hasReachedLimit)
+        #expect(walk.tables.count == 1 << 14)
+        #expect(walk.leaves.isEmpty && walk.faults.isEmpty)
+    }
+
     /// One table of leaves for every entry above it makes many of few words.
     @Test(arguments: [1, 7, 512, 513, 2000]) func aLimitEndsTheWalk(limit: Int) {
         var tables = Self.tables(4096)

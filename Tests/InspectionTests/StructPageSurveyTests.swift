@@ -9,6 +9,7 @@ import SystemPackage
 import TestSupport
 import Testing
 import Verification
+import VmemmapPopulate
 
 /// What is found in `struct page`s, on a kernel that nobody ran: each way in which one can be wrong, in both byte orders.
 @Suite struct StructPageSurveyTests {
@@ -168,6 +169,22 @@ import Verification
         }
         let pages = try #require(try survey(kernel))
         #expect((pages.faultCount, pages.provenBlockCount) == (0, 15))
+    }
+
+    /// A memory map at the end of all addresses, with a `struct page` that would go over it.
+    @Test func aMemoryMapAtTheEndOfAllAddresses() throws {
+        var snapshot = try Self.snapshot.get()
+        snapshot.kernel.vmemmapBase = 0xffff_ffff_ffff_0000
+        snapshot.kernel.structPageByteCount = 200
+        for index in snapshot.kernelList.entries.indices {
+            snapshot.kernelList.entries[index].virtAddr = 0xffff_ffff_ffff_0000
+        }
+        let kernel = Self.kernel(.little)
+        let layout = StructPageLayout(kernel.note.parsed, order: .little, byteCount: 200)
+        let pages = StructPageSurvey.survey(snapshot, layout, nodeCount: 256, looksAtAll: true) { _ in 1 << 56 }
+        #expect(pages?.readCount == 16384)
+        // 65536 bytes hold 327 of them; the next one does not end.
+        #expect(pages?.unreadableCount == 16384 - 327)
     }
 
     @Test func aKernelThatDoesNotTellIsNotSurveyed() throws {

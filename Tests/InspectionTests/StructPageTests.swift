@@ -258,6 +258,15 @@ import Testing
         #expect(contents.refcount == 5 && contents.use == .mapped(5))
     }
 
+    /// The name that `compound_head` has since 7.1 or so.
+    @Test func aNewerNameIsTaken() throws {
+        var kernel = Self.kernel(
+            .big, [("OFFSET(page.compound_info)", "8"), ("OFFSET(page.flags)", "0"), ("NUMBER(PG_head_mask)", "65536")])
+        kernel.put(kernel.base + 2 * 64 + 1, 8, page: 3, offset: 8)
+        #expect(
+            try inspection(kernel, [3]).pages[0].contents?.compound == .tail(of: kernel.base + 2 * 64, frame: 2))
+    }
+
     /// Pages that were looked at are in a reduced dump, and others are not.
     @Test func reducedDumpsHaveThem() throws {
         var kernel = Self.kernel(.big, Self.flagTypes)

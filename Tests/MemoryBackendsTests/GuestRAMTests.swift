@@ -60,6 +60,25 @@ import Testing
         #expect(throws: MemoryAccessError.misaligned(4)) { try memory.storedWord(at: PhysicalAddress(0x1004)) }
     }
 
+    /// Words in a row are those that are read one by one, or none: where one is missing, or where regions meet.
+    @Test(
+        arguments: [0, 0xfe8, 0xff0, 0xff8, 0x1000, 0x1fe8, 0x1ff0, 0x2000, 0x2ff0, 0x3ff8, 0x1004, .max - 7]
+            as [UInt64])
+    func readsWordsInARow(address: UInt64) throws {
+        let memory = try memory()
+        let each = (0..<3).map { try? memory.storedWord(at: PhysicalAddress(address &+ $0 * 8)) }
+        let words: [3 of UInt64]? = memory.storedWords(at: PhysicalAddress(address))
+        let isInOneRegion = [0, 0xfe8, 0x1000, 0x1fe8].contains(address)
+        #expect((words != nil) == isInOneRegion)
+        if let words { #expect([words[0], words[1], words[2]] == each) }
+        for order in [ByteOrder.little, .big] {
+            let kernel = KernelMemory(memory, order: order)
+            let words: [3 of UInt64]? = kernel.words(at: LinearMap.base &+ address)
+            #expect((words != nil) == isInOneRegion)
+            if let words { #expect([words[0], words[1], words[2]] == each.map { $0.map(order.value) }) }
+        }
+    }
+
     @Test func copiesBytesAcrossRegions() throws {
         let memory = try memory()
         let bytes = try memory.bytes(at: PhysicalAddress(0xff8), byteCount: 17)

@@ -68,8 +68,8 @@ extension RealGuest {
             let words = ending.output.split(whereSeparator: \.isWhitespace).joined(separator: " ")
             #expect(
                 words.contains(
-                    " passed: 3 entries, 320 of 320 sections covered; mirror, kernel-list, page-tables, report, mmu, "
-                        + "model agree record: "))
+                    " passed: 3 entries, 320 of 320 sections covered; mirror, kernel-list, page-tables, struct-pages, "
+                        + "report, mmu, model agree record: "))
             #expect(ending.output.split(separator: "\n").allSatisfy { $0.count <= 80 || $0.hasPrefix("record: ") })
             try await expectRecordProvesItself(harness)
             #expect(try harness.leftovers() == [])

@@ -35,7 +35,7 @@ enum Lab {
     /// `initramfs` is a file beside the agent's.
     static func configuration(
         cpu: DomainDescription.CPUModel = .power8, bootMemoryByteCount: UInt64 = 1 << 30, plugs: [UInt64] = [1 << 30],
-        kernel: URL? = nil, initramfs: String? = nil, append: String = ""
+        kernel: URL? = nil, initramfs: String? = nil, append: String = "", maximumMemory: UInt64? = nil
     ) throws -> GuestConfiguration {
         let environment = ProcessInfo.processInfo.environment
         let kernel = try kernel ?? GuestImages.kernel(named: "6.1", environment: environment)
@@ -48,6 +48,7 @@ enum Lab {
         plan.guest.cpu = cpu.rawValue
         plan.guest.memory = bootMemoryByteCount
         plan.guest.append = append.isEmpty ? nil : append
+        plan.guest.maximumMemory = maximumMemory
         return try GuestConfiguration(
             plan, kernel: kernel,
             initramfs: initramfs.map { agent.deletingLastPathComponent().appending(path: $0) } ?? agent)

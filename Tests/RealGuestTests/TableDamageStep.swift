@@ -83,7 +83,8 @@ struct TableDamageStep: RunStep {
         let guest = try context.runningGuest()
         let kernel = try await guest.runningKernel().kernel
         let memory = await guest.memory.ram
-        var snapshot = try await SnapshotTaker(of: guest).snapshot()
+        let taker = try await SnapshotTaker(of: guest)
+        var snapshot = try await taker.snapshot()
         let base = snapshot.kernel.vmemmapBase
         let tables = try DamagedTables(memory, kernel: kernel, vmemmapBase: base)
         let place = try tables.entry(level: damage.level, for: base)
@@ -110,6 +111,8 @@ struct TableDamageStep: RunStep {
         try await guest.domain.resume()
         let (walk, reading) = try spoilt.get()
         snapshot.pageTables = walk.map(WalkedTables.init)
+        // Where there is no list, these are reached as the spoilt tables say.
+        taker.addStructPages(to: &snapshot, memory)
         snapshot.readBack = reading.readBack
         snapshot.translations = reading.translations
         try result.judge(snapshot, since: context.lastEntries)
@@ -120,8 +123,10 @@ struct TableDamageStep: RunStep {
 struct StaleLeafStep: RunStep {
     /// The physical address that the window describes.
     let described: UInt64
+    /// The entry that becomes a leaf: 2 maps 2 MiB, 1 maps 1 GiB.
+    let level: Int
 
-    let title = "a leaf for no memory"
+    var title: String { "a leaf for no memory at \(described.hexadecimal)" }
 
     func perform(in context: inout RunContext, result: inout StepResult) async throws {
         let guest = try context.runningGuest()
@@ -131,11 +136,11 @@ struct StaleLeafStep: RunStep {
         guard let base = memoryMap.base else { throw HarnessError.infrastructure("no section is present") }
         let tables = try DamagedTables(await guest.memory.ram, kernel: kernel, vmemmapBase: base)
         let virtAddr = base + described / layout.pageByteCount * layout.structPageByteCount
-        let place = try tables.entry(level: 2, for: virtAddr)
+        let place = try tables.entry(level: level, for: virtAddr)
         guard try tables.word(at: place) == 0 else { throw HarnessError.infrastructure("the window is mapped") }
-        // The first leaf's block once more: nothing is allocated for it.
+        // The first leaf's block once more, or the memory around it: nothing is allocated for it.
         let first = try tables.word(at: tables.entry(level: 2, for: base))
-        try tables.store(first, at: place)
+        try tables.store(level == 2 ? first : first & ~0x3fff_f000, at: place)
         let outcome: Result<Void, any Error>
         do {
             outcome = .success(try await VerifyStep().perform(in: &context, result: &result))

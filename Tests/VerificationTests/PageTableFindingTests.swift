@@ -14,10 +14,30 @@ import VmemmapPopulate
         .init(entry: 0x3fee_0008, virtAddr: base + block, reason: reason, word: word)
     }
 
+    private static func table(_ base: UInt64, _ state: WalkedTables.Table.State = .used) -> WalkedTables.Table {
+        .init(base: base, virtAddr: Self.base, byteCount: 4096, state: state)
+    }
+
     /// A kernel before 6.6, whose list has three blocks of 2 MiB.
     static let besideAList: [Change] = [
         Change("nothing", [], of: GoodSnapshot.radix) { _ in },
         Change("not there", [], of: GoodSnapshot.radix) { $0.pageTables = nil },
+        Change("tables in their places", [], of: GoodSnapshot.radix) { $0.pageTables?.tables = [table(0x3fef_0000)] },
+        Change("a table that maps nothing", [], of: GoodSnapshot.radix) {
+            $0.pageTables?.tables = [table(0x3fef_0000), table(0x3fef_1000, .empty)]
+        },
+        Change("a table outside memory", ["page-tables-outside-memory"], of: GoodSnapshot.radix) {
+            $0.pageTables?.tables = [table(0x3fef_0000), table(1 << 40)]
+        },
+        Change("a table at the end of all addresses", ["page-tables-outside-memory"], of: GoodSnapshot.radix) {
+            $0.pageTables?.tables = [table(.max - 7)]
+        },
+        Change("a table in a block", ["page-tables-in-block"], of: GoodSnapshot.radix) {
+            $0.pageTables?.tables = [table(GoodSnapshot.firstBlock + 4096)]
+        },
+        Change("tables that do not end", ["page-tables-too-long"], of: GoodSnapshot.radix) {
+            $0.pageTables?.isCut = true
+        },
         Change("another phys", ["page-tables-wrong-phys"], of: GoodSnapshot.radix) {
             $0.pageTables?.windows[1].phys += block
         },

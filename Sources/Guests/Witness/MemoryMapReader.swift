@@ -59,7 +59,10 @@ struct MemoryMapReader {
     func read(_ windows: [BackedWindow]) async throws -> Result {
         let readable = windows.filter(isReadable)
         var stamped = MemoryRanges()
-        for window in readable { stamped.insert(window.phys..<window.phys + window.byteCount) }
+        // Ascending, so that each goes to the end.
+        for window in readable.sorted(by: { $0.phys < $1.phys }) {
+            stamped.insert(window.phys..<window.phys + window.byteCount)
+        }
         let (ranges, memory, nonce) = (stamped.ranges, memory, UInt64.random(in: 0 ... .max))
         let stamps: PageStamps
         do {

@@ -46,6 +46,8 @@ package struct SnapshotTaker {
 
     /// How often the list may turn out to have changed before the guest counts as never at rest.
     private static let attemptLimit = 3
+    /// The most leaves for no memory that are told of.
+    private static let strayLeafLimit = 1 << 14
     /// The most present sections that are told of behind the end of memory.
     private static let straySectionLimit = 64
     /// How often the guest is let run for a moment until its CPU can be asked.
@@ -85,15 +87,17 @@ package struct SnapshotTaker {
 
     /// What the host reads in guest RAM, which has to be the same before the sync and in the pause.
     func state(_ memory: GuestRAM) async throws -> KernelState {
-        // Tables may still map what was unplugged; the list is as long as the memory that is there can make it.
+        // Tables may map what was unplugged, or never there; the list is as long as the memory that is there can make it.
         let bounds = ReadingBounds(
             memoryEnd: await guest.memory.endAddress,
             nodeLimit: ReadingBounds(memoryEnd: memory.endAddress).nodeLimit,
+            // As many base pages as the memory map has, and some that nothing has.
+            leafLimit: Int(
+                memory.endAddress.rawValue / kernel.layout.pageByteCount * kernel.layout.structPageByteCount
+                    / kernel.layout.pageByteCount) + Self.strayLeafLimit,
+            searchEnd: PhysicalAddress(LinearMap.byteCount),
             // A few behind the end of memory are enough to show that there are such.
-            sectionSearch: (
-                PhysicalAddress(LinearMap.byteCount),
-                Int(memory.endAddress.rawValue >> kernel.layout.sectionSizeBits) + Self.straySectionLimit
-            ))
+            sectionLimit: Int(memory.endAddress.rawValue >> kernel.layout.sectionSizeBits) + Self.straySectionLimit)
         return try KernelState(of: kernel, in: KernelMemory(memory, order: kernel.order), within: bounds)
     }
 
