@@ -13,6 +13,8 @@ public struct RadixWalk: Equatable, Sendable {
     public struct Table: Equatable, Sendable {
         /// Where it stands.
         public let base: PhysicalAddress
+        /// How far below the root: 1 (PUD), 2 (PMD) or 3 (PTE).
+        public let level: Int
         /// The first effective address that it is for.
         public let virtAddr: UInt64
         /// Its size.
@@ -107,20 +109,25 @@ public struct RadixWalk: Equatable, Sendable {
         root: PhysicalAddress, range: Range<UInt64>, pageByteCount: UInt64, limit: Int = .max,
         in memory: borrowing some PhysicalMemory
     ) {
-        let levels: [4 of Level] =
-            pageByteCount == 4096
-            ? [.init(39, 13), .init(30, 9), .init(21, 9), .init(12, 9)]
-            : [.init(39, 13), .init(30, 9), .init(21, 9), .init(16, 5)]
+        let levels = Self.levels(pageByteCount: pageByteCount)
         // Room for what most tables have: an array that grows copies all that it has. What is not used is not touched.
         leaves.reserveCapacity(min(limit, 1 << 13))
         walk(table: root, level: 0, of: levels, range: range.clamped(to: Self.mappableRange), limit: limit, in: memory)
     }
 
-    @usableFromInline struct Level {
+    /// The four levels, from the root down; the page size is 4096 or 65536.
+    @inlinable public static func levels(pageByteCount: UInt64) -> [4 of Level] {
+        pageByteCount == 4096
+            ? [.init(39, 13), .init(30, 9), .init(21, 9), .init(12, 9)]
+            : [.init(39, 13), .init(30, 9), .init(21, 9), .init(16, 5)]
+    }
+
+    /// A level's size.
+    public struct Level: Sendable {
         /// log2 of the bytes that an entry is for.
-        @usableFromInline let shift: UInt64
+        public let shift: UInt64
         /// log2 of the number of entries.
-        @usableFromInline let indexSize: UInt64
+        public let indexSize: UInt64
 
         @inlinable init(_ shift: UInt64, _ indexSize: UInt64) {
             self.shift = shift
@@ -194,7 +201,7 @@ public struct RadixWalk: Equatable, Sendable {
             hasReachedLimit = true
             return nil
         }
-        tables.append(Table(base: table, virtAddr: virtAddr, byteCount: byteCount, isEmpty: true))
+        tables.append(Table(base: table, level: level, virtAddr: virtAddr, byteCount: byteCount, isEmpty: true))
         return tables.count - 1
     }
 

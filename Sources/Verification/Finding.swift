@@ -76,6 +76,8 @@ public struct Finding: Codable, Equatable, Sendable {
         /// A base page for memory that never came, which the kernel's populate of what came behind it has left: nothing
         /// takes it back.
         case leakedEntry = "leaked-entry"
+        /// A block in the altmap of memory that it does not describe.
+        case otherAltmap = "other-altmap"
         /// A kernel of this kind has a list, and it is empty.
         case empty
         /// A page table entry leads to a table of a size that no table has there.
@@ -241,7 +243,7 @@ extension Finding.Fault {
         case .virtualOutsideVmemmap, .misalignedPhysical, .physicalOutsideMemory, .hole: [.list, .pageTables]
         case .overlap: [.list, .pageTables, .crashHeader]
         case .staleEntry: [.list, .pageTables, .hashTable, .mmu]
-        case .leakedEntry: [.pageTables]
+        case .leakedEntry, .otherAltmap: [.pageTables]
         case .tableSize, .misalignedTable, .wrongLevel: [.pageTables, .report, .vmcore]
         case .truncated: [.report, .vmcore]
         case .unreadable: [.report, .crashHeader, .vmcore]

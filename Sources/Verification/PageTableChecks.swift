@@ -152,7 +152,8 @@ struct PageTableChecks {
     /// What would be wrong of any account: places, overlaps and the memory map that has to be covered.
     func asAccount() -> (coveredSectionCount: Int, findings: [Finding]) {
         let coverage = coverage()
-        return (coverage.coveredCount, places() + overlaps() + coverage.findings)
+        let altmaps = AltmapChecks(snapshot: snapshot, geometry: geometry)?.findings() ?? []
+        return (coverage.coveredCount, places() + overlaps() + altmaps + coverage.findings)
     }
 
     /// Base pages as windows: no page of the memory map is smaller.

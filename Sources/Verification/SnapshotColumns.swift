@@ -47,15 +47,16 @@ extension WalkedTables.Table: ColumnRow {
     /// Its fields.
     public static var columns: [Column<Self>] {
         [
-            .words("base", \.base), .words("virtAddr", \.virtAddr), .words("byteCount", \.byteCount),
-            .names("state", \.state.rawValue),
+            .words("base", \.base), .words("level", \.level), .words("virtAddr", \.virtAddr),
+            .words("byteCount", \.byteCount), .names("state", \.state.rawValue),
         ]
     }
 
     /// Takes a table's fields.
     public init?(cells: ColumnCells) {
         guard let state = State(rawValue: cells.name(0)) else { return nil }
-        self.init(base: cells.word(0), virtAddr: cells.word(1), byteCount: cells.word(2), state: state)
+        self.init(
+            base: cells.word(0), level: cells.word(1), virtAddr: cells.word(2), byteCount: cells.word(3), state: state)
     }
 }
 

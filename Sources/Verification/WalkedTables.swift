@@ -51,6 +51,8 @@ public struct WalkedTables: Codable, Equatable, Sendable {
 
         /// Its physical address.
         public var base: UInt64
+        /// How far below the root: 1 (PUD), 2 (PMD) or 3 (PTE).
+        public var level: UInt64
         /// The first effective address that it is for.
         public var virtAddr: UInt64
         /// Its bytes.
@@ -59,8 +61,9 @@ public struct WalkedTables: Codable, Equatable, Sendable {
         public var state: State
 
         /// Describes a table.
-        public init(base: UInt64, virtAddr: UInt64, byteCount: UInt64, state: State) {
-            (self.base, self.virtAddr, self.byteCount, self.state) = (base, virtAddr, byteCount, state)
+        public init(base: UInt64, level: UInt64, virtAddr: UInt64, byteCount: UInt64, state: State) {
+            (self.base, self.level, self.virtAddr) = (base, level, virtAddr)
+            (self.byteCount, self.state) = (byteCount, state)
         }
     }
 
@@ -86,7 +89,7 @@ public struct WalkedTables: Codable, Equatable, Sendable {
         self.init(leaves: walk.leaves, faults: walk.faults)
         tables = walk.tables.map {
             Table(
-                base: $0.base.rawValue, virtAddr: $0.virtAddr, byteCount: $0.byteCount,
+                base: $0.base.rawValue, level: UInt64($0.level), virtAddr: $0.virtAddr, byteCount: $0.byteCount,
                 state: $0.isEmpty ? .empty : .used)
         }
         if walk.hasReachedLimit { isCut = true }

@@ -202,6 +202,7 @@ struct RadixWalkTests {
         }
         let walk = Self.walk(tables)
         #expect(walk.tables.map(\.base.rawValue) == places)
+        #expect(walk.tables.map(\.level) == [1, 2, 3])
         #expect(walk.tables.map(\.byteCount) == [4096, 4096, lastByteCount])
         #expect(walk.tables.map(\.virtAddr) == [Self.base, Self.base, Self.base + Self.block])
         #expect(walk.tables.map(\.isEmpty) == [false, false, false])

@@ -22,6 +22,11 @@ extension Snapshot {
     static func holes(_ count: Int) -> [String] { Array(repeating: "list-coverage-hole", count: count) }
 
     static let changes: [Change] = [
+        // Blocks that nobody saw come and go may have needed that page.
+        Change("a node has left the pages unseen", []) {
+            $0.history?.noteGap("the agent lost 3 events")
+            $0.moveNode(5, to: $0.kernelList.entries[5].node + 65536)
+        },
         Change("a node has left the pages", ["list-node-pages", "model-other-node"]) {
             $0.kernelList.change { $0[5].node += 65536 }
             $0.report?.list.change { $0[5].node += 65536 }

@@ -14,26 +14,35 @@ import VmemmapPopulate
         .init(entry: 0x3fee_0008, virtAddr: base + block, reason: reason, word: word)
     }
 
-    private static func table(_ base: UInt64, _ state: WalkedTables.Table.State = .used) -> WalkedTables.Table {
-        .init(base: base, virtAddr: Self.base, byteCount: 4096, state: state)
+    /// A table for the first address of the memory map, or for the one a GiB further.
+    private static func table(
+        _ base: UInt64, level: UInt64, _ state: WalkedTables.Table.State = .used, second: Bool = false
+    ) -> WalkedTables.Table {
+        .init(
+            base: base, level: level, virtAddr: Self.base + (second ? 1 << 30 : 0), byteCount: 4096, state: state)
+    }
+
+    /// The table of the list's three blocks, and one that leads there.
+    private static func tables(pud: UInt64 = 0x3fef_0000) -> [WalkedTables.Table] {
+        [table(pud, level: 1), table(0x3fee_0000, level: 2)]
     }
 
     /// A kernel before 6.6, whose list has three blocks of 2 MiB.
     static let besideAList: [Change] = [
         Change("nothing", [], of: GoodSnapshot.radix) { _ in },
         Change("not there", [], of: GoodSnapshot.radix) { $0.pageTables = nil },
-        Change("tables in their places", [], of: GoodSnapshot.radix) { $0.pageTables?.tables = [table(0x3fef_0000)] },
+        Change("tables in their places", [], of: GoodSnapshot.radix) { $0.pageTables?.tables = tables() },
         Change("a table that maps nothing", [], of: GoodSnapshot.radix) {
-            $0.pageTables?.tables = [table(0x3fef_0000), table(0x3fef_1000, .empty)]
+            $0.pageTables?.tables = tables() + [table(0x3fef_1000, level: 2, .empty, second: true)]
         },
         Change("a table outside memory", ["page-tables-outside-memory"], of: GoodSnapshot.radix) {
-            $0.pageTables?.tables = [table(0x3fef_0000), table(1 << 40)]
+            $0.pageTables?.tables = tables(pud: 1 << 40)
         },
         Change("a table at the end of all addresses", ["page-tables-outside-memory"], of: GoodSnapshot.radix) {
-            $0.pageTables?.tables = [table(.max - 7)]
+            $0.pageTables?.tables = tables(pud: .max - 4095)
         },
         Change("a table in a block", ["page-tables-in-block"], of: GoodSnapshot.radix) {
-            $0.pageTables?.tables = [table(GoodSnapshot.firstBlock + 4096)]
+            $0.pageTables?.tables = tables(pud: GoodSnapshot.firstBlock + 4096)
         },
         Change("tables that do not end", ["page-tables-too-long"], of: GoodSnapshot.radix) {
             $0.pageTables?.isCut = true
@@ -193,6 +202,38 @@ import VmemmapPopulate
         #expect(verdict.witnesses.first?.standing == .cannotSay)
     }
 
+    /// A base page for memory from 2 GiB on, in memory that brought its own memory map: its own, or another memory block's.
+    @Test(
+        arguments: [
+            (2 << 30, false), (2 << 30 + 0x3_0000, false), (2 << 30 + 0x4_0000, false),
+            (2 << 30 + 256 << 20, true), (2 << 30 + 256 << 20 + 0x3_0000, true),
+            (2 << 30 + 256 << 20 + 0x4_0000, false), (4 << 30, true), (0x2800_0000, false),
+        ] as [(UInt64, Bool)])
+    func blocksInAnotherAltmapAreFound(phys: UInt64, isFound: Bool) throws {
+        func names(_ change: (inout Snapshot) -> Void) throws -> [String] {
+            var snapshot = GoodSnapshot.radixTables()
+            snapshot.changeTables { $0[1].phys = phys }
+            snapshot.history = HotplugHistory(bootMemory: snapshot.history?.bootMemory ?? [])
+            change(&snapshot)
+            return try Verifier.verdict(on: snapshot).findings.filter { $0.subject == .pageTables }.map(\.name)
+        }
+        #expect(try names { $0.history?.note(.added, 1 << 30..<5 << 30) } == [])
+        let found = isFound ? ["page-tables-other-altmap"] : []
+        #expect(try names { $0.history?.note(.added, 1 << 30..<5 << 30, hasAltmap: true) } == found)
+        // How the memory came that is there by now counts, and what is not known is no finding.
+        #expect(
+            try names {
+                $0.history?.note(.added, 1 << 30..<5 << 30, hasAltmap: true)
+                $0.history?.note(.removed, 2 << 30..<5 << 30)
+                $0.history?.note(.added, 2 << 30..<5 << 30)
+            } == [])
+        #expect(
+            try names {
+                $0.history?.note(.added, 1 << 30..<5 << 30, hasAltmap: true)
+                $0.history?.noteGap("the agent lost 3 events")
+            } == [])
+    }
+
     /// What the others say of the page tables.
     static let witnesses: [Change] = [
         Change("mirror lacks a leaf", ["mirror-missing-entry"], of: GoodSnapshot.radixTables) {
@@ -276,6 +317,31 @@ import VmemmapPopulate
             snapshot.changeTables { change(&$0[33]) }
             let problem = #expect(throws: SnapshotProblem.self) { try Verifier.verdict(on: snapshot) }
             #expect(problem?.field == "pageTables.windows[33]")
+        }
+    }
+
+    /// Tables, leaves and faults come from one walk.
+    @Test func tablesThatNoWalkTellsAreRefused() throws {
+        let changes: [(String, (inout WalkedTables) -> Void)] = [
+            ("tables[0]", { $0.tables?.remove(at: 0) }), ("tables[0]", { $0.tables?[0].level = 0 }),
+            ("tables[0]", { $0.tables?[0].level = .max }), ("tables[0]", { $0.tables?[0].byteCount = 256 }),
+            ("tables[0]", { $0.tables?[0].base += 8 }), ("tables[0]", { $0.tables?.swapAt(0, 1) }),
+            ("tables[0]", { $0.tables?[0].state = .empty }), ("tables[1]", { $0.tables?[1].state = .empty }),
+            ("tables[1]", { $0.tables?[1].level = 3 }), ("tables[1]", { $0.tables?[1].virtAddr -= 1 << 39 }),
+            ("tables[1]", { $0.tables?[1].virtAddr += 1 << 39 }),
+            ("tables[2]", { $0.tables? += [Self.table(0x3fef_1000, level: 2, .empty)] }),
+            ("tables[2]", { $0.tables? += [Self.table(0x3fef_1000, level: 2, second: true)] }),
+            ("windows[0]", { $0.tables?.removeLast() }), ("windows[0]", { $0.tables?[1].base = 0x3fef_1000 }),
+            ("windows[1]", { $0.windows[1].place += 8 }), ("windows[2]", { $0.windows[2].place = 0 }),
+        ]
+        for (field, change) in changes {
+            var snapshot = GoodSnapshot.radix()
+            var tables = try #require(snapshot.pageTables)
+            tables.tables = Self.tables()
+            change(&tables)
+            snapshot.pageTables = tables
+            let problem = #expect(throws: SnapshotProblem.self) { try Verifier.verdict(on: snapshot) }
+            #expect(problem?.field == "pageTables.\(field)")
         }
     }
 }
