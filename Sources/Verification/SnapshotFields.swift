@@ -73,7 +73,9 @@ public struct SnapshotField: Sendable {
         .init("pageTables.windows.virtAddr", .judged),
         .init("pageTables.isCut", .judged),
         .init("pageTables.tables", .judged),
-        .init("pageTables.tables.base", .judged),
+        .init(
+            "pageTables.tables.base",
+            .partlyJudged("of one that leads to tables alone, nothing tells but present memory and the blocks")),
         .init("pageTables.tables.byteCount", .judged),
         .init("pageTables.tables.level", .judged),
         .init("pageTables.tables.state", .judged),

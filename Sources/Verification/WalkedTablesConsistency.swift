@@ -60,7 +60,9 @@ extension WalkedTables {
         mutating func enter(_ table: Table) -> Bool {
             guard (1...3).contains(table.level) else { return false }
             let level = Int(table.level)
-            guard table.byteCount == 8 << levels[level].indexSize, table.base % table.byteCount == 0 else { return false }
+            guard table.byteCount == 8 << levels[level].indexSize, table.base % table.byteCount == 0 else {
+                return false
+            }
             if let before = tables.last, table.virtAddr < before.virtAddr { return false }
             if level > 1 {
                 guard let parent = last[level - 1],

@@ -53,7 +53,8 @@ import Verification
     /// Fields that only a snapshot has in which something is wrong or unsaid, or which are under one of these.
     private static let troubles = [
         "hashTableProblem", "reportProblem", "readBackProblem", "vmcoreProblem", "noteProblem", "interruptedAdd",
-        "radixStarts", "history.gap", "crashHeader.problem", "pageTables.faults", "pageTables.isCut", "report.pageTables.faults",
+        "radixStarts", "history.gap", "crashHeader.problem", "pageTables.faults", "pageTables.isCut",
+        "report.pageTables.faults",
         "structPages.faults", "structPages.freePlaces", "vmcore.pageTables",
     ]
 
