@@ -19,7 +19,7 @@ import Verification
 extension RealGuest {
     /// The ways in which a run ends early, and what it leaves then.
     @Suite struct Endings {
-        @Test(arguments: [(SIGINT, Int32(130)), (SIGTERM, Int32(143))])
+        @Test(arguments: RealGuest.cases([(SIGINT, Int32(130)), (SIGTERM, Int32(143))], everyTime: 1))
         func signalEndsTheRunInOrder(signal: Int32, exitCode: Int32) async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }
@@ -174,7 +174,7 @@ extension RealGuest {
         }
 
         /// Whoever tidies up in the middle of a run takes its record, and not its results.
-        @Test func aRecordThatVanishesIsAnInfrastructureError() async throws {
+        @Test(.long) func aRecordThatVanishesIsAnInfrastructureError() async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }
             let identifier = Mutex("")
@@ -212,7 +212,7 @@ extension RealGuest {
         }
 
         /// What a run cannot remove is told, and takes nothing from its verdict.
-        @Test func aRootThatStaysIsToldAndNoVerdict() async throws {
+        @Test(.long) func aRootThatStaysIsToldAndNoVerdict() async throws {
             let run = try await Lab.run(
                 try Lab.configuration(plugs: []), [VerifyStep(), StuckResourceStep(), PowerOffStep()])
             #expect(run.report.results.outcome == .passed)

@@ -62,13 +62,13 @@ extension RealGuest {
             Case(mode: "protocol", errors: ["the agent speaks protocol 2, this program 1"]),
         ]
 
-        @Test(arguments: RealGuest.cases(nonsense, everyTime: 2))
+        @Test(arguments: RealGuest.cases(nonsense, everyTime: 1))
         func nonsenseInsteadOfAHello(_ misbehaviour: Case) async throws {
             try await expectErrors(misbehaviour, [])
         }
 
         /// One answers nothing, so that its time does not matter, the other one answers the first request.
-        @Test(arguments: RealGuest.cases([("deaf", "sync", 3), ("half", "report", 20)], everyTime: 1))
+        @Test(.long, arguments: [("deaf", "sync", 3), ("half", "report", 20)])
         func silenceInTheMiddle(mode: String, request: String, seconds: Int) async throws {
             var timeouts = Timeouts(factor: 4)
             timeouts.answer = .seconds(seconds)
@@ -107,19 +107,21 @@ extension RealGuest {
 
         /// A guest that does something else than to switch itself off when it is asked to: whatever ends QEMU with code 0 is
         /// no power-off yet.
-        @Test(arguments: [
+        private static let otherEndings = [
             Case(mode: "reboots", errors: ["the guest has not switched itself off: qemu says 'guest-reset'"]),
             Case(
                 mode: "exits",
                 errors: ["the guest's kernel has panicked (", "Attempted to kill init! exitcode=0x00000100"],
                 consoleIsShown: false),
-        ])
+        ]
+
+        @Test(arguments: RealGuest.cases(otherEndings, everyTime: 1))
         func lossAtPowerOff(_ misbehaviour: Case) async throws {
             try await expectErrors(misbehaviour, [PowerOffStep()])
         }
 
         /// The guest is asked, and QEMU dies of something else.
-        @Test func qemuCrashesAtPowerOff() async throws {
+        @Test(.long) func qemuCrashesAtPowerOff() async throws {
             let crash = Case(mode: "deaf", errors: ["qemu was ended by signal 11 as the guest was switched off"])
             try await expectErrors(crash, [CrashingPowerOffStep()])
         }

@@ -69,7 +69,7 @@ extension RealGuest {
         }
 
         /// What cannot be removed is told and left, and the rest goes; it keeps nobody from a run.
-        @Test func aLeftoverThatStaysIsTold() async throws {
+        @Test(.long) func aLeftoverThatStaysIsTold() async throws {
             let home = try UserHome()
             defer { home.cleanUp() }
             let stuck = try home.makeDeadRun(isClosed: true)

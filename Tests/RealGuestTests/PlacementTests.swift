@@ -47,7 +47,7 @@ extension RealGuest {
         }
 
         /// A guest that gives nothing up leaves less room than its plan has.
-        @Test func aRefusedUnplugTakesARoomThatThePlanHas() async throws {
+        @Test(.long) func aRefusedUnplugTakesARoomThatThePlanHas() async throws {
             let (ending, _, _, error) = try await run(
                 "{memory: 1GiB, slots: 4}", "{plug: 256MiB}, {guest: {hold: 1}}, {unplug: 1}, {plug: 256MiB}, verify")
             #expect(ending.status == .exited(2), "\(ending.errors)")

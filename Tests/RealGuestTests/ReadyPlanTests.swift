@@ -10,25 +10,27 @@ import Verification
 extension RealGuest {
     /// The plans that come with the program, each in a real guest.
     @Suite struct ReadyPlans {
-        @Test(arguments: ["first-light", "unplug-replug", "refused-unplug", "failed-plug"])
+        @Test(arguments: ["first-light", "failed-plug"])
         func passes(plan: String) async throws {
             try await Self.expectToPass(plan)
         }
 
-        /// With the long tests: these take more slots, or a kernel of 4 KiB pages and thousands of entries.
+        /// With the long tests: these take more slots, or a kernel of 4 KiB pages and thousands of entries, or show once more
+        /// what a suite of its own shows.
         @Test(
             .long,
             arguments: [
-                "many-dimms", "disable-radix", "hash-16m", "4k-pages", "altmap", "half-added-block", "numa",
+                "unplug-replug", "refused-unplug", "many-dimms", "disable-radix", "hash-16m", "4k-pages", "altmap",
+                "half-added-block", "numa",
                 "hpt-resize",
             ])
         func passesToo(plan: String) async throws {
             try await Self.expectToPass(plan)
         }
 
-        /// A guest that crashes, one of each MMU: what the dump-capture kernel finds is what was there, and what makedumpfile
+        /// A guest that crashes, with the long tests one of each MMU: what the dump-capture kernel finds is what was there, and what makedumpfile
         /// wrote has it too.
-        @Test(arguments: ["POWER8", "POWER9"])
+        @Test(arguments: RealGuest.cases(["POWER8", "POWER9"], everyTime: 1))
         func crashPasses(cpu: String) async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }

@@ -90,12 +90,24 @@ import Testing
         Edit("events.jsonl", "\"byteCount\":", "\"byte_count\":"),
     ]
 
-    @Test(arguments: edits) func refuseAnEdit(edit: Edit) async throws {
-        let run = try RecordedRun()
-        try run.edit(edit.file, edit.old, edit.new)
-        let name = String(edit.file.prefix { $0.isLetter })
-        let refusals = try await JSONSchema(name).refusals(of: Data(contentsOf: run.file(edit.file)))
-        #expect(refusals.count { $0 != nil } == 1)
+    /// Each edit makes one document of its file one that the schema refuses.
+    @Test(arguments: Set(edits.map(\.file)).sorted()) func refuseEdits(of file: String) async throws {
+        var documents = Data()
+        var edits: [(edit: Edit, documentCount: Int)] = []
+        for edit in Self.edits where edit.file == file {
+            let run = try RecordedRun()
+            try run.edit(edit.file, edit.old, edit.new)
+            let edited = try Data(contentsOf: run.file(file))
+            edits.append((edit, file.hasSuffix(".jsonl") ? edited.split(separator: 0x0a).count : 1))
+            documents += edited + Data([0x0a])
+        }
+        var refusals = try await JSONSchema("\(file.prefix { $0.isLetter })").refusals(of: documents)[...]
+        for (edit, documentCount) in edits {
+            let own = refusals.prefix(documentCount)
+            #expect(own.count == documentCount && own.count { $0 != nil } == 1, "\(edit.testDescription)")
+            refusals = refusals.dropFirst(documentCount)
+        }
+        #expect(refusals.isEmpty)
     }
 
     /// In each place of a record: no member that the form does not have, and no value of another type.

@@ -38,10 +38,12 @@ package struct JSONSchema {
         Draft202012Validator.check_schema(schema)
         validator = Draft202012Validator(schema)
         decoder = json.JSONDecoder()
-        text = sys.stdin.read().lstrip()
-        while text:
-            document, end = decoder.raw_decode(text)
-            text = text[end:].lstrip()
+        text = sys.stdin.read().strip()
+        place = 0
+        while place < len(text):
+            document, place = decoder.raw_decode(text, place)
+            while text[place:place + 1].isspace():
+                place += 1
             error = next(validator.iter_errors(document), None)
             print(ascii(f'{error.json_path}: {error.message}') if error else 'valid')
         """
