@@ -6,10 +6,13 @@ import SystemPackage
 
 /// A schema of this project, as Debian's python3-jsonschema reads it.
 package struct JSONSchema {
+    /// Its name, with the version where that is not the newest.
+    package let name: String
     private let file: URL
 
     /// `schemas/<name>.schema.json`, in the sources that this test was built from.
     package init(_ name: String) {
+        self.name = name
         file =
             URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../schemas")
             .appending(path: "\(name).schema.json").standardizedFileURL
