@@ -92,6 +92,8 @@ let package = Package(
             swiftSettings: everywhere
         ),
         .target(
+            name: "Exploration", dependencies: ["GuestMemory", "HarnessBasics", "Plans"], swiftSettings: everywhere),
+        .target(
             name: "Guests",
             dependencies: [
                 "GuestMemory", "VmemmapPopulate", "KernelState", "AgentProtocol", "HarnessBasics", "MemoryBackends",
@@ -104,7 +106,7 @@ let package = Package(
             name: "Runs",
             dependencies: [
                 "GuestMemory", "KernelState", "HarnessBasics", "Libvirt", "RunFixture", "Verification", "RunRecord",
-                "Plans", "Guests", "VmemmapPopulate",
+                "Plans", "Exploration", "Guests", "VmemmapPopulate",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
@@ -133,7 +135,8 @@ let package = Package(
         .executableTarget(
             name: "qemu-harness",
             dependencies: [
-                "OfflineCommands", "Runs", "Guests", "RunFixture", "GuestMemory", "VmemmapPopulate", "KernelState",
+                "OfflineCommands", "Runs", "Exploration", "Guests", "RunFixture", "GuestMemory", "VmemmapPopulate",
+                "KernelState",
                 "AgentProtocol",
                 "HarnessBasics",
                 "Inspection",
@@ -166,13 +169,15 @@ let package = Package(
         // For VmemmapPopulateTests.
         .target(name: "CAllocationCount", path: "Tests/CAllocationCount"),
         .testTarget(
-            name: "GuestMemoryTests", dependencies: ["GuestMemory", "TestSupport"], swiftSettings: everywhere),
-        .testTarget(
-            name: "VmemmapPopulateTests",
-            dependencies: ["GuestMemory", "VmemmapPopulate", "TestSupport", "CAllocationCount"],
+            name: "GuestMemoryTests", dependencies: ["GuestMemory", "HarnessBasics", "TestSupport"],
             swiftSettings: everywhere),
         .testTarget(
-            name: "KernelStateTests", dependencies: ["GuestMemory", "KernelState", "TestSupport", "VmemmapPopulate"],
+            name: "VmemmapPopulateTests",
+            dependencies: ["GuestMemory", "HarnessBasics", "VmemmapPopulate", "TestSupport", "CAllocationCount"],
+            swiftSettings: everywhere),
+        .testTarget(
+            name: "KernelStateTests",
+            dependencies: ["GuestMemory", "HarnessBasics", "KernelState", "TestSupport", "VmemmapPopulate"],
             swiftSettings: everywhere),
         .testTarget(
             name: "AgentProtocolTests",
@@ -236,9 +241,11 @@ let package = Package(
             ],
             swiftSettings: everywhere),
         .testTarget(
+            name: "ExplorationTests", dependencies: ["Exploration", "Plans", "Verification"], swiftSettings: everywhere),
+        .testTarget(
             name: "MemoryBackendsTests",
             dependencies: [
-                "MemoryBackends", "GuestMemory", "KernelState", "TestSupport",
+                "MemoryBackends", "GuestMemory", "HarnessBasics", "KernelState", "TestSupport",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: everywhere),
@@ -253,8 +260,9 @@ let package = Package(
         .testTarget(
             name: "RunsTests",
             dependencies: [
-                "Runs", "Guests", "HotplugAgent", "GuestMemory", "VmemmapPopulate", "MemoryBackends", "Libvirt",
-                "RunFixture", "RunRecord", "Plans", "Verification", "TestGuests", "TestSupport",
+                "Runs", "Exploration", "Guests", "HotplugAgent", "GuestMemory", "HarnessBasics", "VmemmapPopulate",
+                "MemoryBackends", "Libvirt", "RunFixture", "RunRecord", "Plans", "Verification", "TestGuests",
+                "TestSupport",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: everywhere),

@@ -131,6 +131,8 @@ public struct Plan: Equatable, Sendable {
     public struct Expectation: Equatable, Sendable {
         /// Names of findings, all of which are there; the run does not fail because of them.
         public var findings: [String]?
+        /// Names of findings that may be there, or not; the run does not fail because of them.
+        public var allowed: [String]?
         /// Witnesses that leave something unsaid, each of them; the run is not incomplete because of it.
         public var unsaid: [Witness]?
         /// Entries of the kernel's list.

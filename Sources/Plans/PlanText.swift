@@ -96,6 +96,7 @@ extension Plan.Expectation {
     fileprivate var fields: [(String, Node)] {
         [
             ("findings", findings.map { .sequence(.init($0.map(Node.text))) }),
+            ("allowed", allowed.map { .sequence(.init($0.map(Node.text))) }),
             ("unsaid", unsaid.map { .sequence(.init($0.map { Node.text($0.rawValue) })) }),
             ("entries", entries.map(Node.number)),
             ("observed", observed.map(Node.number)), ("sections", sections.map(Node.number)),

@@ -226,15 +226,19 @@ extension Plan.Expectation {
     fileprivate init(_ node: Node) throws(PlanProblem) {
         self.init()
         var fields = try PlanFields(node, "expect")
-        findings = try fields.take("findings").map { node throws(PlanProblem) in
-            try node.elements("findings").map { element throws(PlanProblem) in
-                let name = try element.word("finding")
-                guard Finding.names.contains(name) else {
-                    throw PlanProblem(element, "there is no finding '\(name.prefix(80))'")
+        func names(_ key: String) throws(PlanProblem) -> [String]? {
+            try fields.take(key).map { node throws(PlanProblem) in
+                try node.elements(key).map { element throws(PlanProblem) in
+                    let name = try element.word("finding")
+                    guard Finding.names.contains(name) else {
+                        throw PlanProblem(element, "there is no finding '\(name.prefix(80))'")
+                    }
+                    return name
                 }
-                return name
             }
         }
+        findings = try names("findings")
+        allowed = try names("allowed")
         unsaid = try fields.take("unsaid").map { node throws(PlanProblem) in
             try node.elements("unsaid").map { element throws(PlanProblem) in
                 let word = try element.word("witness")
@@ -269,7 +273,8 @@ extension Plan.Expectation {
     }
 
     static let keys = [
-        "findings", "unsaid", "entries", "observed", "sections", "covered", "mmu", "page-size", "vmemmap-page-size",
+        "findings", "allowed", "unsaid", "entries", "observed", "sections", "covered", "mmu", "page-size",
+        "vmemmap-page-size",
         "unplug", "altmap", "dump",
     ]
 }

@@ -116,6 +116,16 @@ extension Outcome {
 }
 
 extension RunResults {
+    /// What was found and nobody excused, by the numbers of the steps.
+    public var failures: [(step: Int, findings: [Finding])] {
+        var failures: [(step: Int, findings: [Finding])] = []
+        forEachWithExpectations(steps) { step, names, _ in
+            let rest = step.allFindings.filter { !names.contains($0.name) }
+            if !rest.isEmpty { failures.append((step.number, rest)) }
+        }
+        return failures.reversed()
+    }
+
     /// What was left unsaid and nobody excused, by the numbers of the steps.
     public var unsaid: [(step: Int, unsaid: Unsaid)] {
         var unsaid: [(step: Int, unsaid: Unsaid)] = []

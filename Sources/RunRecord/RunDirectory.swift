@@ -187,9 +187,19 @@ public final class RunDirectory: Sendable {
         }
     }
 
-    private static func created(_ url: URL) throws -> FileHandle {
+    static func created(_ url: URL) throws -> FileHandle {
         try Data().write(to: url, options: .withoutOverwriting)
         return try FileHandle(forWritingTo: url)
+    }
+
+    /// Removes the record of a run that has ended, and the link that leads to it.
+    public static func discard(_ record: URL) throws {
+        let files = FileManager.default
+        try files.removeItem(at: record)
+        let link = record.deletingLastPathComponent().appending(path: "latest").path
+        if (try? files.destinationOfSymbolicLink(atPath: link)) == record.lastPathComponent {
+            try files.removeItem(atPath: link)
+        }
     }
 
     /// Replaces a symbolic link in one step, so that there is always one.
@@ -204,7 +214,7 @@ public final class RunDirectory: Sendable {
         }
     }
 
-    private static func stamp(_ date: Date) -> String {
+    static func stamp(_ date: Date) -> String {
         let format = Date.ISO8601FormatStyle(dateSeparator: .omitted, timeSeparator: .omitted, timeZone: .gmt)
         return date.formatted(format)
     }

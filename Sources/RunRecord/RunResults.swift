@@ -56,7 +56,7 @@ public struct StepResult: Codable, Equatable, Sendable {
     public var dump: DumpResult?
     /// What a step that is no verification found.
     public var findings: [Finding]?
-    /// The findings that this step expects of the one before it, by their names; nil when it is no expectation.
+    /// The findings that this step expects of the one before it, or allows, by their names; nil when it is no expectation.
     public var expectedFindings: [String]?
     /// The witnesses that this step expects to leave something unsaid in the one before it; nil when it expects none.
     public var expectedUnsaid: [Witness]?

@@ -9,7 +9,8 @@ import Verification
 
 /// Holds the step before against what a plan expects of it.
 ///
-/// A finding that is expected does not make the run fail; one that is expected and not there does.
+/// A finding that is expected does not make the run fail; one that is expected and not there does. One that is allowed may
+/// be there or not.
 package struct ExpectStep: RunStep {
     let expectation: Plan.Expectation
 
@@ -25,15 +26,16 @@ package struct ExpectStep: RunStep {
 }
 
 extension Plan.Expectation {
-    /// The findings that it excuses: those that it names, and the one that a silent unplug is.
+    /// The findings that it excuses: those that it expects or allows, and the one that a silent unplug is.
     fileprivate var expectedFindings: [String] {
         let silence = unplug == UnplugResult.silent.rawValue ? [Finding(.unplug, .silent, "").name] : []
-        return (findings ?? []) + silence
+        return (findings ?? []) + (allowed ?? []) + silence
     }
 
     /// Each expectation as a person reads it.
     fileprivate var texts: [String] {
-        var texts = (findings ?? []) + (unsaid ?? []).map { "\($0.rawValue) unsaid" }
+        var texts = (findings ?? []) + (allowed ?? []).map { "perhaps \($0)" }
+        texts += (unsaid ?? []).map { "\($0.rawValue) unsaid" }
         for (name, count) in [
             ("entries", entries), ("observed", observed), ("sections", sections), ("covered", covered),
         ] {

@@ -2,6 +2,7 @@
 
 import Foundation
 import GuestMemory
+import HarnessBasics
 import TestSupport
 import Testing
 import Verification

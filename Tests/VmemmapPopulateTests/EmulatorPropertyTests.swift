@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
+import HarnessBasics
 import TestSupport
 import Testing
 import VmemmapPopulate

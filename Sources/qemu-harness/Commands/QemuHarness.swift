@@ -20,7 +20,8 @@ struct QemuHarness: AsyncParsableCommand {
             """,
         version: Program.version,
         subcommands: [
-            RunCommand.self, PlanCommand.self, DoctorCommand.self, PruneCommand.self, EmulateCommand.self,
+            RunCommand.self, SoakCommand.self, PlanCommand.self, DoctorCommand.self, PruneCommand.self,
+            EmulateCommand.self,
             VerifyCommand.self, InspectCommand.self,
         ],
         defaultSubcommand: RunCommand.self

@@ -110,7 +110,7 @@ struct RunCommand: AsyncParsableCommand {
     @Flag(help: "Print the domain's XML and the plan as it would be run, and do nothing.")
     var dryRun = false
 
-    private static func cpuModel(_ name: String) throws -> DomainDescription.CPUModel {
+    static func cpuModel(_ name: String) throws -> DomainDescription.CPUModel {
         guard let model = DomainDescription.CPUModel(rawValue: name) else {
             let known = DomainDescription.CPUModel.allCases.map(\.rawValue).joined(separator: ", ")
             throw ValidationError("no CPU model '\(name)'; there are \(known)")
@@ -140,6 +140,10 @@ struct RunCommand: AsyncParsableCommand {
         guard !(bisect && dryRun) else {
             throw ValidationError("--bisect cannot go with --dry-run, which tests no kernel")
         }
+        try Self.check(slowdown: slowdown)
+    }
+
+    static func check(slowdown: Double) throws {
         guard slowdown.isFinite, 0.1...1000 ~= slowdown else {
             throw ValidationError("--slowdown \(slowdown) is outside 0.1 to 1000")
         }
@@ -155,11 +159,11 @@ struct RunCommand: AsyncParsableCommand {
             plan, kernel: kernelFile,
             initramfs: GuestImages.initramfs(order, environment: environment, executable: Program.executable),
             tools: GuestTools(for: plan, order, environment: environment))
-        try refusePathsThatNoDomainCanName(kernel: kernelFile)
+        try Self.refusePathsThatNoDomainCanName(folder: ("--runs-dir", runsDir), kernel: kernelFile)
         guest.emulator = qemu
         let connection = try ConnectionTarget(option: connect, environment: environment, tell: Terminal.tell)
         if dryRun { return try Self.show(guest, plan) }
-        try refuseWhatDoctorWouldFail(environment, kernel: kernel, guest)
+        try Self.refuseWhatDoctorWouldFail(environment, kernel: kernel, guest)
 
         let runner = Runner(
             plan: plan, steps: plan.runSteps(guest, keepsGuest: keep), configuration: guest,
@@ -175,7 +179,7 @@ struct RunCommand: AsyncParsableCommand {
             await Self.removeLeftovers()
             try memory.check(
                 memoryFolder: connection.memoryFolder(environment: environment), tell: Terminal.tell)
-            let record = try Self.record(of: fixture.id, in: runsFolder)
+            let record = try Self.record(named: fixture.id.description, in: runsFolder)
             if let byteCount = keptByteCount {
                 Terminal.tell(
                     "each dump is kept in \(record.url.path)/dumps, up to \(ByteCount(byteCount).text) of data")
@@ -197,7 +201,7 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     /// Removes what dead runs left, and says so; what cannot be removed is no reason not to run.
-    private static func removeLeftovers() async {
+    static func removeLeftovers() async {
         let removal = await RunFixture.prune()
         for id in removal.removed { Terminal.tell("removed what the dead run \(id) left") }
         for (id, error) in removal.failures {
@@ -205,10 +209,10 @@ struct RunCommand: AsyncParsableCommand {
         }
     }
 
-    /// Makes the run's record; a run without one is not begun.
-    private static func record(of id: RunID, in folder: URL) throws -> RunDirectory {
+    /// Makes a run's record; a run without one is not begun.
+    static func record(named identifier: String, in folder: URL) throws -> RunDirectory {
         do {
-            return try RunDirectory(parent: folder, identifier: id.description, startedAt: Date())
+            return try RunDirectory(parent: folder, identifier: identifier, startedAt: Date())
         } catch {
             throw HarnessError.infrastructure(
                 "cannot make a record in \(folder.path): \(error.localizedDescription)")
@@ -216,13 +220,13 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     /// Writes what nobody may be left to read: a reader that has gone is no error of the run's.
-    private static func show(_ data: Data) {
+    static func show(_ data: Data) {
         try? FileHandle.standardOutput.write(contentsOf: data)
     }
 
     /// The console's file lies in the record, and any other character in a path is no matter.
-    private func refusePathsThatNoDomainCanName(kernel: URL) throws {
-        for (name, url) in [("--runs-dir", URL(filePath: runsDir)), ("--kernel", kernel)] {
+    static func refusePathsThatNoDomainCanName(folder: (option: String, path: String), kernel: URL) throws {
+        for (name, url) in [(folder.option, URL(filePath: folder.path)), ("--kernel", kernel)] {
             do {
                 try DomainDescription.check(path: FilePath(url.path), place: "the path of \(name)")
             } catch {
@@ -232,7 +236,7 @@ struct RunCommand: AsyncParsableCommand {
     }
 
     /// The fatal part of `doctor` that would otherwise show later, and with less to say.
-    private func refuseWhatDoctorWouldFail(
+    static func refuseWhatDoctorWouldFail(
         _ environment: [String: String], kernel: String, _ configuration: GuestConfiguration
     ) throws {
         let host = HostChecks(environment: environment, configuration: configuration)

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+public import Foundation
+import Synchronization
+
+/// The folder of a soak: the records of its histories, and `soak.jsonl`, which has a line for each thing that it came to.
+///
+/// A line is on the disk before the soak goes on, so that nothing is lost of what was reported.
+public final class SoakJournal: Sendable {
+    /// One thing that a soak came to.
+    public enum Entry: Equatable, Sendable {
+        /// It began; with what, the command line says.
+        case started(SoakSummary, commandLine: [String])
+        /// A history ended.
+        case historyEnded(SoakHistory)
+        /// A history that failed was made as small as it could be.
+        case shrunk(SoakShrinking)
+        /// The soak ended.
+        case ended(SoakSummary)
+    }
+
+    /// The folder.
+    public let url: URL
+    /// `soak.jsonl`.
+    public static let fileName = "soak.jsonl"
+    /// The smallest plan that fails as a history has, in the history's record.
+    public static let shrunkPlanName = "shrunk.yaml"
+
+    private let file: Mutex<FileHandle>
+
+    /// Makes `parent/soak-<UTC>-<identifier>/`. Throws when that cannot be.
+    public init(parent: URL, identifier: String, startedAt: Date) throws {
+        url = parent.appending(
+            path: "soak-\(RunDirectory.stamp(startedAt))-\(identifier)", directoryHint: .isDirectory)
+        let files = FileManager.default
+        try files.createDirectory(at: parent, withIntermediateDirectories: true)
+        try files.createDirectory(at: url, withIntermediateDirectories: false)
+        file = Mutex(try RunDirectory.created(url.appending(path: Self.fileName)))
+    }
+
+    /// libvirt's own warnings, of all histories.
+    public var libvirtLog: URL { url.appending(path: "libvirt.log") }
+
+    /// Appends a line, and returns when it is on the disk.
+    public func note(_ entry: Entry) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let line = try encoder.encode(Line(entry: entry)) + Data([0x0a])
+        do {
+            try file.withLock { file in
+                try file.write(contentsOf: line)
+                try file.synchronize()
+            }
+        } catch {
+            throw RunDirectoryError(file: Self.fileName, reason: error.localizedDescription)
+        }
+    }
+
+    /// Writes the smallest plan that fails as a history has into its record, and returns where it stands.
+    public static func write(shrunkPlan text: String, to record: URL) throws -> URL {
+        let file = record.appending(path: shrunkPlanName)
+        do {
+            try Data(text.utf8).write(to: file, options: .atomic)
+        } catch {
+            throw RunDirectoryError(file: shrunkPlanName, reason: error.localizedDescription)
+        }
+        return file
+    }
+
+    /// A line: its form's version, its kind, and the fields of that.
+    private struct Line: Encodable {
+        let entry: Entry
+
+        private enum Key: String, CodingKey {
+            case schema, kind, commandLine
+        }
+
+        func encode(to encoder: any Encoder) throws {
+            var line = encoder.container(keyedBy: Key.self)
+            try line.encode(1, forKey: .schema)
+            switch entry {
+            case .started(let summary, let commandLine):
+                try line.encode("soak.started", forKey: .kind)
+                try line.encode(commandLine, forKey: .commandLine)
+                try summary.encode(to: encoder)
+            case .historyEnded(let history):
+                try line.encode("history.ended", forKey: .kind)
+                try history.encode(to: encoder)
+            case .shrunk(let shrinking):
+                try line.encode("history.shrunk", forKey: .kind)
+                try shrinking.encode(to: encoder)
+            case .ended(let summary):
+                try line.encode("soak.ended", forKey: .kind)
+                try summary.encode(to: encoder)
+            }
+        }
+    }
+}
