@@ -113,6 +113,15 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "Detection",
+            dependencies: [
+                "AgentProtocol", "GuestMemory", "VmemmapPopulate", "KernelState", "HarnessBasics", "MemoryBackends",
+                "Libvirt", "Verification", "RunFixture", "RunRecord", "Guests", "Runs",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: everywhere
+        ),
+        .target(
             name: "Inspection",
             dependencies: [
                 "GuestMemory", "VmemmapPopulate", "KernelState", "HarnessBasics", "MemoryBackends", "Verification",
@@ -135,7 +144,7 @@ let package = Package(
         .executableTarget(
             name: "qemu-harness",
             dependencies: [
-                "OfflineCommands", "Runs", "Exploration", "Guests", "RunFixture", "GuestMemory", "VmemmapPopulate",
+                "OfflineCommands", "Runs", "Exploration", "Detection", "Guests", "RunFixture", "GuestMemory", "VmemmapPopulate",
                 "KernelState",
                 "AgentProtocol",
                 "HarnessBasics",
@@ -225,7 +234,7 @@ let package = Package(
         .testTarget(
             name: "RunRecordTests",
             dependencies: [
-                "qemu-harness", "AgentProtocol", "GuestMemory", "HarnessBasics", "RunRecord", "TestSupport",
+                "qemu-harness", "AgentProtocol", "Detection", "GuestMemory", "HarnessBasics", "RunRecord", "TestSupport",
                 "Verification",
                 "VmemmapPopulate",
                 .product(name: "Subprocess", package: "swift-subprocess"),

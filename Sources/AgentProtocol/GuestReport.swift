@@ -214,6 +214,7 @@ extension RadixWalk.Reason {
         case .leafInRoot(let word): (4, word)
         case .tableBelowLastLevel(let word): (5, word)
         case .attributes(let word): (6, word)
+        case .notValid(let word): (7, word)
         }
     }
 
@@ -226,6 +227,7 @@ extension RadixWalk.Reason {
         case 4: self = .leafInRoot(word: word)
         case 5: self = .tableBelowLastLevel(word: word)
         case 6: self = .attributes(word: word)
+        case 7: self = .notValid(word: word)
         default: return nil
         }
     }

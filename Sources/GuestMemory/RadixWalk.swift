@@ -19,7 +19,7 @@ public struct RadixWalk: Equatable, Sendable {
         public let virtAddr: UInt64
         /// Its size.
         public let byteCount: UInt64
-        /// Whether no entry of it is valid, as far as it is for the range that is walked. The kernel frees such tables
+        /// Whether all of its entries are clear, as far as it is for the range that is walked. The kernel frees such tables
         /// (`free_pte_table`, arch/powerpc/mm/book3s64/radix_pgtable.c).
         public var isEmpty: Bool
     }
@@ -73,6 +73,9 @@ public struct RadixWalk: Equatable, Sendable {
         case leafInRoot(word: UInt64)
         /// It leads to a table where no table can follow; the word is the entry's.
         case tableBelowLastLevel(word: UInt64)
+        /// It is not valid, and not clear either, which the kernel takes for an entry (`pmd_none`, `pte_none`); the word is the
+        /// entry's.
+        case notValid(word: UInt64)
         /// It maps memory otherwise than the kernel does its own data (`PAGE_KERNEL`): read-only, for a user, uncached, or to be
         /// executed; the word is the entry's.
         case attributes(word: UInt64)
@@ -166,6 +169,8 @@ public struct RadixWalk: Equatable, Sendable {
                 return
             case .empty:
                 break
+            case .notValid(let word):
+                fault(.notValid(word: word))
             case .leaf(let word, let phys):
                 if level == 0 {
                     fault(.leafInRoot(word: word))
@@ -211,8 +216,10 @@ public struct RadixWalk: Equatable, Sendable {
     /// One entry's meaning.
     @usableFromInline enum Entry {
         case unreadable
-        /// Not valid: nothing is mapped.
+        /// Clear: nothing is mapped.
         case empty
+        /// Nothing is mapped, and something stands there.
+        case notValid(word: UInt64)
         /// A page table entry, with its real page number.
         case leaf(word: UInt64, phys: UInt64)
         /// A page directory entry, with next level base and size.
@@ -234,7 +241,7 @@ public struct RadixWalk: Equatable, Sendable {
             }
             // Bit 0 of the word is V, bit 1 L; RPN is bits 7 to 51, NLB 4 to 55, NLS 59 to 63.
             if word & 0x8000_0000_0000_0000 == 0 {
-                self = .empty
+                self = word == 0 ? .empty : .notValid(word: word)
             } else if word & 0x4000_0000_0000_0000 != 0 {
                 self = .leaf(word: word, phys: word & 0x01ff_ffff_ffff_f000)
             } else {

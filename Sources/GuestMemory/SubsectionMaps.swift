@@ -50,13 +50,28 @@ public struct SubsectionMaps: Equatable, Sendable {
         of section: MemorySection, layout: KernelLayout, in kernel: borrowing some WordMemory
     ) -> UInt64? {
         do throws(MemoryAccessError) {
-            let (root, index) = section.number.quotientAndRemainder(dividingBy: layout.sectionsPerRoot)
-            let entry = try kernel.word(at: layout.sectionRootsAddress &+ root * 8) &+ index * layout.sectionByteCount
-            // `usage` is the member behind `section_mem_map`.
-            let usage = try kernel.word(at: entry &+ layout.sectionMapOffset &+ 8)
-            return try kernel.word(at: usage &+ mapOffset)
+            return try kernel.word(at: address(ofMapOf: section.number, layout: layout, in: kernel))
         } catch {
             return nil
         }
+    }
+
+    /// The kernel address of a section's map.
+    public func address(
+        ofMapOf number: UInt64, layout: KernelLayout, in kernel: borrowing some WordMemory
+    ) throws(MemoryAccessError) -> UInt64 {
+        let entry = try layout.address(ofSection: number, in: kernel)
+        // `usage` is the member behind `section_mem_map`.
+        return try kernel.word(at: entry &+ layout.sectionMapOffset &+ 8) &+ mapOffset
+    }
+}
+
+extension KernelLayout {
+    /// The kernel address of a section's `struct mem_section`, as the section table's root leads there.
+    public func address(
+        ofSection number: UInt64, in kernel: borrowing some WordMemory
+    ) throws(MemoryAccessError) -> UInt64 {
+        let (root, index) = number.quotientAndRemainder(dividingBy: sectionsPerRoot)
+        return try kernel.word(at: sectionRootsAddress &+ root * 8) &+ index * sectionByteCount
     }
 }

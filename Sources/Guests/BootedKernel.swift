@@ -27,7 +27,7 @@ package struct BootedKernel: Sendable {
     /// What its note tells of `struct page`.
     let structPageLayout: StructPageLayout
     /// Where a section says which parts of it hold memory; nil where that could not be learned.
-    let subsectionMaps: SubsectionMaps?
+    package let subsectionMaps: SubsectionMaps?
 
     /// Finds the kernel in guest RAM, and holds the agent's hello against it.
     ///

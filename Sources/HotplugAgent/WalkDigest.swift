@@ -57,7 +57,7 @@ extension RadixWalk.Reason {
         switch self {
         case .unreadable: 0
         case .tableSize(let word), .tableAlignment(let word), .leafInRoot(let word), .tableBelowLastLevel(let word),
-            .attributes(let word):
+            .attributes(let word), .notValid(let word):
             word
         }
     }

@@ -22,7 +22,7 @@ package protocol RunStep: Sendable {
 
 /// What the steps of a run share.
 package struct RunContext {
-    let host: any GuestHost
+    package let host: any GuestHost
     let record: RunDirectory
     /// Who is told what happens.
     let events: RunEvents
@@ -41,7 +41,7 @@ package struct RunContext {
     var past = KernelPast()
 
     /// The guest; throws when there is none.
-    func runningGuest() throws -> Guest {
+    package func runningGuest() throws -> Guest {
         guard let guest else { throw HarnessError.infrastructure("no guest is running") }
         return guest
     }

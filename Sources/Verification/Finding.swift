@@ -80,6 +80,8 @@ public struct Finding: Codable, Equatable, Sendable {
         case otherAltmap = "other-altmap"
         /// A kernel of this kind has a list, and it is empty.
         case empty
+        /// A page table entry is neither valid nor clear.
+        case notValid = "not-valid"
         /// A page table entry leads to a table of a size that no table has there.
         case tableSize = "table-size"
         /// A page table entry leads to a table that is not aligned to its size.
@@ -244,7 +246,7 @@ extension Finding.Fault {
         case .overlap: [.list, .pageTables, .crashHeader]
         case .staleEntry: [.list, .pageTables, .hashTable, .mmu]
         case .leakedEntry, .otherAltmap: [.pageTables]
-        case .tableSize, .misalignedTable, .wrongLevel: [.pageTables, .report, .vmcore]
+        case .notValid, .tableSize, .misalignedTable, .wrongLevel: [.pageTables, .report, .vmcore]
         case .truncated: [.report, .vmcore]
         case .unreadable: [.report, .crashHeader, .vmcore]
         case .otherAccount: [.list, .report, .vmcore]

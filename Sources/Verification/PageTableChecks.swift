@@ -28,6 +28,8 @@ struct PageTableChecks {
                 Finding(subject, .misalignedTable, "\(entry) leads to a table that is not aligned\(word)")
             case .wrongLevel:
                 Finding(subject, .wrongLevel, "\(entry) is of a kind that has no place at its level\(word)")
+            case .notValid:
+                Finding(subject, .notValid, "\(entry) maps nothing, and is not clear\(word)")
             case .attributes:
                 Finding(
                     subject, .attributes,

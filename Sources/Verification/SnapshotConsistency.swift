@@ -15,7 +15,7 @@ extension Snapshot {
         try checkSections()
         try checkFormer()
         try checkReadBackPlaces()
-        try pageTables?.checkConsistency(pageByteCount: kernel.pageByteCount, field: "pageTables")
+        try pageTables?.checkConsistency(of: kernel, field: "pageTables")
         if let blocks = report?.blocks, let index = Self.descent(blocks.map(\.index)) {
             throw SnapshotProblem(
                 field: "report.blocks[\(index)]", value: "is block \(blocks[index].index)",

@@ -72,7 +72,7 @@ public struct SnapshotField: Sendable {
         .init("pageTables.windows.place", .judged),
         .init("pageTables.windows.virtAddr", .judged),
         .init("pageTables.isCut", .judged),
-        .init("pageTables.tables", .judged),
+        .init("pageTables.tables", .partlyJudged("records of before they were told have none")),
         .init(
             "pageTables.tables.base",
             .partlyJudged("of one that leads to tables alone, nothing tells but present memory and the blocks")),

@@ -19,6 +19,8 @@ public struct WalkedTables: Codable, Equatable, Sendable {
             case wrongLevel = "wrong-level"
             /// It maps memory otherwise than the kernel does its own data.
             case attributes
+            /// It is neither valid nor clear.
+            case notValid = "not-valid"
         }
 
         /// The entry's physical address.
@@ -41,11 +43,11 @@ public struct WalkedTables: Codable, Equatable, Sendable {
 
     /// A table below the root.
     public struct Table: Decodable, Equatable, Sendable {
-        /// Whether any of its entries is valid.
+        /// Whether any of its entries is not clear.
         public enum State: String, Decodable, Sendable {
             /// One is.
             case used
-            /// None is: the kernel frees such tables.
+            /// All are clear: the kernel frees such tables.
             case empty
         }
 
@@ -106,6 +108,7 @@ public struct WalkedTables: Codable, Equatable, Sendable {
                 case .tableAlignment(let word): (.tableAlignment, word)
                 case .leafInRoot(let word), .tableBelowLastLevel(let word): (.wrongLevel, word)
                 case .attributes(let word): (.attributes, word)
+                case .notValid(let word): (.notValid, word)
                 }
             return Fault(entry: $0.entryAddress.rawValue, virtAddr: $0.virtAddr, reason: reason, word: word)
         }

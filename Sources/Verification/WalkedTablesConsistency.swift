@@ -8,9 +8,9 @@ import HarnessBasics
 extension WalkedTables {
     /// Refuses tables, leaves and faults that no walk has come to together. Nothing is asked of a walk that does not tell its
     /// tables, or that was cut.
-    func checkConsistency(pageByteCount: UInt64, field: String) throws(SnapshotProblem) {
+    func checkConsistency(of kernel: KernelFacts, field: String) throws(SnapshotProblem) {
         guard let tables, isCut != true else { return }
-        var walk = Walk(levels: RadixWalk.levels(pageByteCount: pageByteCount))
+        var walk = Walk(levels: RadixWalk.levels(pageByteCount: kernel.pageByteCount), start: kernel.vmemmapBase)
         for (index, table) in tables.enumerated() where !walk.enter(table) {
             throw SnapshotProblem(
                 field: "\(field).tables[\(index)]",
@@ -41,6 +41,8 @@ extension WalkedTables {
         }
 
         let levels: [4 of RadixWalk.Level]
+        /// Where the walk began.
+        let start: UInt64
         /// Of each table, in order: whether an entry of it is told.
         private(set) var isUsed: [Bool] = []
         private var tables: [Table] = []
@@ -50,7 +52,7 @@ extension WalkedTables {
         /// Where the last window was.
         private var current: (key: Key, place: Int)?
 
-        init(levels: [4 of RadixWalk.Level]) { self.levels = levels }
+        init(levels: [4 of RadixWalk.Level], start: UInt64) { (self.levels, self.start) = (levels, start) }
 
         /// The table of a level that an address belongs to.
         private func key(_ level: Int, _ virtAddr: UInt64) -> Key {
@@ -63,6 +65,8 @@ extension WalkedTables {
             guard table.byteCount == 8 << levels[level].indexSize, table.base % table.byteCount == 0 else {
                 return false
             }
+            let byteCount: UInt64 = 1 << levels[level - 1].shift
+            guard table.virtAddr == max(table.virtAddr.alignedDown(to: byteCount), start) else { return false }
             if let before = tables.last, table.virtAddr < before.virtAddr { return false }
             if level > 1 {
                 guard let parent = last[level - 1],

@@ -139,8 +139,12 @@ struct RadixWalkTests {
         Damage("no entry", level: 3, 0, nil),
         Damage("no table", level: 2, 0, nil),
         Damage("nothing in the root", level: 0, 0, nil),
-        Damage("not valid, everything else set", level: 3, 0x7fff_ffff_ffff_ffff, nil),
-        Damage("not valid, everything else set, in the root", level: 0, 0x7fff_ffff_ffff_ffff, nil),
+        Damage(
+            "not valid, everything else set", level: 3, 0x7fff_ffff_ffff_ffff, .notValid(word: 0x7fff_ffff_ffff_ffff)),
+        Damage(
+            "not valid, everything else set, in the root", level: 0, 0x7fff_ffff_ffff_ffff,
+            .notValid(word: 0x7fff_ffff_ffff_ffff)),
+        Damage("not valid, and not clear", level: 2, 1, .notValid(word: 1)),
         Damage(
             "a leaf in the root", level: 0, 0xc000_0000_0000_018e, .leafInRoot(word: 0xc000_0000_0000_018e)),
         Damage(

@@ -97,21 +97,22 @@ struct TableDamageStep: RunStep {
         }
         let word = try tables.word(at: place)
         try tables.store(damage.change(word), at: place)
-        let spoilt: Result<(RadixWalk?, MemoryMapReader.Result), any Error>
+        let spoilt: Result<MemoryMapReader.Result, any Error>
         do {
             let walk = kernel.memoryMapTables(
                 of: MemoryMap(base: base, pageShift: nil), in: memory,
                 within: ReadingBounds(memoryEnd: await guest.memory.endAddress))
+            snapshot.pageTables = walk.map(WalkedTables.init)
+            // Where there is no list, the MMU is asked about what the spoilt tables have.
             let reader = MemoryMapReader(domain: guest.domain, memory: memory)
-            spoilt = .success((walk, try await reader.read(snapshot.accountEntries)))
+            spoilt = .success(try await reader.read(snapshot.accountEntries))
         } catch {
             spoilt = .failure(error)
         }
         try tables.store(word, at: place)
         try await guest.domain.resume()
-        let (walk, reading) = try spoilt.get()
-        snapshot.pageTables = walk.map(WalkedTables.init)
-        // Where there is no list, these are reached as the spoilt tables say.
+        let reading = try spoilt.get()
+        // These are reached as the spoilt tables say, too.
         taker.addStructPages(to: &snapshot, memory)
         snapshot.readBack = reading.readBack
         snapshot.translations = reading.translations

@@ -90,6 +90,9 @@ import VmemmapPopulate
                 BackedWindow(place: 0x3fee_0000, virtAddr: base, phys: GoodSnapshot.firstBlock, byteCount: block), at: 0
             )
         },
+        Change("an entry that is not clear", ["page-tables-not-valid"], of: GoodSnapshot.radix) {
+            $0.pageTables?.faults = [fault(.notValid, word: 1)]
+        },
         Change("an entry for users", ["page-tables-attributes"], of: GoodSnapshot.radix) {
             $0.pageTables?.faults = [fault(.attributes, word: 0xc000_0000_2000_0186)]
         },
@@ -328,7 +331,7 @@ import VmemmapPopulate
             ("tables[0]", { $0.tables?[0].base += 8 }), ("tables[0]", { $0.tables?.swapAt(0, 1) }),
             ("tables[0]", { $0.tables?[0].state = .empty }), ("tables[1]", { $0.tables?[1].state = .empty }),
             ("tables[1]", { $0.tables?[1].level = 3 }), ("tables[1]", { $0.tables?[1].virtAddr -= 1 << 39 }),
-            ("tables[1]", { $0.tables?[1].virtAddr += 1 << 39 }),
+            ("tables[1]", { $0.tables?[1].virtAddr += 1 << 39 }), ("tables[1]", { $0.tables?[1].virtAddr += 1 }),
             ("tables[2]", { $0.tables? += [Self.table(0x3fef_1000, level: 2, .empty)] }),
             ("tables[2]", { $0.tables? += [Self.table(0x3fef_1000, level: 2, second: true)] }),
             ("windows[0]", { $0.tables?.removeLast() }), ("windows[0]", { $0.tables?[1].base = 0x3fef_1000 }),

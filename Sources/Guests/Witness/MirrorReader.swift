@@ -18,7 +18,17 @@ struct MirrorReader {
         let head = try region.header(.head)
         let walk = ListWalk(
             head: head, in: region, pageByteCount: layout.pageByteCount, limit: Int(layout.nodeCapacity))
-        let origins = try walk.entries.map { try origin(ofNodeAt: $0.node) }
+        let eventCount = try region.header(.eventCount)
+        var sequences: Set<UInt64> = []
+        let origins = try walk.entries.map { entry -> EntryOrigin? in
+            guard let origin = try origin(ofNodeAt: entry.node) else { return nil }
+            // An event tells of one block, and of those that were read from the kernel none does.
+            let isKnown =
+                origin.provenance == .observed
+                ? 1...max(eventCount, 1) ~= origin.eventSequence && sequences.insert(origin.eventSequence).inserted
+                : origin.eventSequence == 0
+            return isKnown ? origin : nil
+        }
         let hasSizes = origins.contains { $0.map { $0.byteShift != 0 } ?? false }
         return MirrorSnapshot(
             header: try header(), statements: statements, list: walk,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import AgentProtocol
+package import AgentProtocol
 import GuestMemory
 import HarnessBasics
 import Inspection
@@ -12,8 +12,8 @@ package import VmemmapPopulate
 
 /// Collects what the witnesses say of a guest at rest.
 package struct SnapshotTaker {
-    let guest: Guest
-    let booted: BootedKernel
+    package let guest: Guest
+    package let booted: BootedKernel
     /// The kernel's account at the verification before.
     let lastEntries: [BackedWindow]
     /// What the verifications before leave possible of its start rule.
@@ -130,10 +130,7 @@ package struct SnapshotTaker {
             peakEntryCount: await guest.observer.notePeak(state.list), mirror: mirror, report: report,
             reportProblem: reportProblem, history: await guest.observer.history)
         snapshot.add(try crashKernel?.header(in: memory))
-        if !kernel.note.stands(in: memory) {
-            let places = kernel.note.addresses.map(\.rawValue.hexadecimal).joined(separator: ", ")
-            snapshot.noteProblem = "the VMCOREINFO note that stood at \(places) is not there any more, or another one"
-        }
+        snapshot.noteProblem = noteProblem(in: memory)
         snapshot.radixStarts = radixStarts
         snapshot.formerWindows = snapshot.windowsGone(from: lastEntries)
         addStructPages(to: &snapshot, memory)
@@ -142,6 +139,30 @@ package struct SnapshotTaker {
         snapshot.formerTranslations = try await translations(of: snapshot.formerWindows, obstacle: obstacle)
         try await addHashTable(to: &snapshot)
         return snapshot
+    }
+
+    /// The same snapshot of a guest that is paused since, with what the host reads by itself read once more.
+    ///
+    /// - Parameter sync: what the agent has answered to `sync` last.
+    package func rereading(_ snapshot: Snapshot, sync: ControlLine) async throws -> Snapshot {
+        let memory = await guest.memory.ram
+        let state = try await state(memory)
+        var snapshot = snapshot
+        snapshot.kernel = KernelFacts(kernel, state.memoryMap)
+        snapshot.sections = sections(state, in: memory)
+        snapshot.kernelList = state.list
+        snapshot.pageTables = state.tables.map(WalkedTables.init)
+        snapshot.peakEntryCount = max(snapshot.peakEntryCount, state.list.entries.count)
+        snapshot.mirror = try MirrorReader(region: region, hello: hello, sync: sync).snapshot()
+        snapshot.noteProblem = noteProblem(in: memory)
+        addStructPages(to: &snapshot, memory)
+        return snapshot
+    }
+
+    private func noteProblem(in memory: GuestRAM) -> String? {
+        guard !kernel.note.stands(in: memory) else { return nil }
+        let places = kernel.note.addresses.map(\.rawValue.hexadecimal).joined(separator: ", ")
+        return "the VMCOREINFO note that stood at \(places) is not there any more, or another one"
     }
 
     /// What the `struct page`s say.

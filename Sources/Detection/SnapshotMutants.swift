@@ -1,37 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
+import HarnessBasics
 import Verification
 import VmemmapPopulate
 
 /// One change to one place of a snapshot.
-struct SnapshotMutant: Sendable, CustomStringConvertible {
+package struct SnapshotMutant: Sendable, CustomStringConvertible {
     /// What is done.
-    enum Kind: String, CaseIterable, Sendable {
+    package enum Kind: String, CaseIterable, Sendable {
         case value, deleted, doubled, swapped, emptied, keyDeleted = "key deleted"
     }
 
-    let path: String
-    let kind: Kind
+    package let path: String
+    package let kind: Kind
     /// Which element, or what the value becomes.
-    let place: String
-    let change: @Sendable (SnapshotTree) -> SnapshotTree?
+    package let place: String
+    package let change: @Sendable (SnapshotTree) -> SnapshotTree?
 
-    var description: String { "\(path): \(kind.rawValue) \(place)" }
+    package var description: String { "\(path): \(kind.rawValue) \(place)" }
 }
 
 /// Every way to change a snapshot in one place, by the place.
-struct SnapshotMutants {
+package struct SnapshotMutants {
     /// All paths that occur, in the table's form.
-    private(set) var paths: Set<String> = []
-    private(set) var mutants: [SnapshotMutant] = []
+    package private(set) var paths: Set<String> = []
+    package private(set) var mutants: [SnapshotMutant] = []
     /// The most places of one array.
     private let placeLimit: Int
-    private var random: SplitMix
+    private var random: SeededGenerator
 
-    init(of tree: SnapshotTree, seed: UInt64, placeLimit: Int) {
+    package init(of tree: SnapshotTree, seed: UInt64, placeLimit: Int) {
         self.placeLimit = placeLimit
-        random = SplitMix(state: seed)
+        random = SeededGenerator(seed: seed)
         visit(tree, path: "", steps: [])
     }
 
@@ -180,18 +180,5 @@ enum ElementChange: Sendable {
         case .swap(let index): elements.swapAt(index, index + 1)
         }
         return elements
-    }
-}
-
-/// Numbers that are the same in every run.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
-        return word ^ (word >> 31)
     }
 }

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
-
 /// A snapshot's JSON, to be changed in one place.
-indirect enum SnapshotTree: Codable, Equatable, Sendable {
+package indirect enum SnapshotTree: Codable, Equatable, Sendable {
     case object([String: SnapshotTree])
     case array([SnapshotTree])
     case text(String)
@@ -11,12 +9,12 @@ indirect enum SnapshotTree: Codable, Equatable, Sendable {
     case flag(Bool)
 
     /// A way from the root to a value.
-    enum Step: Hashable, Sendable {
+    package enum Step: Hashable, Sendable {
         case key(String)
         case index(Int)
     }
 
-    init(from decoder: any Decoder) throws {
+    package init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         if let object = try? container.decode([String: SnapshotTree].self) {
             self = .object(object)
@@ -31,7 +29,7 @@ indirect enum SnapshotTree: Codable, Equatable, Sendable {
         }
     }
 
-    func encode(to encoder: any Encoder) throws {
+    package func encode(to encoder: any Encoder) throws {
         var container = encoder.singleValueContainer()
         switch self {
         case .object(let object): try container.encode(object)
