@@ -105,7 +105,7 @@ struct History {
         return switch change {
         case .plug: weight(isShort ? 40 : 12, if: !sizes.isEmpty)
         case .unplug: weight(9, if: !toUnplug.isEmpty)
-        case .hold: weight(isStarved ? 0 : 3, if: !toHold.isEmpty)
+        case .hold: weight(isStarved ? 0 : 5, if: !toHold.isEmpty)
         case .release: weight(4, if: isHolding || isShort)
         case .online: weight(4, if: !offlineBlocks.isEmpty)
         case .offline: weight(4, if: !toHold.isEmpty)
@@ -113,7 +113,7 @@ struct History {
         case .addLMB: weight(2, if: !removedBlocks.isEmpty)
         case .probe: weight(3, if: !removedBlocks.isEmpty)
         case .leaveFree: weight(12, if: isStarved && !isShort && !sizes.isEmpty)
-        case .settle: 1
+        case .settle: weight(1, if: hasAskedForUnplug)
         case .reboot: weight(1, if: rebootCount < 2)
         }
     }

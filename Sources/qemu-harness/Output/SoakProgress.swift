@@ -57,7 +57,7 @@ final class SoakProgress: SoakObserver {
         }
         return beginning
             + "\(shrinking.originalStepCount) steps made \(shrinking.stepCount) in \(shrinking.tryCount) tries"
-            + (shrinking.isThrough ? "" : ", which were all there were")
+            + (shrinking.isThrough ? "" : "; there may be smaller ones")
             + (shrinking.replayFailureCount == shrinking.replayCount ? "" : "; the failure comes \(replays)")
             + "\n  qemu-harness run \(plan)"
     }
