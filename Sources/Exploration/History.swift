@@ -41,6 +41,8 @@ struct History {
     private var removedBlocks: [UInt64] = []
     private var rebootCount = 0
 
+    private var hasMovableDIMMs: Bool { guest.append?.contains("online_movable") == true }
+
     /// A DIMM that may be there.
     private struct DIMM {
         let number: Int
@@ -105,7 +107,8 @@ struct History {
         return switch change {
         case .plug: weight(isShort ? 40 : 12, if: !sizes.isEmpty)
         case .unplug: weight(9, if: !toUnplug.isEmpty)
-        case .hold: weight(isStarved ? 0 : 5, if: !toHold.isEmpty)
+        // What is held is no movable memory: a guest whose DIMMs are dies of the search for it.
+        case .hold: weight(3, if: !hasMovableDIMMs && !toHold.isEmpty)
         case .release: weight(4, if: isHolding || isShort)
         case .online: weight(4, if: !offlineBlocks.isEmpty)
         case .offline: weight(4, if: !toHold.isEmpty)
