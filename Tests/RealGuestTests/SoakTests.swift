@@ -45,7 +45,7 @@ extension RealGuest {
             let soak = try await Self.soak(
                 in: harness,
                 [
-                    "--seed", "1", "--runs", "1", "--steps", "8", "--shrink-tries", "16", "--allocation-failures",
+                    "--seed", "1", "--runs", "1", "--steps", "8", "--shrink-tries", "10", "--allocation-failures",
                     "--kernel", "6.12-4k", "--cpu", "POWER8",
                 ])
             #expect(soak.ending.status == .exited(1), "\(soak.ending.errors)\(soak.ending.output)")
