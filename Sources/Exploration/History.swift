@@ -41,6 +41,8 @@ struct History {
     private var removedBlocks: [UInt64] = []
     private var rebootCount = 0
 
+    private var hasMovableDIMMs: Bool { guest.append?.contains("online_movable") == true }
+
     /// A DIMM that may be there.
     private struct DIMM {
         let number: Int
@@ -105,7 +107,8 @@ struct History {
         return switch change {
         case .plug: weight(isShort ? 40 : 12, if: !sizes.isEmpty)
         case .unplug: weight(9, if: !toUnplug.isEmpty)
-        case .hold: weight(isStarved ? 0 : 3, if: !toHold.isEmpty)
+        // What is held is no movable memory: a guest whose DIMMs are dies of the search for it.
+        case .hold: weight(3, if: !hasMovableDIMMs && !toHold.isEmpty)
         case .release: weight(4, if: isHolding || isShort)
         case .online: weight(4, if: !offlineBlocks.isEmpty)
         case .offline: weight(4, if: !toHold.isEmpty)
@@ -113,7 +116,7 @@ struct History {
         case .addLMB: weight(2, if: !removedBlocks.isEmpty)
         case .probe: weight(3, if: !removedBlocks.isEmpty)
         case .leaveFree: weight(12, if: isStarved && !isShort && !sizes.isEmpty)
-        case .settle: 1
+        case .settle: weight(1, if: hasAskedForUnplug)
         case .reboot: weight(1, if: rebootCount < 2)
         }
     }

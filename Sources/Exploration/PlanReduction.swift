@@ -46,6 +46,15 @@ extension Plan {
         return pieces
     }
 
+    /// How many pieces hold the first so many steps of a flat plan.
+    func pieceCount(ofSteps stepCount: Int) -> Int {
+        var seen = 0
+        return pieces.prefix { piece in
+            defer { seen += piece.count }
+            return seen < stepCount
+        }.count
+    }
+
     /// A flat plan of which only some pieces are left, made whole: the DIMMs are counted anew, and what is about a DIMM that
     /// does not come any more goes too. Nil where that is no plan.
     func keeping(_ isKept: (Int) -> Bool) -> Plan? {

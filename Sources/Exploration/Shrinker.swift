@@ -4,15 +4,15 @@ package import Plans
 
 /// Makes a plan that fails smaller: by delta debugging of its steps, and then of what they ask for.
 ///
-/// Whoever judges asks for the ``next()`` plan and says whether it has failed in the same way, until there is none. A plan is
-/// tried anew first, as it is: a failure that does not come at once takes several tries, of each plan from then on; one that
-/// does not come at all is left as it is.
+/// Whoever judges asks for the ``next()`` plan and says whether it has failed in the same way, until there is none. The plan
+/// is tried anew first, up to where it failed: a failure that does not come at once takes several tries, of each plan from
+/// then on; one that does not come at all is left as it is.
 package struct Shrinker {
     /// The smallest plan that is known to fail.
     package private(set) var plan: Plan
     /// How many plans were judged.
     package private(set) var tryCount = 0
-    /// How often the whole plan was tried anew, and how often it has failed then.
+    /// How often the plan was tried anew, and how often it has failed then.
     package private(set) var replays = (count: 0, failureCount: 0)
 
     private let tryLimit: Int
@@ -29,10 +29,8 @@ package struct Shrinker {
     private static let attemptLimit = 3
 
     private enum Phase: Equatable {
-        /// The whole plan is tried anew.
+        /// The plan is tried anew.
         case replaying
-        /// What comes behind the step in which the failure showed is left out.
-        case cutting
         /// So many pieces are left out, from this one on.
         case removing(count: Int, from: Int)
         /// What the steps ask for is made less.
@@ -40,26 +38,17 @@ package struct Shrinker {
         case done
     }
 
-    /// The pieces up to the failure, counted from 0; nil where it is not known.
-    private let failedPieceCount: Int?
-
     /// Shrinks a plan that has failed in a step, counted from 1 among its own; at most so many plans are judged.
+    ///
+    /// What comes behind that step has nothing to do with it.
     package init(_ plan: Plan, failedStep: Int? = nil, tryLimit: Int) {
         let flat = plan.flattened
-        self.plan = flat
         self.tryLimit = tryLimit
-        failedPieceCount = failedStep.map { step in
-            var count = 0
-            var (steps, pieces) = (0, flat.pieces[...])
-            while steps < step, let piece = pieces.popFirst() {
-                steps += piece.count
-                count += 1
-            }
-            return count
-        }
+        let count = failedStep.map { flat.pieceCount(ofSteps: $0) }
+        self.plan = count.flatMap { count in flat.keeping { $0 < count } } ?? flat
     }
 
-    /// Whether the failure has come each time that the whole plan was tried.
+    /// Whether the failure has come each time that the plan was tried anew.
     package var isReliable: Bool { replays.count == replays.failureCount }
 
     /// Whether the failure did not come again.
@@ -102,7 +91,7 @@ package struct Shrinker {
         // One failure at once is enough to rely on; else it is found out how often it comes.
         guard replays.failureCount == replays.count || replays.count == Self.attemptLimit else { return }
         candidate = nil
-        phase = replays.failureCount == 0 ? .done : .cutting
+        phase = replays.failureCount == 0 ? .done : .removing(count: max(plan.pieces.count / 2, 1), from: 0)
     }
 
     /// The plan that the phase leads to; nil when the phase has gone on without one.
@@ -111,7 +100,6 @@ package struct Shrinker {
         let proposal: Plan?
         switch phase {
         case .replaying: return plan
-        case .cutting: proposal = failedPieceCount.flatMap { count in plan.keeping { $0 < count } }
         case .removing(let count, let start):
             guard start < pieces.count else {
                 // A step that could not go may be able to since another one went.
@@ -136,19 +124,11 @@ package struct Shrinker {
     /// Goes on with a smaller plan.
     private mutating func adopt(_ plan: Plan) {
         self.plan = plan
-        switch phase {
-        case .cutting: phase = .removing(count: max(plan.pieces.count / 2, 1), from: 0)
-        case .removing: hasRemoved = true
-        case .replaying, .simplifying, .done: break
-        }
+        if case .removing = phase { hasRemoved = true }
     }
 
     /// Goes on with what is left of the phase.
     private mutating func skip() {
-        switch phase {
-        case .cutting: phase = .removing(count: max(plan.pieces.count / 2, 1), from: 0)
-        case .removing(let count, let start): phase = .removing(count: count, from: start + count)
-        case .replaying, .simplifying, .done: break
-        }
+        if case .removing(let count, let start) = phase { phase = .removing(count: count, from: start + count) }
     }
 }

@@ -81,7 +81,7 @@ package struct Soak {
     private func takeHistories(_ summary: inout SoakSummary) async throws {
         let deadline = bounds.duration.map { ContinuousClock.now + $0 }
         var unbootedCount = 0
-        /// What was made smaller already: the same of the same guest is shown by one plan.
+        // The same failure of the same guest is shown by one plan.
         var known: Set<Known> = []
         while !Task.isCancelled, summary.historyCount < bounds.historyCount ?? .max {
             if let deadline, ContinuousClock.now >= deadline { return }
@@ -121,6 +121,7 @@ package struct Soak {
         }
     }
 
+    /// A failure of a guest that was made small.
     private struct Known: Hashable {
         let failure: Failure
         let subject: Subject
@@ -167,14 +168,14 @@ package struct Soak {
             observer.observe(
                 .trying(number: number, tryCount: shrinker.tryCount + 1, stepCount: shrinker.plan.steps.count))
             let name = "\(number).\(shrinker.tryCount + 1)"
-            let trial = try? await take(candidate, name, RunTally(telling: observer))
+            // What does not come to a run says nothing of the plan.
+            guard let trial = try? await take(candidate, name, RunTally(telling: observer)) else { break }
             if Task.isCancelled {
-                if let trial { try RunDirectory.discard(trial.directory) }
+                try RunDirectory.discard(trial.directory)
                 break
             }
-            let hasFailed = trial.map { failure.isShown(by: $0.results) } ?? false
+            let hasFailed = failure.isShown(by: trial.results)
             shrinker.take(hasFailed: hasFailed)
-            guard let trial else { continue }
             if let old = hasFailed ? smallest : trial.directory { try RunDirectory.discard(old) }
             if hasFailed { smallest = trial.directory }
         }

@@ -62,7 +62,7 @@ import Testing
             "[{plug: 256MiB}, {guest: {hold: 1}}, {expect: {allowed: [guest-refused]}}, {guest: release}]"
         ) { plan in
             plan.steps.contains { if case .guest(.hold) = $0 { true } else { false } }
-                && plan.steps.last == .guest(.release)
+                && plan.steps.contains(.guest(.release))
         },
         Case("so much memory", long, "[{plug: 256MiB}, {plug: 1536MiB}]") { plan in
             let sizes = plan.steps.map { if case .plug(let size, _, _) = $0 { size } else { UInt64(0) } }
@@ -76,10 +76,11 @@ import Testing
             "[verify, {repeat: {times: 4, steps: [{plug: 1GiB}, verify, {unplug: last}]}}, verify]",
             "[{plug: 256MiB}, {unplug: 1}, {plug: 256MiB}]"
         ) { plan in
-            guard let unplug = plan.steps.firstIndex(where: { if case .unplug = $0 { true } else { false } }) else {
+            let steps = plan.flattened.steps
+            guard let unplug = steps.firstIndex(where: { if case .unplug = $0 { true } else { false } }) else {
                 return false
             }
-            return plan.steps[unplug...].contains { if case .plug = $0 { true } else { false } }
+            return steps[unplug...].contains { if case .plug = $0 { true } else { false } }
         },
         Case("steps of which one goes once another has", "[{wait: settled}, verify, reboot]", "[reboot]") { plan in
             plan.steps.contains(.reboot) && (!plan.steps.contains(.verify) || plan.steps.contains(.wait(.settled)))
@@ -111,15 +112,12 @@ import Testing
     @Test func whatCameLaterGoesFirst() throws {
         let plan = try Self.plan(Self.long)
         var shrinker = Shrinker(plan, failedStep: 7, tryLimit: 10)
-        #expect(shrinker.next() == plan.flattened)
+        #expect(shrinker.next()?.steps == Array(plan.steps[..<7]))
         shrinker.take(hasFailed: true)
         let second = shrinker.next()
-        #expect(second?.steps == Array(plan.steps[..<7]))
-        shrinker.take(hasFailed: true)
-        let third = shrinker.next()
         // The first half of the pieces goes, the plug of what is held among them.
         #expect(
-            third?.steps == [
+            second?.steps == [
                 .plug(size: 2 << 30, node: 0, base: 8 << 30), .verify, .guest(.hold(.number(1))), plan.steps[6],
             ])
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
 import Foundation
 import RunRecord
 import Testing
@@ -9,12 +10,12 @@ import Testing
 @Suite struct SoakCommandTests {
     @Test func takesItsOptions() throws {
         let command = try SoakCommand.parse([
-            "--for", "10min", "--runs", "7", "--seed", "18446744073709551615", "--from", "3", "--kernel", "6.1",
+            "--for", "10min", "--runs", "7", "--seed", "9007199254740991", "--from", "3", "--kernel", "6.1",
             "--kernel", "6.12-4k", "--cpu", "POWER10", "--steps", "40", "--allocation-failures", "--keep-clean",
             "--shrink-tries", "5", "--output", "/tmp/s", "--json",
         ])
         #expect(command.duration == .seconds(600))
-        #expect((command.runs, command.seed, command.from) == (7, .max, 3))
+        #expect((command.runs, command.seed, command.from) == (7, 9_007_199_254_740_991, 3))
         #expect(command.kernel == ["6.1", "6.12-4k"] && command.cpu == ["POWER10"])
         #expect((command.steps, command.shrinkTries, command.output) == (40, 5, "/tmp/s"))
         #expect(command.allocationFailures && command.keepClean && command.json)
@@ -25,11 +26,12 @@ import Testing
     }
 
     @Test(arguments: [
-        (["--for", "10"], "'10' is no time"), (["--for", "0s"], "'0s' is no time"), (["--for", "-1s"], "is no time"),
+        (["--for", "10"], "'10' is no time"), (["--for", "0s"], "'0s' is no time"), (["--for=-1s"], "is no time"),
         (["--for", "1d"], "'1d' is no time"), (["--for", "99999999999999999999s"], "is no time"),
         (["--cpu", "POWER7"], "no CPU model 'POWER7'"), (["--runs", "0"], "--runs 0 is outside"),
         (["--from", "0"], "--from 0 is outside"), (["--steps", "301"], "--steps 301 is outside 1 to 300"),
-        (["--shrink-tries", "10001"], "--shrink-tries 10001 is outside"), (["--seed", "-1"], "-1"),
+        (["--shrink-tries", "10001"], "--shrink-tries 10001 is outside"), (["--seed=-1"], "-1"),
+        (["--seed", "9007199254740992"], "--seed is not less than 2^53"),
         (["--slowdown", "0"], "--slowdown 0.0 is outside"), (["plan.yaml"], "plan.yaml"),
     ])
     func refusesOtherArguments(arguments: [String], message: String) throws {

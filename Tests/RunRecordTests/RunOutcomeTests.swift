@@ -78,6 +78,9 @@ import Testing
     ])
     func expectedFindingsDoNotFail(steps: [StepResult], outcome: Outcome) {
         #expect(Outcome.of(steps) == outcome)
+        let results = RunResults(run: "x", outcome: outcome, error: nil, steps: steps)
+        #expect(results.failures.isEmpty == (outcome != .failed))
+        #expect(results.failures.allSatisfy { !$0.findings.isEmpty })
     }
 
     /// What is unsaid makes a run incomplete, unless the run allows it, or an expectation right behind the step names it.

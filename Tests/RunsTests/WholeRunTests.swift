@@ -144,6 +144,17 @@ import Verification
         try run.expectCompleteRecord(snapshots: [2, 6])
     }
 
+    @Test("a finding that is allowed makes no run fail, whether it is there or not")
+    func whatIsAllowedMayBeThere() async throws {
+        let run = try await StandInRun.take(
+            "[verify, {plug: 512MiB}, {expect: {allowed: [plug-refused]}}, {guest: {read: /nothing/there}}, "
+                + "{expect: {allowed: [guest-refused, plan-unmet]}}]")
+        #expect(run.findings(ofStep: 5) == ["guest-refused"])
+        #expect(run.report.results.outcome == .passed)
+        #expect(run.report.results.failures.isEmpty)
+        try run.expectCompleteRecord(snapshots: [2])
+    }
+
     @Test("a machine that ends in the middle of a plug is an error of the harness's, and its record is complete")
     func endsInPlug() async throws {
         let run = try await StandInRun.take(Self.plan, flaw: .endsInPlug(.crashed))

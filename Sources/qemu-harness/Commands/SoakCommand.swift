@@ -102,6 +102,8 @@ struct SoakCommand: AsyncParsableCommand {
         ] where !range.contains(value) {
             throw ValidationError("\(name) \(value) is outside \(range.lowerBound) to \(range.upperBound)")
         }
+        // The journal has it as a number, of which JSON readers lose the rest.
+        guard seed ?? 0 < 1 << 53 else { throw ValidationError("--seed is not less than 2^53") }
     }
 
     func run() async throws {
@@ -109,7 +111,7 @@ struct SoakCommand: AsyncParsableCommand {
         let images = try images(environment)
         let (kernels, cpus) = (kernels, cpu.isEmpty ? ["POWER8", "POWER9"] : cpu)
         let generator = HistoryGenerator(
-            seed: seed ?? .random(in: 0...UInt64(Int.max)),
+            seed: seed ?? .random(in: 0...UInt64(UInt32.max)),
             subjects: kernels.flatMap { kernel in cpus.map { Subject(kernel: kernel, cpu: $0) } },
             changeCount: steps, hasAllocationFailures: allocationFailures)
         let bounds = Soak.Bounds(

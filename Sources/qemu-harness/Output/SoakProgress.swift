@@ -44,7 +44,7 @@ final class SoakProgress: SoakObserver {
             + "\(history.verificationCount) verifications, \(history.entryCount) entries, \(refusalCount) refusals, "
             + String(format: "%.1f s", history.seconds)
         if let step = history.failedStep { text += "\n  \(step): \(history.findings.joined(separator: ", "))" }
-        if let error = history.error { text += "\n  \(error)" }
+        if let error = history.error?.split(separator: "\n").first { text += "\n  \(error)" }
         if let record = history.record { text += "\n  \(record)" }
         return text
     }
@@ -57,7 +57,7 @@ final class SoakProgress: SoakObserver {
         }
         return beginning
             + "\(shrinking.originalStepCount) steps made \(shrinking.stepCount) in \(shrinking.tryCount) tries"
-            + (shrinking.isThrough ? "" : ", which were all there were")
+            + (shrinking.isThrough ? "" : "; there may be smaller ones")
             + (shrinking.replayFailureCount == shrinking.replayCount ? "" : "; the failure comes \(replays)")
             + "\n  qemu-harness run \(plan)"
     }
