@@ -144,7 +144,8 @@ let package = Package(
         .executableTarget(
             name: "qemu-harness",
             dependencies: [
-                "OfflineCommands", "Runs", "Exploration", "Detection", "Guests", "RunFixture", "GuestMemory", "VmemmapPopulate",
+                "OfflineCommands", "Runs", "Exploration", "Detection", "Guests", "RunFixture", "GuestMemory",
+                "VmemmapPopulate",
                 "KernelState",
                 "AgentProtocol",
                 "HarnessBasics",
@@ -234,7 +235,8 @@ let package = Package(
         .testTarget(
             name: "RunRecordTests",
             dependencies: [
-                "qemu-harness", "AgentProtocol", "Detection", "GuestMemory", "HarnessBasics", "RunRecord", "TestSupport",
+                "qemu-harness", "AgentProtocol", "Detection", "GuestMemory", "HarnessBasics", "RunRecord",
+                "TestSupport",
                 "Verification",
                 "VmemmapPopulate",
                 .product(name: "Subprocess", package: "swift-subprocess"),

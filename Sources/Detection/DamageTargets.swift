@@ -76,7 +76,8 @@ struct DamageTargets {
             guard !snapshot.sections.contains(where: { $0.number == other }),
                 other / layout.sectionsPerRoot == number / layout.sectionsPerRoot
             else { return nil }
-            return target("mem_section: absent", try layout.address(ofSection: other, in: view) + layout.sectionMapOffset)
+            return target(
+                "mem_section: absent", try layout.address(ofSection: other, in: view) + layout.sectionMapOffset)
         case 2, 3:
             return try booted.subsectionMaps.flatMap {
                 target("subsection_map", try $0.address(ofMapOf: number, layout: layout, in: view))
@@ -151,6 +152,7 @@ struct DamageTargets {
         // Elf64_Nhdr, the name, and the text.
         let words = UInt64(24 + booted.kernel.note.info.text.count) / 8
         return DamageTarget(
-            name: "VMCOREINFO note", place: .ram(start + UInt64.random(in: 0..<words, using: &random) * 8), order: order)
+            name: "VMCOREINFO note", place: .ram(start + UInt64.random(in: 0..<words, using: &random) * 8), order: order
+        )
     }
 }

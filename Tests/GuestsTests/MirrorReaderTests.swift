@@ -123,7 +123,10 @@ import VmemmapPopulate
 
     @Test func aDamagedOriginIsFound() throws {
         try withMirror { region, sync in
-            for value: UInt64 in [0, 4, 255, .max] {
+            // Not one that the agent writes; of an event that was not, or is to come, or tells of another entry; and read from
+            // the kernel, and told by an event.
+            let other = try region.word(at: region.layout.originsOffset + 24)
+            for value: UInt64 in [0, 4, 255, .max, 2, 1 << 63 | 2, other, 1 << 16 | 1, 1 << 16 | 3] {
                 try region.store(value, at: region.layout.originsOffset + 8)
                 let snapshot = try snapshot(of: region, sync: sync)
                 #expect(snapshot.provenance == [.observed, .observed, .healed, nil, .seeded])

@@ -60,7 +60,8 @@ struct RegionStore: NodeStore {
 
     func publish(_ state: VmemmapListState, newNode: UInt64?) throws(MemoryAccessError) {
         if let newNode, let slot = region.layout.slot(ofNodeAt: newNode) {
-            try region.store(EntryOrigin(provenance, eventSequence: 7).word, at: region.layout.originsOffset + slot * 8)
+            let origin = EntryOrigin(provenance, eventSequence: provenance == .observed ? 7 + slot : 0)
+            try region.store(origin.word, at: region.layout.originsOffset + slot * 8)
         }
         try region.setHeader(.nodePagesUsed, pagesUsed)
         try region.setHeader(.nodesLeft, state.nodesLeft)

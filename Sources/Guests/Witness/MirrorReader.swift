@@ -19,15 +19,16 @@ struct MirrorReader {
         let walk = ListWalk(
             head: head, in: region, pageByteCount: layout.pageByteCount, limit: Int(layout.nodeCapacity))
         let eventCount = try region.header(.eventCount)
-        var sequences: Set<UInt64> = []
+        var nodes: [UInt64: UInt64] = [:]
         let origins = try walk.entries.map { entry -> EntryOrigin? in
             guard let origin = try origin(ofNodeAt: entry.node) else { return nil }
-            // An event tells of one block, and of those that were read from the kernel none does.
-            let isKnown =
-                origin.provenance == .observed
-                ? 1...max(eventCount, 1) ~= origin.eventSequence && sequences.insert(origin.eventSequence).inserted
-                : origin.eventSequence == 0
-            return isKnown ? origin : nil
+            // Of what was read from the kernel no event tells.
+            guard origin.provenance == .observed else { return origin.eventSequence == 0 ? origin : nil }
+            guard origin.eventSequence > 0, origin.eventSequence <= eventCount else { return nil }
+            // An event tells of one block. A list may come to a node twice, which is another fault.
+            let first = nodes[origin.eventSequence, default: entry.node]
+            nodes[origin.eventSequence] = first
+            return first == entry.node ? origin : nil
         }
         let hasSizes = origins.contains { $0.map { $0.byteShift != 0 } ?? false }
         return MirrorSnapshot(

@@ -141,9 +141,8 @@ package struct SnapshotTaker {
         return snapshot
     }
 
-    /// The same snapshot of a guest that is paused since, with what the host reads by itself read once more.
-    ///
-    /// - Parameter sync: what the agent has answered to `sync` last.
+    /// The same snapshot of a guest that is paused since, with what the host reads by itself read once more. `sync` is what the
+    /// agent has answered last.
     package func rereading(_ snapshot: Snapshot, sync: ControlLine) async throws -> Snapshot {
         let memory = await guest.memory.ram
         let state = try await state(memory)
