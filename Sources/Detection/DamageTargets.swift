@@ -18,10 +18,23 @@ struct DamageTarget {
 }
 
 /// The words of a guest that the host's witnesses read, by what they are.
-struct DamageTargets {
+package struct DamageTargets {
     /// What a word belongs to.
     enum Kind: CaseIterable {
         case list, sections, pageTables, region, structPages, note
+    }
+
+    /// Why a damage of one word of a kind may be missed; nil where none may.
+    package static func reason(ofMissed name: String) -> String? {
+        switch name {
+        case "mem_section: absent": "an entry that is not marked present is none, whatever else stands in it"
+        case "mem_section: usage": "of a section's usage its map is read: another section's has the same"
+        case "several words": "each of them may be missed by itself"
+        case _ where name.hasPrefix("struct page "):
+            "of a page in use the kernel may change nearly all; what is told apart are pages that were never made, of another "
+                + "node, with impossible counts, and pages whose links lead elsewhere than a page's or its neighbours' do"
+        default: nil
+        }
     }
 
     private let booted: BootedKernel

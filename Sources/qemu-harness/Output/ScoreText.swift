@@ -11,6 +11,12 @@ struct ScoreText {
     /// What came of damages to live guests, each by its name.
     let guests: [(name: String, tally: DetectionTally)]
 
+    /// Whether something was missed that nothing explains.
+    var hasSurprises: Bool {
+        !mutants.surprises.isEmpty
+            || guests.contains { $0.tally.misses.keys.contains { DamageTargets.reason(ofMissed: $0) == nil } }
+    }
+
     func text() -> String {
         var text = ""
         if mutants.parts.total.tried > 0 { text += mutantText() }
@@ -70,7 +76,9 @@ struct ScoreText {
                 + "\(count.missed) of \(count.tried)\(bound(count.missed, of: count.tried)) |\n"
         }
         if all.missed > 0 { text += "\nThe first that was missed of each:\n\n" }
-        for (name, miss) in total.misses.sorted(by: { $0.key < $1.key }) { text += "- \(name): \(miss)\n" }
+        for (name, miss) in total.misses.sorted(by: { $0.key < $1.key }) {
+            text += "- \(miss): \(DamageTargets.reason(ofMissed: name) ?? "**nothing explains it**")\n"
+        }
         return text + "\n"
     }
 
