@@ -78,7 +78,7 @@ struct GuestReportTests {
         }
     }
 
-    @Test(arguments: [(48, 0), (48, 3), (48, .max), (56, 7), (56, .max)] as [(UInt64, UInt64)])
+    @Test(arguments: [(48, 0), (48, 3), (48, .max), (56, 8), (56, .max)] as [(UInt64, UInt64)])
     func damagedPageTables(offset: UInt64, value: UInt64) throws {
         try withRegion { region, _ in
             var report = sampleReport(entries: 0)
