@@ -102,7 +102,12 @@ package struct DamageStep: RunStep {
             let word = Self.changed(former, other: other, &random)
             guard word != former, !words.contains(where: { $0.target.place == target.place }) else { continue }
             words.append(
-                (target, Word(name: target.name, former: former, word: word, isOfPageTables: kind == .pageTables)))
+                (
+                    target,
+                    Word(
+                        name: target.name(ofChange: former, to: word), former: former, word: word,
+                        isOfPageTables: kind == .pageTables)
+                ))
         }
         for (target, word) in words { try memory.store(target.order.value(ofStored: word.word), at: target.place) }
         return words.map(\.word)

@@ -15,6 +15,13 @@ struct DamageTarget {
     let place: WritableMemory.Place
     /// The byte order of what stands there.
     let order: ByteOrder
+    /// Bits in which nobody reads anything.
+    var freeBits: UInt64 = 0
+
+    /// The row in which a change is counted.
+    func name(ofChange former: UInt64, to word: UInt64) -> String {
+        (former ^ word) & ~freeBits == 0 ? name + ", free bits" : name
+    }
 }
 
 /// The words of a guest that the host's witnesses read, by what they are.
@@ -29,6 +36,8 @@ package struct DamageTargets {
         switch name {
         case "mem_section: absent": "an entry that is not marked present is none, whatever else stands in it"
         case "mem_section: usage": "of a section's usage its map is read: another section's has the same"
+        case "mirror: origin": "its event's number is held against how many there were, and against the other entries'"
+        case "page table: leaf, free bits": "they are the processor's (R, C), software's, or reserved"
         case "several words": "each of them may be missed by itself"
         case _ where name.hasPrefix("struct page "):
             "of a page in use the kernel may change nearly all; what is told apart are pages that were never made, of another "
@@ -120,9 +129,11 @@ package struct DamageTargets {
         }
         guard let stored = try? memory.storedWord(at: PhysicalAddress(place)) else { return nil }
         let word = ByteOrder.big.value(ofStored: stored)
-        let name =
-            word >> 63 == 0 ? "page table: empty entry" : word >> 62 == 3 ? "page table: leaf" : "page table: directory"
-        return DamageTarget(name: name, place: .ram(place), order: .big)
+        let isLeaf = word >> 62 == 3
+        let name = word >> 63 == 0 ? "page table: empty entry" : isLeaf ? "page table: leaf" : "page table: directory"
+        // All but V, L, the real page number, Att and EAA.
+        return DamageTarget(
+            name: name, place: .ram(place), order: .big, freeBits: isLeaf ? 0x3e00_0000_0000_0fc0 : 0)
     }
 
     private func region(_ random: inout SeededGenerator) -> DamageTarget? {

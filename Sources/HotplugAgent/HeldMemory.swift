@@ -26,7 +26,7 @@ final class HeldMemory<System: AgentSystem> {
     func hold(_ range: Range<UInt64>) throws(ActionRefusal) -> UInt64 {
         var elsewhere: [KernelBuffer] = []
         defer { for buffer in elsewhere { system.free(buffer) } }
-        while Meminfo.byteCount("MemFree:", system: system) >= Self.reserveByteCount + Self.bufferByteCount {
+        while takableByteCount >= Self.reserveByteCount + Self.bufferByteCount {
             let buffer = try system.allocateKernelBuffer(byteCount: Self.bufferByteCount)
             let pages = pageCount(of: buffer, in: range)
             if pages > 0 {
@@ -36,6 +36,12 @@ final class HeldMemory<System: AgentSystem> {
             elsewhere.append(buffer)
         }
         throw .outOfMemory
+    }
+
+    /// What is free where buffers can lie: a kernel whose memory is movable in the main has little else free.
+    private var takableByteCount: UInt64 {
+        let free = Meminfo.byteCount("MemFree:", system: system)
+        return min(free, Zoneinfo.freeKernelByteCount(system: system) ?? free)
     }
 
     /// Allocates until no more than so many bytes are free in the zones of the kernel's own, and tells how many are.

@@ -95,6 +95,15 @@ import Testing
         #expect(guest.bufferFrames == [0x4000])
     }
 
+    /// Buffers never lie in the movable zone, whatever is free in it: a guest of movable DIMMs ran out and panicked.
+    @Test func stopsBeforeTheKernelsOwnMemoryRunsOut() throws {
+        guest.files["/proc/zoneinfo"] = Array(
+            "Node 0, zone Normal\n  pages free 2000\n  min 8\nNode 0, zone Movable\n  pages free 9000\n  min 1\n".utf8)
+        guest.bufferFrames = [0x4000]
+        #expect(try agent.ask("hold start=0x40000000 end=0x80000000").number("errno") == 12)
+        #expect(guest.bufferFrames == [0x4000])
+    }
+
     @Test func givesBackWhatIsOfNoUse() throws {
         guest.bufferFrames = [0x100, 0x200]
         #expect(try agent.ask("hold start=0x40000000 end=0x80000000").number("errno") == 12)
