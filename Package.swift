@@ -280,7 +280,8 @@ let package = Package(
         .testTarget(
             name: "QemuHarnessTests",
             dependencies: [
-                "qemu-harness", "OfflineCommands", "Runs", "Guests", "RunFixture", "AgentProtocol", "GuestMemory",
+                "qemu-harness", "OfflineCommands", "Runs", "Detection", "Guests", "RunFixture", "AgentProtocol",
+                "GuestMemory",
                 "HarnessBasics",
                 "Libvirt",
                 "Plans",

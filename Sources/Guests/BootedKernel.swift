@@ -38,7 +38,8 @@ package struct BootedKernel: Sendable {
         hashTable: HashTableReader.Answer?
     ) throws {
         self.hello = hello
-        var kernel = try Kernel(note: KernelNote(foundIn: ram), image: image)
+        let note = try KernelNote(foundIn: ram, told: PhysicalAddress(hello.vmcoreinfoAddress))
+        var kernel = try Kernel(note: note, image: image)
         let memoryMap = try kernel.memoryMap(in: KernelMemory(ram, order: kernel.order))
         try hello.check(against: kernel, memoryMap, regionByteCount: regionByteCount)
         kernel.learn(mmu: hello.mmu, from: .cpuinfo)

@@ -15,19 +15,21 @@ protocol SearchableMemory: PhysicalMemory {
 }
 
 extension KernelNote {
-    /// Finds the kernel's VMCOREINFO note in the guest's RAM, with no help from the guest.
+    /// Finds the kernel's VMCOREINFO note in the guest's RAM.
     ///
     /// The note lies at the start of a page (`alloc_pages_exact`, kernel/crash_core.c). Its header, name, size and
-    /// first key are checked, since any program in the guest may hold the same letters. Throws ``NoteSearchError`` when
-    /// there is none, when two differ, and when there are more than ``searchLimit``.
-    public init(foundIn memory: GuestRAM) throws {
-        try self.init(searchedIn: memory)
+    /// first key are checked, since any program in the guest may hold the same letters, and a reboot leaves the note of the
+    /// kernel before, or half of it, in memory that nobody has written since. Where two differ the guest's word settles it:
+    /// `paddr_vmcoreinfo_note()`, in /sys/kernel/vmcoreinfo. Throws ``NoteSearchError`` when there is none, when two differ
+    /// and neither stands there, and when there are more than ``searchLimit``.
+    public init(foundIn memory: GuestRAM, told: PhysicalAddress? = nil) throws {
+        try self.init(searchedIn: memory, told: told)
     }
 
     /// The note that a dump's file carries; where it carries none, the one in the memory that it holds.
     public init(of dump: DumpMemory) throws {
         guard let note = dump.note else {
-            try self.init(searchedIn: dump)
+            try self.init(searchedIn: dump, told: nil)
             return
         }
         self.init(info: note.info, order: note.order, addresses: [])
@@ -41,9 +43,8 @@ extension KernelNote {
         }
     }
 
-    private init(searchedIn memory: some SearchableMemory) throws {
-        var found: (info: Vmcoreinfo, order: ByteOrder)?
-        var addresses: [PhysicalAddress] = []
+    private init(searchedIn memory: some SearchableMemory, told: PhysicalAddress?) throws {
+        var found: [(address: PhysicalAddress, info: Vmcoreinfo, order: ByteOrder)] = []
         for extent in try memory.dataExtents() {
             var position = extent.lowerBound.alignedDown(to: Self.smallestPageByteCount)
             while position < extent.upperBound {
@@ -52,18 +53,21 @@ extension KernelNote {
                 guard let word = try? memory.storedWord(at: PhysicalAddress(address.rawValue + 16)),
                     word == Self.nameTail, let note = Self.note(in: memory, at: address)
                 else { continue }
-                if let found, found.info.text != note.info.text {
-                    throw NoteSearchError.notesDiffer(addresses[0], address)
-                }
-                guard addresses.count < Self.searchLimit else {
+                guard found.count < Self.searchLimit else {
                     throw NoteSearchError.tooManyNotes(limit: Self.searchLimit)
                 }
-                found = found ?? note
-                addresses.append(address)
+                found.append((address, note.info, note.order))
             }
         }
-        guard let found else { throw NoteSearchError.noNote(searchedByteCount: memory.byteCount) }
-        self.init(info: found.info, order: found.order, addresses: addresses)
+        guard let first = found.first else { throw NoteSearchError.noNote(searchedByteCount: memory.byteCount) }
+        let note = found.first { $0.address == told } ?? first
+        let others = found.filter { $0.info.text != note.info.text }
+        if let other = others.first, note.address != told {
+            throw NoteSearchError.notesDiffer(note.address, other.address)
+        }
+        self.init(
+            info: note.info, order: note.order,
+            addresses: found.filter { $0.info.text == note.info.text }.map(\.address))
     }
 
     /// The name field's last eight bytes stand at offset 16 of a note: `REINFO` and two NULs.

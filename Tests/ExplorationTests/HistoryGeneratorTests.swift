@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Plans
 import Testing
 
@@ -11,6 +12,10 @@ import Testing
         Subject(kernel: "6.12-4k", cpu: "POWER10"),
     ]
 
+    /// A hundred each time, a thousand with the long tests.
+    private static let seedCount: UInt64 =
+        ProcessInfo.processInfo.environment["QEMU_HARNESS_ALL_TESTS"] == nil ? 100 : 1000
+
     private static func generator(
         seed: UInt64, changes: Int = 16, hasAllocationFailures: Bool = false
     ) -> HistoryGenerator {
@@ -21,7 +26,7 @@ import Testing
     @Test(.timeLimit(.minutes(5)), arguments: [false, true])
     func everyHistoryIsAPlanWithinItsBounds(hasAllocationFailures: Bool) throws {
         var seen: Set<String> = []
-        for seed: UInt64 in 0..<1000 {
+        for seed: UInt64 in 0..<Self.seedCount {
             let number = Int(seed % 7) + 1
             let plan = Self.generator(seed: seed, hasAllocationFailures: hasAllocationFailures).plan(number: number)
             // What is written is read as the same plan, and no block is probed where there is none.
@@ -82,7 +87,7 @@ import Testing
 
     /// An unplug of a DIMM that has lost an LMB has no end, nor has one of a DIMM that the guest has refused.
     @Test func noUnplugIsAskedForThatHasNoEnd() {
-        for seed: UInt64 in 0..<400 {
+        for seed: UInt64 in 0..<2 * Self.seedCount {
             let plan = Self.generator(seed: seed, changes: 40, hasAllocationFailures: seed % 2 == 1).plan(number: 1)
             var (isShort, count) = (false, 0)
             var (doubtful, torn): (Set<Int>, Set<Int>) = ([], [])

@@ -86,6 +86,20 @@ import Testing
         #expect("\(error)" == "two VMCOREINFO notes differ: at 0x3000 and 0x10001000")
     }
 
+    /// After a reboot the note of the kernel before may stand in memory that nobody has written since.
+    @Test func theGuestSaysWhichOfTwoIsItsOwn() throws {
+        let (bytes, other) = (
+            Self.sample.note(order: .little), Self.sample.replacing("OSRELEASE", with: "6.6.1").note(order: .little)
+        )
+        let memory = try memory([(0x3000, other), (0x5000, bytes), (0x6000, bytes)], dimm: [(0x1000, other)])
+        let note = try KernelNote(foundIn: memory, told: PhysicalAddress(0x5000))
+        #expect(note.addresses.map(\.rawValue) == [0x5000, 0x6000])
+        #expect(note.info.text == Self.sample.text)
+        // Where none stands, nothing is settled.
+        let error = NoteSearchError.notesDiffer(PhysicalAddress(0x3000), PhysicalAddress(0x5000))
+        #expect(throws: error) { try KernelNote(foundIn: memory, told: PhysicalAddress(0x4000)) }
+    }
+
     /// What a program in the guest may hold: none of it is the kernel's note.
     static let decoys: [(String, offset: Int, bytes: [UInt8])] = {
         let note = sample.note(order: .little)

@@ -43,7 +43,7 @@ extension RealGuest {
         }
 
         /// The same exception, of which the kernel dies, and the agent with it: only the console tells of the end.
-        @Test func aPanicInTheMiddleOfAnUnplug() async throws {
+        @Test(.long) func aPanicInTheMiddleOfAnUnplug() async throws {
             let steps: [any RunStep] = [
                 PlugStep(byteCount: 256 << 20), VerifyStep(), SpoilList(), UnplugStep(number: 1),
             ]

@@ -39,22 +39,7 @@ extension RealGuest {
         private static let newest =
             cells(of: "7-4k", hash: [4096, 16384], radix: [8, 32]) + cells(of: "7-64k", hash: [16, 64], radix: [1, 2])
 
-        /// One that keeps no list: those that do are in many other tests.
-        private static let everyTime = all.filter {
-            $0.testDescription == "6.12-64k, POWER9, radix"
-        }
-        private static let theRest = all.filter { cell in
-            !everyTime.contains { $0.testDescription == cell.testDescription && $0.append == cell.append }
-        }
-
-        @Test(arguments: everyTime) func cell(cell: Cell) async throws {
-            try await Self.verify(cell)
-        }
-
-        @Test(
-            .long,
-            arguments: theRest)
-        func otherCell(cell: Cell) async throws {
+        @Test(.long, arguments: all) func cell(cell: Cell) async throws {
             try await Self.verify(cell)
         }
 

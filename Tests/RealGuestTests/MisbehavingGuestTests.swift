@@ -136,7 +136,7 @@ extension RealGuest {
         }
 
         /// A guest that prints without end fills no disk, and its console's first and last lines are in the record.
-        @Test func printsWithoutEnd() async throws {
+        @Test(.long) func printsWithoutEnd() async throws {
             var guest = try Self.configuration("prints")
             guest.consoleByteLimit = 64 << 10
             let run = try await Lab.run(

@@ -79,7 +79,11 @@ struct ScoreCommand: AsyncParsableCommand {
     private func spoilRecords() async throws -> MutantTally {
         let snapshots = try records.flatMap { record in
             let folder = URL(filePath: record)
-            return try FileManager.default.contentsOfDirectory(atPath: folder.path)
+            guard let files = try? FileManager.default.contentsOfDirectory(atPath: folder.path) else {
+                throw HarnessError.usage("'\(record)' is no record's folder")
+            }
+            return
+                try files
                 .filter { $0.hasPrefix("snapshot-") && $0.hasSuffix(".json") }.sorted().map { file in
                     try MutatedSnapshot(
                         name: "\(folder.lastPathComponent)/\(file)",
