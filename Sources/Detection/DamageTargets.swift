@@ -36,8 +36,9 @@ package struct DamageTargets {
         switch name {
         case "mem_section: absent": "an entry that is not marked present is none, whatever else stands in it"
         case "mem_section: usage": "of a section's usage its map is read: another section's has the same"
+        case "mirror: generation": "whether it is odd is all that it says"
         case "mirror: origin": "its event's number is held against how many there were, and against the other entries'"
-        case "page table: leaf, free bits": "they are the processor's (R, C), software's, or reserved"
+        case _ where name.hasSuffix(", free bits"): "they are the processor's (R, C), software's, or reserved"
         case "several words": "each of them may be missed by itself"
         case _ where name.hasPrefix("struct page "):
             "of a page in use the kernel may change nearly all; what is told apart are pages that were never made, of another "
@@ -113,6 +114,11 @@ package struct DamageTargets {
         }
     }
 
+    /// All but V, L, the real page number, Att and EAA.
+    private static let freeLeafBits: UInt64 = 0x3e00_0000_0000_0fc0
+    /// All but V, L, NLB and NLS.
+    private static let freeDirectoryBits: UInt64 = 0x3000_0000_0000_00e0
+
     private func pageTable(_ random: inout SeededGenerator) -> DamageTarget? {
         guard let tables = snapshot.pageTables?.tables, let table = tables.randomElement(using: &random) else {
             return nil
@@ -123,7 +129,9 @@ package struct DamageTargets {
             guard let root = layout.pageTableRootAddress.flatMap(LinearMap.physical) else { return nil }
             let level = RadixWalk.levels(pageByteCount: layout.pageByteCount)[0]
             let index = table.virtAddr >> level.shift & (1 << level.indexSize - 1)
-            return DamageTarget(name: "page table: PGD entry", place: .ram(root.rawValue + index * 8), order: .big)
+            return DamageTarget(
+                name: "page table: PGD entry", place: .ram(root.rawValue + index * 8), order: .big,
+                freeBits: Self.freeDirectoryBits)
         case 1..<4: place = table.base + UInt64.random(in: 0..<table.byteCount / 8, using: &random) * 8
         default: place = snapshot.pageTables?.windows.randomElement(using: &random)?.place ?? table.base
         }
@@ -131,9 +139,8 @@ package struct DamageTargets {
         let word = ByteOrder.big.value(ofStored: stored)
         let isLeaf = word >> 62 == 3
         let name = word >> 63 == 0 ? "page table: empty entry" : isLeaf ? "page table: leaf" : "page table: directory"
-        // All but V, L, the real page number, Att and EAA.
-        return DamageTarget(
-            name: name, place: .ram(place), order: .big, freeBits: isLeaf ? 0x3e00_0000_0000_0fc0 : 0)
+        let freeBits = word >> 63 == 0 ? 0 : isLeaf ? Self.freeLeafBits : Self.freeDirectoryBits
+        return DamageTarget(name: name, place: .ram(place), order: .big, freeBits: freeBits)
     }
 
     private func region(_ random: inout SeededGenerator) -> DamageTarget? {
@@ -146,7 +153,7 @@ package struct DamageTargets {
             let (name, offset) = Self.nodeWords.randomElement(using: &random)
         else { return nil }
         switch Int.random(in: 0..<8, using: &random) {
-        case 0, 1: return target("mirror: header", field.offset)
+        case 0, 1: return target(field == .generation ? "mirror: generation" : "mirror: header", field.offset)
         case 2:
             let words = SharedRegionLayout.releaseByteCount / 8
             return target(

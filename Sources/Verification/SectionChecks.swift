@@ -33,6 +33,15 @@ struct SectionChecks {
             {
                 faults.append(isEarly ? "it was there at boot, and is not early" : "it came after boot, and is early")
             }
+            // Of a dump nobody knows what else the machine had.
+            if flags.contains(.deviceMemory), snapshot.history != nil,
+                snapshot.memory.contains(where: {
+                    $0.base <= start && start - $0.base < $0.byteCount
+                        && $0.byteCount - (start - $0.base) >= sectionByteCount
+                })
+            {
+                faults.append("all of it is the machine's memory, and some of it is told to be a device's")
+            }
             if !flags.isSubset(of: .known) { faults.append("no kernel for ppc64 has all of these flags") }
             guard !faults.isEmpty else { return nil }
             return Finding(

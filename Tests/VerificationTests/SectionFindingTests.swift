@@ -28,6 +28,7 @@ import Verification
 
         Change("no memory map", ["sections-flags"]) { $0.sections[3].flags = 0xd },
         Change("flags that nobody knows", ["sections-flags"]) { $0.sections[3].flags = 0x80f },
+        Change("memory that is told to be a device's", ["sections-flags"]) { $0.sections[3].flags = 0x1f },
         Change("boot memory that is not early", ["sections-flags"]) { $0.sections[3].flags = 0x7 },
         Change("hot-added memory that is early", ["sections-flags"]) { $0.sections[100].flags = 0xf },
         Change("a sub-section less", ["sections-subsections"]) { $0.sections[3].subsections = 0x7f },
