@@ -54,10 +54,12 @@ extension Harness {
     ) throws -> Document {
         let decoder = JSONDecoder()
         decoder.dateDecodingStrategy = .iso8601
+        decoder.userInfo = ColumnBudget().userInfo
         let document = try decoder.decode(Document.self, from: Data(bytes))
         // What JSON has no number for is not written.
         guard let written = try? RunDirectory.json(document) else { return document }
         do {
+            decoder.userInfo = ColumnBudget().userInfo
             let again = try decoder.decode(Document.self, from: written)
             require(again == document, "a \(Document.self) comes back: \(String(decoding: written, as: UTF8.self))")
         } catch {
