@@ -31,6 +31,13 @@ let package = Package(
                 "Inspection", "GuestMemory", "KernelState", "MemoryBackends", "Verification", "VmemmapPopulate",
             ]),
         .library(name: "RunRecord", targets: ["RunRecord", "GuestMemory", "Verification", "VmemmapPopulate"]),
+        // For the package in Fuzz.
+        .library(
+            name: "Fuzzed",
+            targets: [
+                "AgentProtocol", "GuestMemory", "Guests", "HotplugAgent", "KernelState", "Libvirt", "MemoryBackends",
+                "Plans", "RunRecord", "Verification", "VmemmapPopulate",
+            ]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

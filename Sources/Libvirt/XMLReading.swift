@@ -26,11 +26,27 @@ final class ParsedElement {
 
     /// The root of a document; nil if the text is not well-formed XML, or deeper than 32 elements.
     static func root(of xml: String) -> ParsedElement? {
+        guard isParsable(Array(xml.utf8)) else { return nil }
         let builder = Builder()
         let parser = XMLParser(data: Data(xml.utf8))
         parser.delegate = builder
         // A text that ends too early parses well, as far as the parser can see.
         return parser.parse() && parser.parserError == nil && builder.isComplete ? builder.root : nil
+    }
+
+    /// Whether FoundationXML's parser can be given a text: it crashes over a processing instruction that is a name alone,
+    /// `<?name?>`. A document type could make one of its entities; libvirt writes none.
+    private static func isParsable(_ xml: [UInt8]) -> Bool {
+        guard xml.firstRange(of: Array("<!DOCTYPE".utf8)) == nil else { return false }
+        let (opening, closing, blanks) = (Array("<?".utf8), Array("?>".utf8), Array(" \t\r\n".utf8))
+        var rest = xml[...]
+        while let start = rest.firstRange(of: opening)?.upperBound {
+            guard let end = rest[start...].firstRange(of: closing)?.lowerBound,
+                rest[start..<end].contains(where: blanks.contains)
+            else { return false }
+            rest = rest[end...]
+        }
+        return true
     }
 }
 

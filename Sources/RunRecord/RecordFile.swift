@@ -64,6 +64,7 @@ enum RecordFile {
         try read(file, limit: limit) { data.append($0) }
         let decoder = JSONDecoder()
         decoder.dateDecodingStrategy = .iso8601
+        decoder.userInfo = ColumnBudget().userInfo
         do {
             return try decoder.decode(Stamped<Document>.self, from: data).document
         } catch let error as UnknownSchema {

@@ -162,6 +162,7 @@ public final class RunDirectory: Sendable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         encoder.dateEncodingStrategy = .iso8601
+        encoder.userInfo = ColumnBudget().userInfo
         return JSONLayout.laidOut(try encoder.encode(value))
     }
 

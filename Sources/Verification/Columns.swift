@@ -21,17 +21,22 @@ public struct Columns<Row: ColumnRow>: Codable, Equatable, Sendable {
             return
         }
         let container = try decoder.container(keyedBy: ColumnKey.self)
+        let budget = ColumnBudget.of(decoder.userInfo)
         var cells = ColumnCells()
         var first: (name: String, count: Int)?
         for column in Row.columns {
             let count: Int
             switch column {
             case .words:
-                let words: [UInt64] = try container.column(column.name, WordColumn.words)
+                let words: [UInt64] = try container.column(column.name, budget) { texts, limit throws(ColumnProblem) in
+                    try WordColumn.words(of: texts, within: limit)
+                }
                 cells.words.append(words)
                 count = words.count
             case .names:
-                let names: [String] = try container.column(column.name, NameColumn.names)
+                let names: [String] = try container.column(column.name, budget) { texts, limit throws(ColumnProblem) in
+                    try NameColumn.names(of: texts, within: limit)
+                }
                 cells.names.append(names)
                 count = names.count
             }
@@ -68,6 +73,13 @@ public struct Columns<Row: ColumnRow>: Codable, Equatable, Sendable {
                 .init(
                     codingPath: encoder.codingPath,
                     debugDescription: "\(wrappedValue.count) rows; \(WordColumn.limit) are the most that are written"))
+        }
+        if let budget = ColumnBudget.of(encoder.userInfo), !budget.take(wrappedValue.count * Row.columns.count) {
+            throw EncodingError.invalidValue(
+                wrappedValue.count,
+                .init(
+                    codingPath: encoder.codingPath,
+                    debugDescription: "a table of \(wrappedValue.count) rows \(budget.isSpent)"))
         }
         for column in Row.columns {
             let texts =
@@ -165,11 +177,13 @@ struct ColumnKey: CodingKey {
 
 extension KeyedDecodingContainer<ColumnKey> {
     fileprivate func column<Element>(
-        _ name: String, _ elements: ([String]) throws(ColumnProblem) -> [Element]
+        _ name: String, _ budget: ColumnBudget?, _ elements: ([String], ColumnLimit) throws(ColumnProblem) -> [Element]
     ) throws -> [Element] {
         let texts = try decode([String].self, forKey: ColumnKey(name))
         do throws(ColumnProblem) {
-            return try elements(texts)
+            let elements = try elements(texts, budget?.forColumn ?? .ofColumn)
+            _ = budget?.take(elements.count)
+            return elements
         } catch {
             throw DecodingError.dataCorrupted(
                 .init(

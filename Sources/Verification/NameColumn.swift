@@ -22,14 +22,16 @@ enum NameColumn {
 
     /// The names of texts.
     ///
-    /// - Throws: ``ColumnProblem`` for more than ``WordColumn/limit`` names.
-    static func names(of texts: [String]) throws(ColumnProblem) -> [String] {
+    /// - Throws: ``ColumnProblem`` for more names than there may be.
+    static func names(
+        of texts: [String], within limit: ColumnLimit = .ofColumn
+    ) throws(ColumnProblem) -> [String] {
         var names: [String] = []
         names.reserveCapacity(texts.count)
         for (index, text) in texts.enumerated() {
             let (name, count) = split(text)
-            guard count ?? 1 <= UInt64(WordColumn.limit - names.count) else {
-                throw ColumnProblem(index: index, text: text, reason: ColumnProblem.isTooLong)
+            guard count ?? 1 <= UInt64(limit.elementCount - names.count) else {
+                throw ColumnProblem(index: index, text: text, reason: limit.reason)
             }
             names.append(contentsOf: repeatElement(name, count: Int(count ?? 1)))
         }

@@ -48,8 +48,10 @@ public enum WordColumn {
 
     /// The words of texts.
     ///
-    /// - Throws: ``ColumnProblem`` for a text that is none, and for more than ``limit`` words.
-    static func words(of texts: [String]) throws(ColumnProblem) -> [UInt64] {
+    /// - Throws: ``ColumnProblem`` for a text that is none, and for more words than there may be.
+    static func words(
+        of texts: [String], within limit: ColumnLimit = .ofColumn
+    ) throws(ColumnProblem) -> [UInt64] {
         var words: [UInt64] = []
         words.reserveCapacity(texts.count)
         for (index, text) in texts.enumerated() {
@@ -57,7 +59,7 @@ public enum WordColumn {
             guard let run = Run(text) else {
                 throw problem("is no word '0x…', no run '0x… +0x… *N' or '0x… -0x… *N', and no '0x… *N'")
             }
-            guard run.count <= UInt64(limit - words.count) else { throw problem(ColumnProblem.isTooLong) }
+            guard run.count <= UInt64(limit.elementCount - words.count) else { throw problem(limit.reason) }
             guard run.count > 1 else {
                 words.append(run.first)
                 continue

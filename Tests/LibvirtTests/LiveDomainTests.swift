@@ -106,6 +106,20 @@ import Testing
         #expect(throws: DomainXMLError.malformed("it is not well-formed XML")) { try LiveDomain(xml: text) }
     }
 
+    /// FoundationXML ends the process over each of them (libxml2 has no text for what stands behind such a name).
+    @Test(arguments: [
+        "<domain><?name?></domain>", "<?name?><domain/>", "<vlm xe?rsio<?\u{fffd}?>\n<moa$in type=\"qemu\" xml",
+        "<!DOCTYPE domain [<!ENTITY e '&#60;?name?&#62;'>]><domain>&e;</domain>",
+    ])
+    func refusesInstructionsWithoutText(text: String) {
+        #expect(throws: DomainXMLError.malformed("it is not well-formed XML")) { try LiveDomain(xml: text) }
+    }
+
+    @Test func readsOtherInstructions() throws {
+        let xml = "<?xml version='1.0'?>" + recorded.replacingOccurrences(of: "<name>", with: "<?name text?><name>")
+        #expect(try LiveDomain(xml: xml) == LiveDomain(xml: recorded))
+    }
+
     @Test func refusesOtherDocuments() {
         #expect(throws: DomainXMLError.malformed("its root is not <domain>")) { try LiveDomain(xml: "<network/>") }
     }

@@ -104,6 +104,35 @@ import VmemmapPopulate
         #expect(context.debugDescription == "4194305 rows; 4194304 are the most that are written")
     }
 
+    /// A short document may have many columns that are long.
+    @Test func allColumnsTogetherHaveALimit() throws {
+        let text = #"{"entries":{"node":["0x0 *3"],"list":["0x0 *3"],"phys":["0x0 *3"],"virtAddr":["0x0 *3"]}}"#
+        func read(within limit: Int) throws -> Walk {
+            let decoder = JSONDecoder()
+            decoder.userInfo = ColumnBudget(limit: limit).userInfo
+            return try decoder.decode(Walk.self, from: Data(text.utf8))
+        }
+        func write(_ walk: Walk, within limit: Int) throws {
+            let encoder = JSONEncoder()
+            encoder.userInfo = ColumnBudget(limit: limit).userInfo
+            _ = try encoder.encode(walk)
+        }
+        let walk = try read(within: 12)
+        #expect(walk.entries.count == 3)
+        try write(walk, within: 12)
+        let isTooLong = "makes all columns together longer than the 11 elements that they can have"
+        let refusal = #expect(throws: DecodingError.self) { try read(within: 11) }
+        guard case .dataCorrupted(let context)? = refusal else {
+            Issue.record("\(String(describing: refusal))")
+            return
+        }
+        #expect(context.debugDescription == "'0x0 *3' \(isTooLong)")
+        #expect(context.codingPath.map(\.stringValue) == ["entries", "virtAddr", "0"])
+        let error = #expect(throws: EncodingError.self) { try write(walk, within: 11) }
+        guard case .invalidValue(_, let written)? = error else { return }
+        #expect(written.debugDescription == "a table of 3 rows \(isTooLong)")
+    }
+
     @Test func columnsOfATableAreEquallyLong() throws {
         let text = #"{"entries":{"node":["0x0 *3"],"list":["0x0 *3"],"phys":["0x0","0x1"],"virtAddr":["0x0 *3"]}}"#
         let error = #expect(throws: DecodingError.self) { try JSONDecoder().decode(Walk.self, from: Data(text.utf8)) }
