@@ -11,21 +11,18 @@ struct MemoryBlocks {
     let timeouts: Timeouts
 
     /// Those in a range, by address.
-    private func states(in range: Range<UInt64>) async throws -> [UInt64: MemoryBlock.State] {
+    func states(in range: Range<UInt64>) async throws -> [UInt64: MemoryBlock.State] {
         _ = try await agent.ask("report")
         return await observer.reportedBlocks(in: range)
     }
 
-    /// Those in a range that the guest says are online, by address.
-    func online(in range: Range<UInt64>) async throws -> Set<UInt64> {
-        try await Set(states(in: range).filter { $0.value == .online }.keys)
-    }
-
     /// After a refused unplug the kernel adds the LMBs again that it had removed, without a message for each: waits until
-    /// the blocks are online that were online before.
-    func waitForReturn(of alias: String, in range: Range<UInt64>, online: Set<UInt64>) async throws {
+    /// the blocks are back that were there before.
+    func waitForReturn(
+        of alias: String, in range: Range<UInt64>, blocks: [UInt64: MemoryBlock.State]
+    ) async throws {
         let settled = try await waitUntil(within: timeouts.plug) { () async throws -> Bool? in
-            try await self.online(in: range).isSuperset(of: online) ? true : nil
+            Self.isBack(try await states(in: range), since: blocks) ? true : nil
         }
         guard settled != nil else {
             throw HarnessError.infrastructure(
@@ -33,6 +30,12 @@ struct MemoryBlocks {
         }
         try await observer.drain()
         await observer.takeBack(range, present: Set(try await states(in: range).keys))
+    }
+
+    /// Whether all blocks are there that were, online where they were: one that was offline comes back as well, if the kernel
+    /// had removed it, and nobody knows as what.
+    static func isBack(_ now: [UInt64: MemoryBlock.State], since before: [UInt64: MemoryBlock.State]) -> Bool {
+        before.allSatisfy { address, state in now[address] == .online || state != .online && now[address] != nil }
     }
 
     /// After a hot-add that failed the kernel removes the LMBs again that it had added, without a message for each. One

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AgentProtocol
 import RunRecord
 
 /// The unplugs that the guest was asked for and has not settled.
@@ -12,8 +13,8 @@ struct UnplugQueue {
         let alias: String
         /// Where the DIMM lies.
         let range: Range<UInt64>
-        /// Its memory blocks that were online when the guest was asked, by address: those that come back when it refuses.
-        let onlineBlocks: Set<UInt64>
+        /// Its memory blocks when the guest was asked, by address: those that come back when it refuses.
+        let blocks: [UInt64: MemoryBlock.State]
     }
 
     /// A request, and what it came to.

@@ -93,7 +93,7 @@ package actor Unplugs {
             try await memory.refresh()
         case .refused:
             refused.insert(request.alias)
-            try await blocks.waitForReturn(of: request.alias, in: request.range, online: request.onlineBlocks)
+            try await blocks.waitForReturn(of: request.alias, in: request.range, blocks: request.blocks)
         case .silent: break
         }
     }
@@ -112,7 +112,7 @@ package actor Unplugs {
         try await observer.drain()
         await watch.forgetRefusal(of: alias)
         queue.append(
-            UnplugQueue.Request(alias: alias, range: range, onlineBlocks: try await blocks.online(in: range)),
+            UnplugQueue.Request(alias: alias, range: range, blocks: try await blocks.states(in: range)),
             failureCount: await observer.lmbs.failedRemoveCount)
         do {
             try await domain.detach(alias: alias)

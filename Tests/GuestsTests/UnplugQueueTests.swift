@@ -7,7 +7,7 @@ import Testing
 
 @Suite struct UnplugQueueTests {
     private static func request(_ number: UInt64) -> UnplugQueue.Request {
-        .init(alias: "ua-dimm\(number)", range: number << 30..<(number + 1) << 30, onlineBlocks: [])
+        .init(alias: "ua-dimm\(number)", range: number << 30..<(number + 1) << 30, blocks: [:])
     }
 
     /// Failures of the past are nobody's.
