@@ -69,7 +69,6 @@ package struct DamageStep: RunStep {
         // A guest may lack a kind, and a change may be none.
         for _ in 0..<count * 4 where tally.total.tried < count && !Task.isCancelled {
             let words = try spoil(targets, memory, &random)
-            defer { if !words.isEmpty { try? memory.undo() } }
             guard let first = words.first else { continue }
             let fate = await fate(good, areTablesSpoilt: words.contains { $0.isOfPageTables }, look)
             try memory.undo()
