@@ -102,6 +102,9 @@ import Verification
         #expect(Set(report.inspection.verdict.findings.map(\.name)) == damage.findings)
         #expect(report.inspection.outcome == .failed)
         for name in damage.findings { #expect(report.text.contains("  \(name): ")) }
+        let first = try #require(report.inspection.verdict.findings.first)
+        #expect(report.text.hasSuffix("\nmore:   qemu-harness explain \(first.name)\n"))
+        #expect(report.text.split(separator: "\n").allSatisfy { $0.count <= 80 })
     }
 
     /// Where an ELF file holds a physical address.

@@ -100,6 +100,9 @@ import Testing
         (["--qemu", "/etc"], "--qemu /etc is no program"), (["--qemu", "/etc/passwd"], "is no program"),
         (["doctor", "--qemu", "/nonexistent"], "--qemu /nonexistent is no program"),
         (["doctor", "nonsense"], "no ready plan 'nonsense'"),
+        (["explain", "list-cylce"], "there is no finding 'list-cylce'; the nearest are list-cycle, "),
+        (["explain", "--markdown", "--json"], "exclude each other"),
+        (["explain", "--markdown", "list-cycle"], "--markdown is of all findings"),
     ])
     func aUsersErrorIs64(arguments: [String], message: String) throws {
         // The kernel is a good one, so that nothing but the argument is wrong.
@@ -280,6 +283,16 @@ import Testing
         #expect(invalid.status == ExitStatus.usage)
         #expect(invalid.output == "first-light: valid\n")
         #expect(invalid.errors.contains("bad.yaml:2:9: no step 'verfy'; there are verify, reboot"))
+    }
+
+    @Test func aFindingIsExplained() throws {
+        let ending = try run(["explain", "list-cycle"])
+        #expect(ending.status == 0)
+        #expect(ending.output.hasPrefix("list-cycle: a link leads back into the list\n"))
+        #expect(ending.errors == "")
+        let list = try run(["explain"])
+        #expect(list.status == 0)
+        #expect(list.output.contains("\nmirror-wrong-phys "))
     }
 
     /// What is shown is a plan, and the same one.

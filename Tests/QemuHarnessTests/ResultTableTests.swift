@@ -112,6 +112,7 @@ import Testing
 
                 record: /r/runs/x
                 again:  qemu-harness run --append 'it'\\''s a b' ''
+                more:   qemu-harness explain list-cycle
 
                 """))
         // All entries are new at the first verification: that is no news.
@@ -171,7 +172,8 @@ import Testing
             run: "x", outcome: .failed, error: nil, steps: [Self.verify(1, entryCount: 0, new: [], findings: findings)])
         let lines = text(results).split(separator: "\n")
         #expect(lines.contains("  … and 8 more in results.json"))
-        #expect(lines.count { $0.contains("list-coverage-hole") } == 32)
+        #expect(lines.count { $0.contains("list-coverage-hole: ") } == 32)
+        #expect(lines.last == "more:   qemu-harness explain list-coverage-hole")
     }
 
     /// Whatever stands in it, a table fits a terminal, and steers none.

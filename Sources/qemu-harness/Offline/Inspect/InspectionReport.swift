@@ -106,6 +106,7 @@ struct InspectionReport {
         }
         for reason in inspection.unjudged { lines += Terminal.paragraph("  not judged: \(reason)", indent: "    ") }
         return lines + Terminal.paragraph("inspected: \(path)")
+            + [ExplainCommand.pointer(to: verdict.findings.map(\.name))].compactMap { $0 }
     }
 
     // MARK: - Translations

@@ -210,6 +210,9 @@ package struct ResultTable {
             lines.append(
                 "again:  " + Terminal.printable(information.commandLine.map(Self.quoted).joined(separator: " ")))
         }
+        if let pointer = ExplainCommand.pointer(to: results.steps.flatMap { $0.allFindings.map(\.name) }) {
+            lines.append(pointer)
+        }
         return lines
     }
 
