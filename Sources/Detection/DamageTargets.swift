@@ -35,7 +35,6 @@ package struct DamageTargets {
     package static func reason(ofMissed name: String) -> String? {
         switch name {
         case "mem_section: absent": "an entry that is not marked present is none, whatever else stands in it"
-        case "mem_section: usage": "of a section's usage its map is read: another section's has the same"
         case "mirror: generation": "whether it is odd is all that it says"
         case "mirror: origin": "its event's number is held against how many there were, and against the other entries'"
         case _ where name.hasSuffix(", free bits"): "they are the processor's (R, C), software's, or reserved"
@@ -83,9 +82,32 @@ package struct DamageTargets {
 
     private func list(_ random: inout SeededGenerator) -> DamageTarget? {
         guard let node = snapshot.kernelList.entries.randomElement(using: &random)?.node,
-            Int.random(in: 0..<8, using: &random) > 0, let (name, offset) = Self.nodeWords.randomElement(using: &random)
-        else { return target("vmemmap_list", layout.listHeadAddress) }
-        return target("node: \(name)", node + offset)
+            let (name, offset) = Self.nodeWords.randomElement(using: &random)
+        else { return nil }
+        switch Int.random(in: 0..<8, using: &random) {
+        case 0: return target("vmemmap_list", layout.listHeadAddress)
+        case 1: return freeNodes(&random)
+        default: return target("node: \(name)", node + offset)
+        }
+    }
+
+    private func freeNodes(_ random: inout SeededGenerator) -> DamageTarget? {
+        guard let nodes = snapshot.freeNodes, let places = booted.kernel.freeNodes else { return nil }
+        if let freed = nodes.freed.randomElement(using: &random), Bool.random(using: &random) {
+            return target("free node: list", freed + VmemmapBacking.listOffset)
+        }
+        let counts = [places.leftCount, places.freedCount]
+        guard let count = counts.randomElement(using: &random), Bool.random(using: &random) else {
+            return target("next", places.next)
+        }
+        // Each of them is half a word, and the other half may be anything's.
+        let word = count & ~7
+        var target = target("num_left, num_freed", word)
+        target?.freeBits = ~counts.reduce(0) { bits, place in
+            let shift: UInt64 = (place & 7 == 0) == (order == .little) ? 0 : 32
+            return place & ~7 == word ? bits | 0xffff_ffff << shift : bits
+        }
+        return target
     }
 
     private func section(_ random: inout SeededGenerator) throws -> DamageTarget? {

@@ -73,6 +73,11 @@ public struct SharedRegion: WordMemory, Sendable {
         try store(try word(at: offset) | 1, at: offset)
     }
 
+    /// Whether nothing wider than a word is about to change.
+    public var isAtRest: Bool {
+        get throws(MemoryAccessError) { try word(at: Self.generationOffset(.first)) & 1 == 0 }
+    }
+
     /// Makes the generation even again, and another one than before the change.
     public func endChange(of area: SharedRegionLayout.ReportArea = .first) throws(MemoryAccessError) {
         let offset = Self.generationOffset(area)

@@ -68,8 +68,11 @@ public struct Kernel: Sendable {
     public let layout: KernelLayout
     /// `OSRELEASE=`: printable ASCII, at least one character.
     public let release: [UInt8]
-    /// Where the addresses of ``Vmcoreinfo/symbolNames`` come from, in their order.
-    public let symbols: [(name: StaticString, source: SymbolSource)]
+    /// Where the addresses of ``Vmcoreinfo/symbolNames`` come from, in their order, and behind them those of
+    /// ``FreeNodeAddresses`` where somebody has looked for them.
+    public private(set) var symbols: [(name: StaticString, source: SymbolSource)]
+    /// Where it keeps what its list does not have; nil where nobody has learned that.
+    public private(set) var freeNodes: FreeNodeAddresses?
     /// The MMU that the kernel uses.
     public private(set) var mmu: MMU
     /// What says so.
@@ -134,6 +137,19 @@ public struct Kernel: Sendable {
         guard mmuSource == .nowhere else { return }
         self.mmu = mmu
         mmuSource = source
+    }
+
+    /// Takes over what a symbol table says of the variables that no note tells; without all of them none is of use.
+    public mutating func learn(freeNodes found: SymbolLookup) {
+        let addresses = FreeNodeAddresses.names.map { name in
+            found.addresses.first { $0.name.isEqual(to: name) }?.address
+        }
+        for (name, address) in zip(FreeNodeAddresses.names, addresses) {
+            symbols.append((name, address == nil ? .nowhere(reason: found.reason) : .symbolTable))
+        }
+        if let next = addresses[0], let leftCount = addresses[1], let freedCount = addresses[2] {
+            freeNodes = FreeNodeAddresses(next: next, leftCount: leftCount, freedCount: freedCount)
+        }
     }
 
     private static func absentSymbol(

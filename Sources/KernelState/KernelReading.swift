@@ -137,6 +137,15 @@ extension Kernel {
             head: try listHead(in: memory), in: memory, pageByteCount: layout.pageByteCount, limit: bounds.nodeLimit)
     }
 
+    /// The nodes that the list does not have, as far as links lead; nil where nothing tells of them, or memory does not hold it.
+    @inlinable public func freeNodes(
+        in memory: borrowing some WordMemory, within bounds: ReadingBounds
+    ) -> FreeNodes? {
+        guard let freeNodes else { return nil }
+        return FreeNodes(
+            at: freeNodes, in: memory, order: order, pageByteCount: layout.pageByteCount, limit: bounds.nodeLimit)
+    }
+
     /// What the kernel's own page tables map of the memory map; nil where it has none: on hash, where the kernel does not
     /// say where they are, and where there is no memory map. What is wrong with them is part of the walk, and no error.
     @inlinable public func memoryMapTables(

@@ -12,15 +12,20 @@ public struct KernelState: Equatable, Sendable {
     public let memoryMap: MemoryMap
     /// `vmemmap_list`.
     public let list: ListWalk
+    /// The nodes that the list does not have; nil where nothing tells of them.
+    public let freeNodes: FreeNodes?
     /// The page tables over the memory map; nil on hash, where the kernel does not say where they are, and where there is no
     /// memory map.
     public let tables: RadixWalk?
 
     /// Puts a state together from its parts.
-    public init(sections: [MemorySection], memoryMap: MemoryMap, list: ListWalk, tables: RadixWalk?) {
+    public init(
+        sections: [MemorySection], memoryMap: MemoryMap, list: ListWalk, freeNodes: FreeNodes? = nil, tables: RadixWalk?
+    ) {
         self.sections = sections
         self.memoryMap = memoryMap
         self.list = list
+        self.freeNodes = freeNodes
         self.tables = tables
     }
 
@@ -37,6 +42,7 @@ public struct KernelState: Equatable, Sendable {
         sections = try kernel.presentSections(in: memory, within: bounds)
         memoryMap = try kernel.memoryMap(of: sections, in: memory)
         list = try kernel.list(in: memory, within: bounds)
+        freeNodes = kernel.freeNodes(in: memory, within: bounds)
         tables = kernel.memoryMapTables(of: memoryMap, in: memory, within: bounds)
     }
 }

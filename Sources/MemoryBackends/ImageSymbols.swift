@@ -5,33 +5,50 @@ public import KernelState
 public import SystemPackage
 
 extension Kernel {
-    /// Reads a kernel's constants from its note, and what that lacks of symbols from the file that the kernel was booted
-    /// from, which is not opened where the note has them all.
+    /// Reads a kernel's constants from its note, and from the file that the kernel was booted from what that lacks of symbols,
+    /// and what no note has.
     public init(note: KernelNote, image: FilePath) throws(Kernel.Problem) {
-        try self.init(note: note) { missing in SymbolLookup(of: missing, in: image, for: note.info) }
+        let symbols = ImageSymbols(image, for: note.info)
+        try self.init(note: note) { symbols.lookUp($0, saying: "VMCOREINFO lacks it, and ") }
+        learn(freeNodes: symbols.lookUp(FreeNodeAddresses.names, saying: ""))
     }
 }
 
-extension SymbolLookup {
+/// What a kernel's file tells of the variables that are read here.
+private struct ImageSymbols {
     /// Every kernel has it in its note; it holds the release, so it is another build's if it stands elsewhere.
     private static let anchor: StaticString = "init_uts_ns"
 
-    /// Looks variables up in a kernel's file, unless that is of a kernel that was moved, or of another kernel.
-    fileprivate init(of missing: [StaticString], in image: FilePath, for info: Vmcoreinfo) {
-        let found: [String: UInt64]
+    private let image: FilePath
+    private let found: [String: UInt64]
+    /// Why it tells nothing.
+    private let problem: String?
+
+    /// Reads the file, unless it is of a kernel that was moved, or of another kernel.
+    init(_ image: FilePath, for info: Vmcoreinfo) {
+        self.image = image
         do {
-            found = try KernelImage(image).addresses(of: (missing + [Self.anchor]).map { "\($0)" })
+            let globals = Vmcoreinfo.symbolNames.filter { info.symbol($0) == nil } + [Self.anchor]
+            let found = try KernelImage(image).addresses(
+                ofGlobal: globals.map { "\($0)" }, local: FreeNodeAddresses.names.map { "\($0)" })
+            let address = info.symbol(Self.anchor)
+            let isItsOwn = address != nil && found["\(Self.anchor)"] == address
+            self.found = isItsOwn ? found : [:]
+            problem = isItsOwn ? nil : "the kernel's file \(image) has \(Self.anchor) at another place"
         } catch {
-            self.init(addresses: [], reason: Array("VMCOREINFO lacks it, and \(error)".utf8))
-            return
+            (found, problem) = ([:], "\(error)")
         }
-        guard let address = info.symbol(Self.anchor), found["\(Self.anchor)"] == address else {
-            let reason = "VMCOREINFO lacks it, and the kernel's file \(image) has \(Self.anchor) at another place"
-            self.init(addresses: [], reason: Array(reason.utf8))
-            return
-        }
-        self.init(
-            addresses: missing.compactMap { name in found["\(name)"].map { (name, $0) } },
-            reason: Array("neither VMCOREINFO nor the kernel's file has it".utf8))
+    }
+
+    func lookUp(_ names: [StaticString], saying introduction: String) -> SymbolLookup {
+        SymbolLookup(
+            addresses: names.compactMap { name in found["\(name)"].map { (name, $0) } },
+            reason: Array((problem.map { introduction + $0 } ?? absence(introduction)).utf8))
+    }
+
+    private func absence(_ introduction: String) -> String {
+        introduction.isEmpty
+            ? "the kernel's file has none of this name, or several"
+            : "neither VMCOREINFO nor the kernel's file has it"
     }
 }

@@ -38,12 +38,13 @@ public struct KernelImage {
         }
     }
 
-    /// The addresses of global symbols that the table defines. A name that it defines twice is left out, as is one that
-    /// it does not define.
-    public func addresses(of requested: [String]) throws -> [String: UInt64] {
+    /// The addresses of global and of local variables that the table defines, by their names. A name that it defines twice is
+    /// left out, as is one that it does not define.
+    public func addresses(ofGlobal globals: [String], local locals: [String] = []) throws -> [String: UInt64] {
         try Self.reading(path) { file in
             let texts = try file.bytes(at: names.fileOffset, byteCount: names.fileByteCount)
-            let spellings = requested.map { (name: $0, bytes: Array($0.utf8) + [0]) }
+            // STB_LOCAL and STB_GLOBAL (elf.h).
+            let spellings = [locals, globals].map { $0.map { (name: $0, bytes: Array($0.utf8) + [0]) } }
             var found: [String: Set<UInt64>] = [:]
             let step = UInt64(Self.symbolByteCount)
             let end = symbols.fileByteCount / step * step
@@ -52,11 +53,14 @@ public struct KernelImage {
                 let part = try file.bytes(
                     at: symbols.fileOffset &+ position, byteCount: min(end - position, step << 12))
                 for start in stride(from: 0, to: part.count, by: Self.symbolByteCount) {
-                    // STB_GLOBAL, and not SHN_UNDEF.
-                    guard part[start + 4] >> 4 == 1, part[start + 6] | part[start + 7] != 0 else { continue }
+                    let binding = Int(part[start + 4] >> 4)
+                    // STT_OBJECT of the local ones, and not SHN_UNDEF.
+                    guard binding < spellings.count, !spellings[binding].isEmpty,
+                        binding == 1 || part[start + 4] & 0xf == 1, part[start + 6] | part[start + 7] != 0
+                    else { continue }
                     let nameStart = Int(order.number(in: part, at: start, byteCount: 4))
                     guard nameStart < texts.count else { continue }
-                    for spelling in spellings where texts[nameStart...].starts(with: spelling.bytes) {
+                    for spelling in spellings[binding] where texts[nameStart...].starts(with: spelling.bytes) {
                         found[spelling.name, default: []].insert(order.number(in: part, at: start + 8, byteCount: 8))
                     }
                 }

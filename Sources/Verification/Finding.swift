@@ -53,6 +53,12 @@ public struct Finding: Codable, Equatable, Sendable {
         case truncated
         /// More node pages than the peak number of entries needs.
         case nodePages = "node-pages"
+        /// A node of the list is free as well: the next block that is added takes it.
+        case freeNode = "free-node"
+        /// What the kernel keeps of its free nodes contradicts itself.
+        case freeChain = "free-chain"
+        /// Nodes that are neither on the list nor free.
+        case lostNode = "lost-node"
         /// A window's address is not a multiple of the vmemmap page.
         case misalignedVirtual = "misaligned-virt"
         /// A window's address lies below the memory map.
@@ -241,7 +247,7 @@ extension Finding.Fault {
         case .attributes: [.pageTables, .hashTable, .report, .vmcore]
         case .outsideMemory, .placeInBlock: [.list, .pageTables]
         case .linkOutsideMemory: [.list, .pageTables, .mirror, .report]
-        case .misalignedVirtual, .nodePages, .empty: [.list]
+        case .misalignedVirtual, .nodePages, .freeNode, .freeChain, .lostNode, .empty: [.list]
         case .virtualOutsideVmemmap, .misalignedPhysical, .physicalOutsideMemory, .hole: [.list, .pageTables]
         case .overlap: [.list, .pageTables, .crashHeader]
         case .staleEntry: [.list, .pageTables, .hashTable, .mmu]

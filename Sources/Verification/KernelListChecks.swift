@@ -2,6 +2,7 @@
 
 import GuestMemory
 import HarnessBasics
+import KernelState
 import VmemmapPopulate
 
 /// What is true of the kernel's own list in its guest: places in memory, and the memory map that it has to cover.
@@ -21,6 +22,7 @@ struct KernelListChecks {
 
     func findings() -> [Finding] {
         nodePages() + nodePlaces() + places() + overlaps()
+            + (snapshot.freeNodes.map { FreeNodeChecks(snapshot: snapshot, nodes: $0).findings() } ?? [])
     }
 
     /// Nodes come out of whole pages that are never given back: no more pages than the peak needs. Where the history is not
@@ -39,14 +41,21 @@ struct KernelListChecks {
         ]
     }
 
-    /// A node stands in memory that the kernel has, and that it has given to nobody: neither to a block nor to a page table.
+    /// A node stands in memory that the kernel has, and that it has given to nobody: neither to a block nor to a page table. The
+    /// free ones will be written to.
     private func nodePlaces() -> [Finding] {
         let blocks = BlockMemory(snapshot.accountEntries)
         let tables = Dictionary(
             (snapshot.pageTables?.windows ?? []).map { ($0.place / 4096, $0) }, uniquingKeysWith: { first, _ in first })
-        return entries.compactMap { entry in
-            var node: String { "node \(entry.node.hexadecimal) of virt \(entry.virtAddr.hexadecimal)" }
-            guard let phys = LinearMap.physical(entry.node)?.rawValue,
+        let free = snapshot.freeNodes?.freed ?? []
+        return (0..<entries.count + free.count).compactMap { index in
+            let place = index < entries.count ? entries[index].node : free[index - entries.count]
+            var node: String {
+                index < entries.count
+                    ? "node \(place.hexadecimal) of virt \(entries[index].virtAddr.hexadecimal)"
+                    : "the free node \(place.hexadecimal)"
+            }
+            guard let phys = LinearMap.physical(place)?.rawValue,
                 present.has(phys, byteCount: VmemmapBacking.byteCount)
             else { return Finding(.list, .outsideMemory, "\(node) stands outside present memory") }
             if let block = blocks.block(at: phys) {

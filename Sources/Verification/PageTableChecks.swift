@@ -78,6 +78,35 @@ struct PageTableChecks {
         ]
     }
 
+    /// Windows of device memory that have the block of another such one: the tail pages of a compound page are alike, and the
+    /// kernel has one page of them for many windows (`vmemmap_populate_compound_pages`, mm/sparse-vmemmap.c and
+    /// radix_pgtable.c, since 6.6).
+    private func sharedTails() -> Set<UInt64> {
+        var devices = MemoryRanges()
+        for section in snapshot.sections where section.isDeviceMemory { devices.insert(range(of: section)) }
+        guard !devices.ranges.isEmpty else { return [] }
+        let geometry = geometry
+        let tails = windows.filter { window in
+            window.addresses.flatMap(geometry.describedMemory).map(devices.contains) ?? false
+        }
+        let counts = Dictionary(tails.map { (TailBlock($0), 1) }, uniquingKeysWith: +)
+        return Set(tails.filter { counts[TailBlock($0), default: 0] > 1 }.map(\.virtAddr))
+    }
+
+    private struct TailBlock: Hashable {
+        let phys: UInt64
+        let byteCount: UInt64
+
+        init(_ window: BackedWindow) { (phys, byteCount) = (window.phys, window.byteCount) }
+    }
+
+    /// The windows of device memory whose sharing is not judged, as a person reads it; empty where there are none.
+    var sharedTailText: String {
+        let count = sharedTails().count
+        return count == 0
+            ? "" : "; \(count) windows of device memory share the pages of others' tails, which is not judged"
+    }
+
     /// The tables that map nothing and were not freed, as a person reads it; empty where there are none.
     var emptyTableText: String {
         let count = tables.tables?.count { $0.state == .empty } ?? 0
@@ -224,11 +253,14 @@ struct PageTableChecks {
         }
     }
 
-    /// Two blocks share no memory.
+    /// Two blocks share no memory, except where they are a device's tail pages.
     private func overlaps() -> [Finding] {
         var findings: [Finding] = []
         var last: BackedWindow?
-        for window in windows.sorted(by: { $0.phys < $1.phys }) {
+        let tails = sharedTails()
+        var seenTails: Set<TailBlock> = []
+        let alone = windows.filter { !tails.contains($0.virtAddr) || seenTails.insert(TailBlock($0)).inserted }
+        for window in alone.sorted(by: { $0.phys < $1.phys }) {
             guard let lower = last, window.phys - lower.phys < lower.byteCount else {
                 last = window
                 continue

@@ -58,7 +58,8 @@ struct SectionChecks {
             guard let map = section.subsections, map != whole else { return nil }
             return Finding(
                 .sections, .subsections,
-                "section \(section.number) is present with the sub-sections \(map.hexadecimal) of \(whole.hexadecimal)")
+                "section \(section.number) is present with the sub-sections \(map.hexadecimal) of \(whole.hexadecimal)"
+                    + (map == 0 ? ": its usage leads to no memory, is another section's as well, or has none" : ""))
         }
     }
 

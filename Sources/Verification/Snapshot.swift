@@ -2,6 +2,7 @@
 
 public import GuestMemory
 public import HarnessBasics
+public import KernelState
 public import VmemmapPopulate
 
 /// Everything that the witnesses said at one moment of rest. A verdict follows from this and from nothing else.
@@ -24,6 +25,8 @@ public struct Snapshot: Codable, Equatable, Sendable, VersionedDocument {
     @Columns public var sections: [PresentSection]
     /// Witness 2: the kernel's list, walked by the host in guest RAM.
     public var kernelList: ListWalk
+    /// The nodes that the kernel's list does not have; nil where nothing tells of them, and where the kernel keeps no list.
+    public var freeNodes: FreeNodes?
     /// Witness 2 on radix: the kernel's page tables over the memory map, walked by the host in guest RAM; nil on hash, and
     /// where the kernel does not say where they are.
     public var pageTables: WalkedTables?
@@ -174,8 +177,8 @@ public struct PresentSection: Codable, Equatable, Sendable {
     public var isOnline: Bool
     /// All of its flags (``SectionFlags``); nil in a snapshot of before they were read.
     public var flags: UInt64?
-    /// Its `subsection_map`, a bit for each 2 MiB; 0 where its `usage` leads to no memory, nil where nothing tells where the
-    /// map is.
+    /// Its `subsection_map`, a bit for each 2 MiB; 0 where its `usage` leads to no memory, or is another section's as well, nil
+    /// where nothing tells where the map is.
     public var subsections: UInt64?
 
     /// Describes a section.

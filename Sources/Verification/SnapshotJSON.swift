@@ -2,6 +2,7 @@
 
 public import GuestMemory
 import HarnessBasics
+public import KernelState
 public import VmemmapPopulate
 
 // The JSON of what guest and host share, which knows none itself: the guest's code has no Foundation and no strings.
@@ -110,6 +111,43 @@ extension ListEntry: Decodable {
         func word(_ key: CodingKeys) throws -> UInt64 { try container.decode(Hex.self, forKey: key).wrappedValue }
         self.init(
             node: try word(.node), list: try word(.list), phys: try word(.phys), virtAddr: try word(.virtAddr))
+    }
+}
+
+/// A node that was freed, as a row.
+private struct FreedNode: ColumnRow {
+    let node: UInt64
+
+    static var columns: [Column<Self>] { [.words("node", \.node)] }
+
+    init(node: UInt64) { self.node = node }
+    init?(cells: ColumnCells) { self.init(node: cells.word(0)) }
+}
+
+extension FreeNodes: Codable {
+    private enum CodingKeys: String, CodingKey {
+        case next, leftCount, freedCount, freed, unused
+    }
+
+    /// Reads what stands in a snapshot.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            next: try container.decode(Hex.self, forKey: .next).wrappedValue,
+            leftCount: try container.decode(Int.self, forKey: .leftCount),
+            freedCount: try container.decode(Int.self, forKey: .freedCount),
+            freed: try container.decode(Columns<FreedNode>.self, forKey: .freed).wrappedValue.map(\.node),
+            unused: try container.decode(Hex.self, forKey: .unused).wrappedValue)
+    }
+
+    /// Writes addresses as hexadecimal digits.
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(Hex(wrappedValue: next), forKey: .next)
+        try container.encode(leftCount, forKey: .leftCount)
+        try container.encode(freedCount, forKey: .freedCount)
+        try container.encode(Columns(wrappedValue: freed.map(FreedNode.init)), forKey: .freed)
+        try container.encode(Hex(wrappedValue: unused), forKey: .unused)
     }
 }
 

@@ -121,7 +121,7 @@ public enum Verifier {
                 .pageTables,
                 "the kernel's own account, since it keeps no list: alignment, overlap, staleness; struct pages of "
                     + "\(coveredCount) of \(snapshot.sections.count) sections, walked in guest RAM"
-                    + checks.emptyTableText)
+                    + checks.emptyTableText + checks.sharedTailText)
             judgement.findings = checks.faults() + checks.places(PresentMemory(snapshot)) + findings
             judgement.agreeingCount = tables.windows.count
             judgement.coveredSectionCount = coveredCount

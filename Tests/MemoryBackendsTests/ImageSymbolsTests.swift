@@ -42,8 +42,8 @@ import Testing
         image.symbols = image.symbols.map { .init(name: $0.name, address: $0.address + 64) }
         let kernel = try kernel(without: [], image: image.bytes)
         #expect(kernel.layout.listHeadAddress == 0xc000_0000_0020_0000)
-        #expect(kernel.symbols.allSatisfy { $0.source == .vmcoreinfo })
-        #expect(kernel.symbols.allSatisfy { "\($0.source)" == "VMCOREINFO" })
+        #expect(kernel.symbols.prefix(4).allSatisfy { $0.source == .vmcoreinfo })
+        #expect(kernel.symbols.prefix(4).allSatisfy { "\($0.source)" == "VMCOREINFO" })
     }
 
     @Test func whatTheNoteLacksComesFromTheImage() throws {
@@ -52,7 +52,7 @@ import Testing
         let kernel = try kernel(without: ["vmemmap_list"], image: image.bytes)
         #expect(kernel.layout.listHeadAddress == 0xc000_0000_0020_0040)
         #expect(
-            kernel.symbols.map { "\($0.name): \($0.source)" } == [
+            kernel.symbols.prefix(4).map { "\($0.name): \($0.source)" } == [
                 "vmemmap_list: the kernel's file", "mmu_vmemmap_psize: VMCOREINFO", "mmu_psize_defs: VMCOREINFO",
                 "swapper_pg_dir: VMCOREINFO",
             ])
@@ -81,6 +81,41 @@ import Testing
         )
         other.symbols[0] = .init(name: "no_uts_ns", address: 0xc000_0000_02a1_f5a8)
         #expect(failure("vmemmap_list", other).hasSuffix("has init_uts_ns at another place"))
+    }
+
+    private static let freeNodes: [SampleImage.Symbol] = [
+        .init(name: "next", address: 0xc000_0000_0020_1000, info: 0x01),
+        .init(name: "num_left", address: 0xc000_0000_0020_1008, info: 0x01),
+        .init(name: "num_freed", address: 0xc000_0000_0020_100c, info: 0x01),
+    ]
+
+    @Test func whereFreeNodesAreComesFromTheImage() throws {
+        var image = SampleImage()
+        image.symbols += Self.freeNodes
+        let kernel = try kernel(without: [], image: image.bytes)
+        #expect(
+            kernel.freeNodes
+                == FreeNodeAddresses(
+                    next: 0xc000_0000_0020_1000, leftCount: 0xc000_0000_0020_1008, freedCount: 0xc000_0000_0020_100c))
+        #expect(
+            kernel.symbols.suffix(3).map { "\($0.name): \($0.source)" }
+                == ["next: the kernel's file", "num_left: the kernel's file", "num_freed: the kernel's file"])
+    }
+
+    /// Without one of them nothing is read, and it is said why.
+    @Test func freeNodesThatTheImageDoesNotTellAreSaid() throws {
+        var image = SampleImage()
+        image.symbols += Self.freeNodes.dropFirst()
+        var partly = try kernel(without: [], image: image.bytes)
+        #expect(partly.freeNodes == nil)
+        #expect("\(partly.symbols[4].source)" == "nowhere: the kernel's file has none of this name, or several")
+        image.symbols += [Self.freeNodes[0], Self.freeNodes[0]]
+        image.symbols[image.symbols.count - 1] = .init(name: "next", address: 0xc000_0000_0030_0000, info: 0x01)
+        partly = try kernel(without: [], image: image.bytes)
+        #expect(partly.freeNodes == nil)
+        let none = try kernel(Self.sample)
+        #expect(none.freeNodes == nil)
+        #expect("\(none.symbols[4].source)".hasPrefix("nowhere: the kernel's file /nonexistent/vmlinux cannot be read"))
     }
 
     /// What only some guests need is no error, but it is said.

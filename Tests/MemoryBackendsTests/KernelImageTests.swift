@@ -20,14 +20,14 @@ import Testing
     }
 
     private func addresses(_ image: SampleImage) throws -> [String: UInt64] {
-        try KernelImage(file(image.bytes)).addresses(of: Self.wanted)
+        try KernelImage(file(image.bytes)).addresses(ofGlobal: Self.wanted)
     }
 
     @Test(arguments: [ByteOrder.little, .big]) func symbolsAreFoundInEitherByteOrder(order: ByteOrder) throws {
         let image = try KernelImage(file(SampleImage(order: order).bytes))
         #expect(image.order == order)
         #expect(
-            try image.addresses(of: Self.wanted) == [
+            try image.addresses(ofGlobal: Self.wanted) == [
                 "vmemmap_list": 0xc000_0000_0020_0000, "mmu_vmemmap_psize": 0xc000_0000_0020_000c,
             ])
     }
@@ -45,6 +45,19 @@ import Testing
         #expect(try addresses(image) == ["vmemmap_list": 16])
         image.symbols.append(.init(name: "vmemmap_list", address: 24))
         #expect(try addresses(image) == [:])
+    }
+
+    @Test func localVariablesAreFoundWhereTheyAreAskedFor() throws {
+        var image = SampleImage()
+        // STT_OBJECT, and STT_FUNC, which is none.
+        image.symbols += [
+            .init(name: "next", address: 32, info: 0x01), .init(name: "num_left", address: 40, info: 0x02),
+        ]
+        let found = try KernelImage(file(image.bytes))
+            .addresses(ofGlobal: ["vmemmap_list", "next"], local: ["next", "num_left", "mmu_vmemmap_psize"])
+        #expect(found == ["vmemmap_list": 0xc000_0000_0020_0000, "next": 32])
+        image.symbols.append(.init(name: "next", address: 48, info: 0x01))
+        #expect(try KernelImage(file(image.bytes)).addresses(ofGlobal: [], local: ["next"]) == [:])
     }
 
     @Test func aStrippedImageSaysSo() throws {
@@ -100,7 +113,7 @@ import Testing
         var bytes = SampleImage().bytes
         bytes.replaceSubrange(damage.offset..<damage.offset + damage.bytes.count, with: damage.bytes)
         let path = try file(bytes)
-        #expect(throws: damage.error(path)) { try KernelImage(path).addresses(of: Self.wanted) }
+        #expect(throws: damage.error(path)) { try KernelImage(path).addresses(ofGlobal: Self.wanted) }
     }
 
     /// Whatever stands in the file, reading it ends, with addresses or with an error of the image's.
@@ -119,7 +132,7 @@ import Testing
             }
             let path = try file(bytes)
             do {
-                let found = try KernelImage(path).addresses(of: Self.wanted)
+                let found = try KernelImage(path).addresses(ofGlobal: Self.wanted)
                 #expect(Set(found.keys).isSubset(of: Self.wanted), "round \(round)")
             } catch is KernelImageError {
                 continue

@@ -64,6 +64,9 @@ struct MemoryDamage: Sendable {
         MemoryDamage("a section that lacks a part", ["sections-subsections"]) { memory in
             try memory.changeSubsections(3) { $0 & ~1 }
         },
+        MemoryDamage("a section with another's usage", ["sections-subsections"]) { memory in
+            try memory.changeUsage(3) { _ in try memory.usage(4) }
+        },
         MemoryDamage(
             "a section behind the end of memory",
             [
@@ -75,6 +78,15 @@ struct MemoryDamage: Sendable {
         },
         MemoryDamage("a section of another memory map", ["sections-base-differs"]) { memory in
             try memory.changeSection(3) { $0 + 65536 }
+        },
+        MemoryDamage("a node that will be handed out again", ["list-free-node"]) { memory in
+            try memory.changeFreeNodes { ($0.next - 24, $0.leftCount + 1, $0.freedCount) }
+        },
+        MemoryDamage("a node that was taken and is nowhere", ["list-lost-node"]) { memory in
+            try memory.changeFreeNodes { ($0.next + 24, $0.leftCount - 1, $0.freedCount) }
+        },
+        MemoryDamage("a freed node that is none", ["list-free-chain"]) { memory in
+            try memory.changeFreeNodes { ($0.next, $0.leftCount, $0.freedCount + 1) }
         },
     ]
 }
@@ -135,13 +147,34 @@ final class DamagedMemory {
         try changeWord(at: sectionPlace(number), change)
     }
 
+    func usage(_ number: UInt64) throws -> UInt64 {
+        try KernelMemory(memory, order: kernel.order).word(at: sectionPlace(number) + 8)
+    }
+
+    func changeUsage(_ number: UInt64, _ change: (UInt64) throws -> UInt64) throws {
+        try changeWord(at: sectionPlace(number) + 8, change)
+    }
+
     func changeSubsections(_ number: UInt64, _ change: (UInt64) throws -> UInt64) throws {
-        let usage = try KernelMemory(memory, order: kernel.order).word(at: sectionPlace(number) + 8)
+        let usage = try usage(number)
         let place = try [0, 16].map { usage + $0 }.first {
             try KernelMemory(memory, order: kernel.order).word(at: $0) == 0xff
         }
         guard let place else { throw HarnessError.infrastructure("no subsection_map") }
         try changeWord(at: place, change)
+    }
+
+    /// Spoils `next`, `num_left` and `num_freed`.
+    func changeFreeNodes(_ change: (FreeNodes) -> (next: UInt64, leftCount: Int, freedCount: Int)) throws {
+        guard let nodes = snapshot.freeNodes, let places = kernel.freeNodes else {
+            throw HarnessError.infrastructure("the kernel's file does not tell where free nodes are")
+        }
+        let changed = change(nodes)
+        try changeWord(at: places.next) { _ in changed.next }
+        for (place, count) in [(places.leftCount, changed.leftCount), (places.freedCount, changed.freedCount)] {
+            let shift = (place % 8 == 0) == (kernel.order == .little) ? UInt64(0) : 32
+            try changeWord(at: place & ~7) { $0 & ~(0xffff_ffff << shift) | UInt64(count) << shift }
+        }
     }
 
     private func changeWord(at address: UInt64, _ change: (UInt64) throws -> UInt64) throws {
@@ -184,7 +217,9 @@ struct MemoryDamageStep: RunStep {
         let spoilt: Result<[PresentSection], any Error>
         do {
             try damage.spoil(damaged)
-            snapshot.sections = taker.sections(try await taker.state(memory), in: memory)
+            let state = try await taker.state(memory)
+            snapshot.sections = taker.sections(state, in: memory)
+            snapshot.add(state.freeNodes)
             taker.addStructPages(to: &snapshot, memory)
             spoilt = .success(snapshot.sections)
         } catch {

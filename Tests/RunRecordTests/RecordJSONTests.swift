@@ -174,6 +174,7 @@ extension Snapshot {
         for index in memory.indices { memory[index].node = nil }
         for index in sections.indices { (sections[index].flags, sections[index].subsections) = (nil, nil) }
         interruptedAdd?.node = nil
+        freeNodes = nil
         pageTables?.tables = nil
         history?.bootMemory.indices.forEach { history?.bootMemory[$0].node = nil }
     }

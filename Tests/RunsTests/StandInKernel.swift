@@ -11,6 +11,8 @@ import VmemmapPopulate
 final class StandInKernel {
     /// What it does wrong.
     enum Flaw: Sendable {
+        /// Its agent is in the middle of a change of the region at the first so many pauses.
+        case pausesInMidChange(count: Int)
         /// The block of the window that describes this memory is mapped and not linked.
         case leavesOut(describing: UInt64)
         /// A block of this memory comes off the list and stays mapped.

@@ -36,6 +36,8 @@ final class StandInMachine: Sendable {
         /// What the machine asks of the kernel, in order.
         var interrupts: [@Sendable (StandInKernel) -> Void] = []
         var isPaused = false
+        /// At how many pauses more the agent is in the middle of a change.
+        var midChangeCount = 0
         /// Set when the machine is to end in another way than by the guest's own power-off.
         var requestedEnding: Ending?
         /// Set when it has ended.
@@ -66,6 +68,7 @@ final class StandInMachine: Sendable {
         self.dumpArea = dumpArea
         self.console = console
         self.flaw = flaw
+        if case .pausesInMidChange(let count) = flaw { state.withLock { $0.midChangeCount = count } }
         self.hasKprobes = hasKprobes
         (events, eventSink) = AsyncStream.makeStream(of: DomainEvent.self)
         socket = try ControlSocket(at: controlSocket)
@@ -89,7 +92,16 @@ final class StandInMachine: Sendable {
 
     /// Stops the CPU where it is, which is where the agent waits, or lets it go on.
     func setPaused(_ isPaused: Bool) {
-        state.withLock { $0.isPaused = isPaused }
+        let isInMidChange = state.withLock { state in
+            state.isPaused = isPaused
+            guard isPaused, state.midChangeCount > 0 else { return false }
+            state.midChangeCount -= 1
+            return true
+        }
+        let generation = SharedRegionLayout.Field.generation.offset
+        if let word = try? region.load(at: generation) {
+            try? region.store(isInMidChange ? word | 1 : word & ~1, at: generation)
+        }
         tell(isPaused ? .suspended : .resumed)
         socket.wake()
     }

@@ -133,6 +133,14 @@ import Verification
         try run.expectCompleteRecord(snapshots: [2, 4, 6])
     }
 
+    @Test("an agent in the middle of a change is let finish it", arguments: [5, .max])
+    func pausedInMidChange(pauseCount: Int) async throws {
+        let run = try await StandInRun.take("[verify]", flaw: .pausesInMidChange(count: pauseCount))
+        #expect(run.report.results.error == nil)
+        // One that never does has stopped there.
+        #expect(run.findings(ofStep: 2) == (pauseCount == .max ? ["mirror-header"] : []))
+    }
+
     @Test("a refused unplug is no finding, and the guest has its memory again")
     func refusedUnplug() async throws {
         let run = try await StandInRun.take(

@@ -10,6 +10,13 @@ import VmemmapPopulate
     private static let base: UInt64 = 0xc00c_0000_0000_0000
     private static let block: UInt64 = 2 << 20
 
+    /// The memory of the first eight base pages is a device's.
+    private static func ofDevice() -> Snapshot {
+        var snapshot = GoodSnapshot.radixTables()
+        for number in 128..<160 { snapshot.sections[number].flags = 0x17 }
+        return snapshot
+    }
+
     private static func fault(_ reason: WalkedTables.Fault.Reason, word: UInt64? = nil) -> WalkedTables.Fault {
         .init(entry: 0x3fee_0008, virtAddr: base + block, reason: reason, word: word)
     }
@@ -152,6 +159,12 @@ import VmemmapPopulate
         },
         Change("two have one block", ["page-tables-overlap"], of: GoodSnapshot.radixTables) {
             $0.changeTables { $0[33].phys = $0[0].phys }
+        },
+        Change("a device's tail pages are one page", [], of: ofDevice) {
+            $0.changeTables { for index in 3..<8 { $0[index].phys = $0[2].phys } }
+        },
+        Change("a device's tail pages and another's page", ["page-tables-overlap"], of: ofDevice) {
+            $0.changeTables { for index in 3..<8 { $0[index].phys = $0[0].phys } }
         },
         Change("a base page in a block", ["page-tables-overlap"], of: GoodSnapshot.radixTables) {
             $0.changeTables { $0[8].phys = $0[0].phys + 0x10_0000 }

@@ -104,12 +104,14 @@ package struct SnapshotTaker {
     /// The sections of a state, with what else is known of them.
     func sections(_ state: KernelState, in memory: GuestRAM) -> [PresentSection] {
         let memory = KernelMemory(memory, order: kernel.order)
-        return state.sections.map { section in
-            PresentSection(
+        guard let maps = booted.subsectionMaps else { return state.sections.map { PresentSection($0) } }
+        let usages = state.sections.map { try? maps.address(ofMapOf: $0.number, layout: kernel.layout, in: memory) }
+        let counts = Dictionary(usages.map { ($0, 1) }, uniquingKeysWith: +)
+        return zip(state.sections, usages).map { section, usage in
+            let isItsOwn = counts[usage] == 1
+            return PresentSection(
                 section,
-                subsections: booted.subsectionMaps.map {
-                    $0.map(of: section, layout: kernel.layout, in: memory) ?? 0
-                })
+                subsections: isItsOwn ? maps.map(of: section, layout: kernel.layout, in: memory) ?? 0 : 0)
         }
     }
 
@@ -129,6 +131,7 @@ package struct SnapshotTaker {
             kernelList: state.list, pageTables: state.tables.map(WalkedTables.init),
             peakEntryCount: await guest.observer.notePeak(state.list), mirror: mirror, report: report,
             reportProblem: reportProblem, history: await guest.observer.history)
+        snapshot.add(state.freeNodes)
         snapshot.add(try crashKernel?.header(in: memory))
         snapshot.noteProblem = noteProblem(in: memory)
         snapshot.radixStarts = radixStarts
@@ -150,6 +153,7 @@ package struct SnapshotTaker {
         snapshot.kernel = KernelFacts(kernel, state.memoryMap)
         snapshot.sections = sections(state, in: memory)
         snapshot.kernelList = state.list
+        snapshot.add(state.freeNodes)
         snapshot.pageTables = state.tables.map(WalkedTables.init)
         snapshot.peakEntryCount = max(snapshot.peakEntryCount, state.list.entries.count)
         snapshot.mirror = try MirrorReader(region: region, hello: hello, sync: sync).snapshot()
@@ -200,8 +204,8 @@ package struct SnapshotTaker {
         }
     }
 
-    /// Lets the paused guest run on until its CPU is in a state to say how it translates; what keeps it from that, if it
-    /// never is. The kernel's state is read after this, so that the guest is asked about what it has.
+    /// Lets the paused guest run on until its CPU is in a state to say how it translates, and its agent is not in the middle of a
+    /// change of the region; what keeps the CPU from that, if it never is. An agent that never gets there is the verdict's. The kernel's state is read after this, so that the guest is asked about what it has.
     ///
     /// A hash guest's CPU has to reach the segments of these windows as well. If it never does, it is asked all the same:
     /// what it says then is judged.
@@ -211,7 +215,7 @@ package struct SnapshotTaker {
         let samples = hello.mmu == .hash ? MMUQuestions.samples(of: windows, segmentShift: segmentShift) : []
         var obstacle = try await probe.obstacle()
         for _ in 0..<Self.probeAttemptLimit {
-            if obstacle == nil, try await probe.reaches(oneOfEach: samples) { break }
+            if obstacle == nil, try region.isAtRest, try await probe.reaches(oneOfEach: samples) { break }
             try await guest.domain.resume()
             try await Task.sleep(for: .milliseconds(5))
             try await guest.domain.suspend()

@@ -88,6 +88,46 @@ extension FindingText {
             next: "peakEntryCount in the snapshot.",
             example: "nodes stand in 3 pages; a peak of 64 entries needs 1"),
         FindingText(
+            [.list], .freeNode, "a node that is on the list and free",
+            compared: "Each node of the list, against the freed nodes from next on and those of the newest node page that "
+                + "were never handed out (num_left).",
+            dump: "None yet. The next block that is added takes the node: the entry that stands there is lost, and what "
+                + "was linked behind it may be too.",
+            causes: [
+                "the kernel: a node that was freed twice, or freed and not taken off the list",
+                "something that wrote over next, num_left or a freed node",
+            ],
+            kernel: [KernelPlace.list],
+            next: "freeNodes in the snapshot; plug one more DIMM, and see which entry goes.",
+            example: "node 0xc00000003ff00030 of virt 0xc00c000000100000 is on the list, and among the 2 freed nodes"),
+        FindingText(
+            [.list], .freeChain, "free nodes that contradict themselves",
+            compared: "The freed nodes that can be followed from next, against num_freed; what stands behind the last of "
+                + "them, against num_left: the rest of a page has as many nodes.",
+            dump: "None yet. The next blocks that are added get nodes anywhere in memory.",
+            causes: [
+                "something that wrote over next, num_left, num_freed or a freed node",
+                "the kernel: a node that was freed twice", "this program: a file of another kernel",
+            ],
+            kernel: [KernelPlace.list],
+            next: "freeNodes in the snapshot, symbolSources in run.json.",
+            example: "num_freed is 3, and from next (0xc00000003ff00060) on 1 freed nodes can be followed; behind them "
+                + "stands 0x5a5a5a5a5a5a5a5a"),
+        FindingText(
+            [.list], .lostNode, "nodes that are nowhere",
+            compared: "All nodes of the pages that nodes come out of: each is on the list, freed, or not handed out yet. "
+                + "Not judged of a kernel that died while it added memory.",
+            dump: "None by itself: 24 bytes are lost. If the node was on the list, its entry is missing "
+                + "(list-coverage-hole).",
+            causes: [
+                "the kernel: a node that was taken for a block that failed, and not given back",
+                "something that wrote over a link: what stood behind it is cut off",
+            ],
+            kernel: [KernelPlace.list],
+            next: "freeNodes and kernelList in the snapshot.",
+            example: "node 0xc00000003ff00048, of 1 node pages, is neither on the list (64), nor freed (0), nor left "
+                + "(2665)"),
+        FindingText(
             [.list], .misalignedVirtual, "virt is no multiple of the vmemmap page",
             compared: "Each entry's virt, against mmu_vmemmap_psize. Populate aligns it down.",
             dump: "A tool answers for virt up to virt + page: it is wrong at both ends of the window.",
