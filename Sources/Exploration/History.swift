@@ -37,6 +37,8 @@ struct History {
     private var isHolding = false
     /// Whether the kernel was left little memory.
     private var isShort = false
+    /// Whether a load is on.
+    private var isLoaded = false
     private var offlineBlocks: [UInt64] = []
     private var removedBlocks: [UInt64] = []
     private var rebootCount = 0
@@ -61,7 +63,7 @@ struct History {
 
     private enum Change: CaseIterable {
         case plug, unplug, hold, release, online, offline
-        case removeLMB, addLMB, probe, leaveFree, settle, reboot
+        case removeLMB, addLMB, probe, leaveFree, load, endLoad, settle, reboot
     }
 
     /// Names of findings that are the kernel's right.
@@ -96,6 +98,8 @@ struct History {
         case .addLMB: addLMB()
         case .probe: probe()
         case .leaveFree: leaveFree()
+        case .load: load()
+        case .endLoad: endLoad()
         case .settle: steps.append(.wait(.settled))
         case .reboot: reboot()
         }
@@ -116,6 +120,9 @@ struct History {
         case .addLMB: weight(2, if: !removedBlocks.isEmpty)
         case .probe: weight(3, if: !removedBlocks.isEmpty)
         case .leaveFree: weight(12, if: isStarved && !isShort && !sizes.isEmpty)
+        // A guest that is short of memory is to lack it for its plugs.
+        case .load: weight(5, if: !isStarved && !isLoaded)
+        case .endLoad: weight(3, if: isLoaded)
         case .settle: weight(1, if: hasAskedForUnplug)
         case .reboot: weight(1, if: rebootCount < 2)
         }
@@ -215,6 +222,18 @@ struct History {
         isShort = true
     }
 
+    /// What is filled has room in the boot memory, beside what the kernel takes of that for all DIMMs: no unplug is without
+    /// a place for what it has to move. The kernel may refuse it even so, or end it where memory runs out.
+    private mutating func load() {
+        act(.load(UInt64(draw.number(in: guest.memory ?? 0 < 1 << 30 ? 1...3 : 1...12)) << 25))
+        isLoaded = true
+    }
+
+    private mutating func endLoad() {
+        act(.endLoad)
+        isLoaded = false
+    }
+
     private mutating func setBlock(isOnline: Bool) {
         if isOnline {
             guard let block = draw.one(of: offlineBlocks) else { return }
@@ -263,11 +282,11 @@ struct History {
         offlineBlocks.append(block)
     }
 
-    /// Another kernel: it has all memory that the machine has, and holds none.
+    /// Another kernel: it has all memory that the machine has, holds none, and has no load.
     private mutating func reboot() {
         steps.append(.reboot)
         rebootCount += 1
-        (isHolding, isShort) = (false, false)
+        (isHolding, isShort, isLoaded) = (false, false, false)
         (offlineBlocks, removedBlocks) = ([], [])
         for index in dimms.indices { dimms[index].isTorn = false }
     }

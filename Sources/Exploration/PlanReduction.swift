@@ -56,13 +56,15 @@ extension Plan {
     }
 
     /// A flat plan of which only some pieces are left, made whole: the DIMMs are counted anew, and what is about a DIMM that
-    /// does not come any more goes too. Nil where that is no plan.
+    /// does not come any more goes too, like the end of a load that is not on, and a load while one is on. Nil where that is
+    /// no plan.
     func keeping(_ isKept: (Int) -> Bool) -> Plan? {
         var rest = self
         rest.steps = []
         /// The new numbers of the DIMMs, by the old ones.
         var numbers: [Int: Int] = [:]
         var count = 0
+        var isLoaded = false
         for (index, piece) in pieces.enumerated() {
             var piece = piece
             if piece.first?.plugs == true { count += 1 }
@@ -75,6 +77,13 @@ extension Plan {
             case .guest(.hold(.number(let number))):
                 guard let new = numbers[number] else { continue }
                 piece[0] = .guest(.hold(.number(new)))
+            case .guest(.load):
+                guard !isLoaded else { continue }
+                isLoaded = true
+            case .guest(.endLoad):
+                guard isLoaded else { continue }
+                isLoaded = false
+            case .reboot: isLoaded = false
             default: break
             }
             rest.steps += piece

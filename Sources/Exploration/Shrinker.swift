@@ -16,6 +16,7 @@ package struct Shrinker {
     package private(set) var replays = (count: 0, failureCount: 0)
 
     private let tryLimit: Int
+    private let replayLimit: Int
     private var phase = Phase.replaying
     /// The plan that is judged now, and how often it has passed.
     private var candidate: (plan: Plan, passCount: Int)?
@@ -26,7 +27,7 @@ package struct Shrinker {
     private var hasRemoved = false
 
     /// How often a plan is tried whose failure does not come each time.
-    private static let attemptLimit = 3
+    package static let attemptLimit = 3
 
     private enum Phase: Equatable {
         /// The plan is tried anew.
@@ -40,10 +41,12 @@ package struct Shrinker {
 
     /// Shrinks a plan that has failed in a step, counted from 1 among its own; at most so many plans are judged.
     ///
-    /// What comes behind that step has nothing to do with it.
-    package init(_ plan: Plan, failedStep: Int? = nil, tryLimit: Int) {
+    /// What comes behind that step has nothing to do with it. Where the plan does not fail anew, it is tried so many times in
+    /// all before that is believed.
+    package init(_ plan: Plan, failedStep: Int? = nil, tryLimit: Int, replayLimit: Int = Self.attemptLimit) {
         let flat = plan.flattened
         self.tryLimit = tryLimit
+        self.replayLimit = replayLimit
         let count = failedStep.map { flat.pieceCount(ofSteps: $0) }
         self.plan = count.flatMap { count in flat.keeping { $0 < count } } ?? flat
     }
@@ -89,7 +92,7 @@ package struct Shrinker {
         replays.count += 1
         replays.failureCount += hasFailed ? 1 : 0
         // One failure at once is enough to rely on; else it is found out how often it comes.
-        guard replays.failureCount == replays.count || replays.count == Self.attemptLimit else { return }
+        guard replays.failureCount == replays.count || replays.count >= replayLimit else { return }
         candidate = nil
         phase = replays.failureCount == 0 ? .done : .removing(count: max(plan.pieces.count / 2, 1), from: 0)
     }

@@ -232,6 +232,6 @@ package actor AgentClient {
             let reason = String(decoding: answer.text("reason") ?? [], as: UTF8.self)
             throw HarnessError.infrastructure("the agent cannot do '\(verb)': \(reason)")
         }
-        return (.refused(errno: errno), answer)
+        return (.refused(errno: errno, number: answer.number("number")), answer)
     }
 }

@@ -24,6 +24,10 @@ package enum GuestAction: Equatable, Sendable {
     case correctHPTSize
     /// Gives back what is held.
     case release
+    /// Fills and frees so much memory again and again, until it is ended.
+    case load(byteCount: UInt64)
+    /// Ends that.
+    case endLoad
 
     /// The request to the agent, without an identifier.
     var request: ControlLine {
@@ -39,6 +43,8 @@ package enum GuestAction: Equatable, Sendable {
         case .leaveFree(let byteCount): ControlLine(identifier: 0, verb: "leave").with("free", byteCount)
         case .correctHPTSize: ControlLine(identifier: 0, verb: "correct-hpt-size")
         case .release: ControlLine(identifier: 0, verb: "release")
+        case .load(let byteCount): ControlLine(identifier: 0, verb: "load").with("bytes", byteCount)
+        case .endLoad: ControlLine(identifier: 0, verb: "end-load")
         }
     }
 
@@ -48,7 +54,8 @@ package enum GuestAction: Equatable, Sendable {
         case .hold: "pages"
         case .leaveFree: "free"
         case .correctHPTSize: "order"
-        case .block, .dlpar, .probe, .read, .release: nil
+        case .endLoad: "filled"
+        case .block, .dlpar, .probe, .read, .release, .load: nil
         }
     }
 
@@ -85,6 +92,6 @@ package enum GuestActionResult: Equatable {
     case done(number: UInt64?)
     /// A file was read; whether that is all of it.
     case read(content: [UInt8], isWhole: Bool)
-    /// The guest's kernel refused it, with this error number.
-    case refused(errno: Int32)
+    /// The guest's kernel refused it, with this error number; a number in bytes that says more, where the agent has one.
+    case refused(errno: Int32, number: UInt64?)
 }

@@ -68,6 +68,7 @@ public final class Agent<System: AgentSystem> {
         if let channel { descriptors.append(channel) }
         waiting.wait(for: descriptors, milliseconds: 1000, hasRead: hasRead, system: system)
         hasRead = session?.drain() ?? false
+        actions.look()
         guard let channel else { return true }
         guard case .bytes(let input) = system.read(channel, byteCount: 4096) else { return true }
         hasRead = true

@@ -76,6 +76,19 @@ public protocol AgentSystem: AnyObject {
 
     /// Gives a buffer back.
     func free(_ buffer: KernelBuffer)
+
+    /// Maps memory for this process alone, a number of whole pages, behind which there is none yet; its address, or nil when
+    /// that fails.
+    func mapMemory(byteCount: UInt64) -> UInt64?
+
+    /// Writes to each page of mapped memory, so that the kernel has to find one for it.
+    func fill(_ address: UInt64, byteCount: UInt64)
+
+    /// Gives the pages behind mapped memory back, which stays mapped.
+    func discard(_ address: UInt64, byteCount: UInt64)
+
+    /// Has this process run when no other wants to.
+    func lowerPriority()
 }
 
 /// Memory of the kernel's own that this process has mapped.

@@ -15,11 +15,15 @@ import GuestMemory
 /// | `leave` | `free` | holds memory until the kernel has no more than so many bytes for itself; answers `free` |
 /// | `correct-hpt-size` | | sets `ibm,pft-size` in the device tree to the hashed page table's size; answers `order` |
 /// | `release` | | gives back what is held |
+/// | `load` | `bytes` | fills and frees so many bytes of memory again and again, in a process of its own |
+/// | `end-load` | | ends that; answers `filled`, the bytes that were filled in all |
 ///
-/// What the kernel refuses is an `error` with the reason `refused` and the kernel's error number as `errno`.
+/// What the kernel refuses is an `error` with the reason `refused` and the kernel's error number as `errno`; `number` is
+/// there where a number says more: see ``MemoryLoad``.
 final class GuestActions<System: AgentSystem> {
     private let system: System
     private let held: HeldMemory<System>
+    private let load: MemoryLoad<System>
 
     /// How many bytes of a file go into one answer: three times as many fit a line, should all be escaped.
     private static var contentByteCount: Int { 512 }
@@ -27,6 +31,12 @@ final class GuestActions<System: AgentSystem> {
     init(system: System) {
         self.system = system
         held = HeldMemory(system: system)
+        load = MemoryLoad(system: system)
+    }
+
+    /// Takes notice of what goes on by itself.
+    func look() {
+        load.look()
     }
 
     /// Answers a request, or returns nil for any other.
@@ -49,21 +59,27 @@ final class GuestActions<System: AgentSystem> {
                 guard let start = request.number("start"), let end = request.number("end"), start < end else {
                     throw .invalid
                 }
-                return reply.with("pages", try held.hold(start..<end))
+                return reply.with("pages", try held.hold(start..<end, sparing: load.byteCount))
             } else if request.has(verb: "leave") {
                 guard let byteCount = request.number("free"), byteCount > 0 else { throw .invalid }
-                return reply.with("free", try held.hold(allBut: byteCount))
+                return reply.with("free", try held.hold(allBut: byteCount, sparing: load.byteCount))
             } else if request.has(verb: "correct-hpt-size") {
                 return reply.with("order", try HashTableSize.correct(system: system))
             } else if request.has(verb: "release") {
                 held.release()
+            } else if request.has(verb: "load") {
+                guard let byteCount = request.number("bytes") else { throw .invalid }
+                try load.start(byteCount: byteCount)
+            } else if request.has(verb: "end-load") {
+                return reply.with("filled", try load.end())
             } else {
                 return nil
             }
             return reply
         } catch {
-            return ControlLine(identifier: request.identifier, verb: "error").with("reason", text: bytes("refused"))
-                .with("errno", error.errno)
+            let refusal = ControlLine(identifier: request.identifier, verb: "error")
+                .with("reason", text: bytes("refused")).with("errno", error.errno)
+            return error.number.map { refusal.with("number", $0) } ?? refusal
         }
     }
 
@@ -99,10 +115,18 @@ final class GuestActions<System: AgentSystem> {
 public struct ActionRefusal: Error {
     /// Not 0.
     public let errno: UInt64
+    /// A number that belongs to it, in bytes; nil for most.
+    let number: UInt64?
 
     /// Passes on a system call's error.
     public init(errno: UInt64) {
+        self.init(errno: errno, number: nil)
+    }
+
+    /// An error with a number that says more.
+    init(errno: UInt64, number: UInt64?) {
         self.errno = errno
+        self.number = number
     }
 
     /// `EINVAL`: the request is not of its form.
@@ -111,4 +135,10 @@ public struct ActionRefusal: Error {
     static var missing: ActionRefusal { ActionRefusal(errno: 2) }
     /// `ENOMEM`.
     static var outOfMemory: ActionRefusal { ActionRefusal(errno: 12) }
+    /// `EBUSY`.
+    static var busy: ActionRefusal { ActionRefusal(errno: 16) }
+    /// `ESRCH`: a process is not there any more.
+    static var gone: ActionRefusal { ActionRefusal(errno: 3) }
+    /// `ETIMEDOUT`.
+    static var timedOut: ActionRefusal { ActionRefusal(errno: 110) }
 }

@@ -22,11 +22,13 @@ final class HeldMemory<System: AgentSystem> {
 
     /// Allocates until some pages lie in a physical range, keeps the buffer that has them, and tells how many they are.
     ///
-    /// Refused with `ENOMEM` when memory runs short before, and with the kernel's own error when it gives no more.
-    func hold(_ range: Range<UInt64>) throws(ActionRefusal) -> UInt64 {
+    /// So many bytes more are left alone as a load may want, which has freed them for now. Refused with `ENOMEM` when memory
+    /// runs short before, and with the kernel's own error when it gives no more.
+    func hold(_ range: Range<UInt64>, sparing spared: UInt64) throws(ActionRefusal) -> UInt64 {
         var elsewhere: [KernelBuffer] = []
         defer { for buffer in elsewhere { system.free(buffer) } }
-        while takableByteCount >= Self.reserveByteCount + Self.bufferByteCount {
+        let reserve = Self.reserveByteCount + spared
+        while takableByteCount >= reserve + Self.bufferByteCount {
             let buffer = try system.allocateKernelBuffer(byteCount: Self.bufferByteCount)
             let pages = pageCount(of: buffer, in: range)
             if pages > 0 {
@@ -46,13 +48,14 @@ final class HeldMemory<System: AgentSystem> {
 
     /// Allocates until no more than so many bytes are free in the zones of the kernel's own, and tells how many are.
     ///
-    /// Refused with `ENOMEM` when memory runs short before, and what was taken by then stays held until ``release()``: the
+    /// So many bytes more are left alone as a load may want. Refused with `ENOMEM` when memory runs short before, and what was taken by then stays held until ``release()``: the
     /// movable zone has to hold what else there is.
-    func hold(allBut byteCount: UInt64) throws(ActionRefusal) -> UInt64 {
+    func hold(allBut byteCount: UInt64, sparing spared: UInt64) throws(ActionRefusal) -> UInt64 {
+        let reserve = Self.reserveByteCount + spared
         while true {
             guard let free = Zoneinfo.freeKernelByteCount(system: system) else { throw .invalid }
             if free <= byteCount { return free }
-            guard Meminfo.byteCount("MemFree:", system: system) >= Self.reserveByteCount + Self.bufferByteCount else {
+            guard Meminfo.byteCount("MemFree:", system: system) >= reserve + Self.bufferByteCount else {
                 throw .outOfMemory
             }
             let size = free - byteCount >= 2 * Self.bufferByteCount ? Self.bufferByteCount : Self.smallBufferByteCount

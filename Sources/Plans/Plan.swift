@@ -125,6 +125,10 @@ public struct Plan: Equatable, Sendable {
         case correctHPTSize
         /// Gives back what is held.
         case release
+        /// Fills and frees so many bytes of memory again and again, until ``endLoad`` or the kernel's end.
+        case load(UInt64)
+        /// Ends that.
+        case endLoad
     }
 
     /// What is expected of the step before. What is nil may be anything.
@@ -193,6 +197,8 @@ public enum PlanLimits {
     public static let leastCrashKernel: UInt64 = 128 << 20
     /// What the kernel may be left to allocate from; with less it cannot do the least.
     public static let leftFree: ClosedRange<UInt64> = 4 << 20...1 << 40
+    /// What a load may fill: some pages of every size at least.
+    public static let loads: ClosedRange<UInt64> = 1 << 20...1 << 40
     /// The file through which a dump leaves the guest, where a plan does not say.
     public static let dumpArea: UInt64 = 256 << 20
     /// How large it may be; a PCI BAR is a power of two.

@@ -88,6 +88,8 @@ extension Plan.Action {
         case .leaveFree(let byteCount): .fields([("leave-free", .size(byteCount))])
         case .correctHPTSize: .text("correct-hpt-size")
         case .release: .text("release")
+        case .load(let byteCount): .fields([("load", .size(byteCount))])
+        case .endLoad: .fields([("load", .text("none"))])
         }
     }
 }

@@ -15,6 +15,8 @@ struct StepReader {
     private(set) var needsCrashKernel = false
     /// Whether the guest's kernel is dead by now.
     private var hasCrashed = false
+    /// Whether a load is on.
+    private var isLoaded = false
 
     /// Reads a list of steps that are taken so many times.
     mutating func steps(
@@ -43,7 +45,9 @@ struct StepReader {
             let word = try node.word("step", of: ["verify", "reboot", "load-crash-kernel", "crash"])
             try checkAlive(node, word)
             switch word {
-            case "reboot": return note(.reboot)
+            case "reboot":
+                isLoaded = false
+                return note(.reboot)
             case "load-crash-kernel":
                 needsCrashKernel = true
                 return note(.loadCrashKernel)
@@ -174,7 +178,28 @@ struct StepReader {
         return .seconds(seconds)
     }
 
-    private func action(_ node: Node) throws(PlanProblem) -> Plan.Action {
+    /// A load, or its end. There is one at a time, and it ends with its kernel.
+    private mutating func load(_ node: Node) throws(PlanProblem) -> Plan.Action {
+        if node.scalar?.string == "none", node.tag == Tag(.str) {
+            guard isLoaded else { throw PlanProblem(node, "no load is on here that could be ended") }
+            isLoaded = false
+            return .endLoad
+        }
+        guard case .scalar(let scalar) = node, node.tag == Tag(.str),
+            let size = ByteCount(argument: scalar.string)?.value
+        else { throw PlanProblem(node, "load has to be none, or a size with its unit, such as 256MiB") }
+        guard PlanLimits.loads.contains(size) else {
+            throw PlanProblem(
+                node,
+                "load \(ByteCount(size).text) is outside \(ByteCount(PlanLimits.loads.lowerBound).text) to "
+                    + ByteCount(PlanLimits.loads.upperBound).text)
+        }
+        guard !isLoaded else { throw PlanProblem(node, "a load is on here already; 'load: none' ends it") }
+        isLoaded = true
+        return .load(size)
+    }
+
+    private mutating func action(_ node: Node) throws(PlanProblem) -> Plan.Action {
         if case .scalar = node {
             return try node.word("guest", of: ["release", "correct-hpt-size"]) == "release" ? .release : .correctHPTSize
         }
@@ -193,6 +218,7 @@ struct StepReader {
         case "probe": return .probe(try value.number("probe", in: 0...PlanLimits.blockIndex))
         case "dlpar": return .dlpar(try value.word("dlpar"))
         case "hold": return .hold(try dimm(value, "hold"))
+        case "load": return try load(value)
         case "leave-free":
             let size = try value.size("leave-free")
             guard PlanLimits.leftFree.contains(size) else {
@@ -205,7 +231,8 @@ struct StepReader {
         default:
             throw PlanProblem(
                 key,
-                "guest has no key '\(word.prefix(80))'; there are online, offline, probe, dlpar, read, hold, leave-free"
+                "guest has no key '\(word.prefix(80))'; there are online, offline, probe, dlpar, read, hold, leave-free, "
+                    + "load"
             )
         }
     }

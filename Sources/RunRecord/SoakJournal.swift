@@ -11,8 +11,8 @@ public final class SoakJournal: Sendable {
     public enum Entry: Equatable, Sendable {
         /// It began; with what, the command line says.
         case started(SoakSummary, commandLine: [String])
-        /// A history ended.
-        case historyEnded(SoakHistory)
+        /// A history ended; the command line that goes on behind it.
+        case historyEnded(SoakHistory, goingOn: String)
         /// A history that failed was made as small as it could be.
         case shrunk(SoakShrinking)
         /// The soak ended.
@@ -28,6 +28,12 @@ public final class SoakJournal: Sendable {
 
     private let file: Mutex<FileHandle>
 
+    /// A journal whose lines go into this file, for tests.
+    init(folder: URL, file: FileHandle) {
+        url = folder
+        self.file = Mutex(file)
+    }
+
     /// Makes `parent/soak-<UTC>-<identifier>/`. Throws when that cannot be.
     public init(parent: URL, identifier: String, startedAt: Date) throws {
         url = parent.appending(
@@ -41,15 +47,22 @@ public final class SoakJournal: Sendable {
     /// libvirt's own warnings, of all histories.
     public var libvirtLog: URL { url.appending(path: "libvirt.log") }
 
-    /// Appends a line, and returns when it is on the disk.
+    /// Appends a line, and returns when it is on the disk. Of a line that cannot be written nothing stays, as far as the file
+    /// system lets it be taken back: what was written before is whole, and what comes later begins a line of its own.
     public func note(_ entry: Entry) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         let line = try encoder.encode(Line(entry: entry)) + Data([0x0a])
         do {
             try file.withLock { file in
-                try file.write(contentsOf: line)
-                try file.synchronize()
+                let end = try file.offset()
+                do {
+                    try file.write(contentsOf: line)
+                    try file.synchronize()
+                } catch {
+                    try? file.truncate(atOffset: end)
+                    throw error
+                }
             }
         } catch {
             throw RunDirectoryError(file: Self.fileName, reason: error.localizedDescription)
@@ -72,7 +85,7 @@ public final class SoakJournal: Sendable {
         let entry: Entry
 
         private enum Key: String, CodingKey {
-            case schema, kind, commandLine
+            case schema, kind, commandLine, goingOn
         }
 
         func encode(to encoder: any Encoder) throws {
@@ -82,15 +95,18 @@ public final class SoakJournal: Sendable {
             case .started(let summary, let commandLine):
                 try line.encode("soak.started", forKey: .kind)
                 try line.encode(commandLine, forKey: .commandLine)
+                try line.encode(summary.goingOn, forKey: .goingOn)
                 try summary.encode(to: encoder)
-            case .historyEnded(let history):
+            case .historyEnded(let history, let goingOn):
                 try line.encode("history.ended", forKey: .kind)
+                try line.encode(goingOn, forKey: .goingOn)
                 try history.encode(to: encoder)
             case .shrunk(let shrinking):
                 try line.encode("history.shrunk", forKey: .kind)
                 try shrinking.encode(to: encoder)
             case .ended(let summary):
                 try line.encode("soak.ended", forKey: .kind)
+                try line.encode(summary.goingOn, forKey: .goingOn)
                 try summary.encode(to: encoder)
             }
         }

@@ -87,7 +87,7 @@ public struct SoakShrinking: Codable, Equatable, Sendable {
 }
 
 /// What a soak is, and what it has come to so far: the first line of its journal, and the last one.
-public struct SoakSummary: Codable, Equatable, Sendable {
+public struct SoakSummary: Encodable, Equatable, Sendable {
     /// What all histories are drawn from.
     public var seed: UInt64
     /// The number of the first history.
@@ -116,13 +116,27 @@ public struct SoakSummary: Codable, Equatable, Sendable {
     public var findings: [String: Int] = [:]
     /// How many records were dropped, because everything in them was right.
     public var droppedRecordCount = 0
+    /// The options that make the same histories, beside seed and numbers.
+    private let options: [String]
 
-    /// A soak that begins.
-    public init(seed: UInt64, first: Int) {
+    private enum CodingKeys: String, CodingKey {
+        case seed, first, next, outcome, error, historyCount, failedCount, errorCount, incompleteCount
+        case verificationCount, entryCount, refusals, findings, droppedRecordCount
+    }
+
+    /// A soak that begins; the options are those that make the same histories, beside seed and numbers.
+    public init(seed: UInt64, first: Int, options: [String] = []) {
         self.seed = seed
         self.first = first
+        self.options = options
         next = first
     }
+
+    /// The command line that makes the same histories, without their numbers.
+    public var command: String { (["qemu-harness soak --seed \(seed)"] + options).joined(separator: " ") }
+
+    /// The command line that goes on with the next history.
+    public var goingOn: String { "\(command) --from \(next)" }
 
     /// Takes what a history came to.
     public mutating func add(_ history: SoakHistory) {

@@ -40,6 +40,8 @@ package struct GuestStep: RunStep {
         case .action(.leaveFree(let byteCount)): "leave \(ByteCount(byteCount).text) free"
         case .action(.correctHPTSize): "correct ibm,pft-size"
         case .action(.release): "release"
+        case .action(.load(let byteCount)): "load \(ByteCount(byteCount).text)"
+        case .action(.endLoad): "load none"
         case .hold(let dimm): "hold DIMM \(dimm)"
         }
     }
@@ -58,13 +60,18 @@ package struct GuestStep: RunStep {
         }
         let outcome = try await guest.perform(action)
         switch outcome {
-        case .refused(let errno):
+        case .refused(let errno, let number):
             try context.events.note(.actionSettled(action: title, errno: errno))
             let reason = Errno(rawValue: errno).description
-            result.fail(Finding(.guest, .refused, "the guest's kernel refused '\(title)': \(reason) (errno \(errno))"))
+            let more = number.flatMap { Self.refusal(errno, $0, of: action) } ?? ""
+            result.fail(
+                Finding(.guest, .refused, "the guest's kernel refused '\(title)': \(reason) (errno \(errno))\(more)"))
         case .done(let number):
             try context.events.note(.actionSettled(action: title, errno: 0))
             result.note = number.flatMap { Self.note($0, of: action) }
+            if action == .endLoad, number == 0 {
+                result.fail(Finding(.plan, .unmet, "the load has filled no memory before it was ended"))
+            }
         case .read(let content, let isWhole):
             try context.events.note(.actionSettled(action: title, errno: 0))
             guard case .read(let path, let expected) = kind else { return }
@@ -82,7 +89,17 @@ package struct GuestStep: RunStep {
         case .hold: "\(number) pages are held there"
         case .leaveFree: "\(ByteCount(number).text) are left"
         case .correctHPTSize: "the hashed page table has 2^\(number) bytes"
-        case .block, .dlpar, .probe, .read, .release: nil
+        case .endLoad: "\(ByteCount(number).text) were filled in all"
+        case .block, .dlpar, .probe, .read, .release, .load: nil
+        }
+    }
+
+    /// What the number of a refusal says, as the end of a sentence.
+    private static func refusal(_ errno: Int32, _ number: UInt64, of action: GuestAction) -> String? {
+        switch (action, Errno(rawValue: errno)) {
+        case (.load, .noMemory): "; it has room for a load of \(ByteCount(number).text) at most"
+        case (.endLoad, .noSuchProcess): "; the load has ended by itself, after \(ByteCount(number).text) were filled"
+        default: nil
         }
     }
 

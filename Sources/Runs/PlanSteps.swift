@@ -56,6 +56,8 @@ extension GuestStep {
         case .leaveFree(let byteCount): self.init(.leaveFree(byteCount: byteCount))
         case .correctHPTSize: self.init(.action(.correctHPTSize))
         case .release: self.init(.action(.release))
+        case .load(let byteCount): self.init(.action(.load(byteCount: byteCount)))
+        case .endLoad: self.init(.action(.endLoad))
         }
     }
 }

@@ -25,12 +25,15 @@ package struct Runner {
     let keepsDumps: Bool
     /// The witnesses that may leave something unsaid.
     let allowedUnsaid: [Witness]
+    /// Takes no more steps behind the first one that found what no expectation right behind it excuses.
+    let endsAtFailure: Bool
 
     /// Takes these steps, which were made from this plan, in a guest of this configuration; `observers` are told what
     /// happens, beside the record.
     package init(
         plan: Plan, steps: [any RunStep], configuration: GuestConfiguration, timeouts: Timeouts,
-        observers: [any RunObserver], keepsGuest: Bool, keepsDumps: Bool = false, allowedUnsaid: [Witness] = []
+        observers: [any RunObserver], keepsGuest: Bool, keepsDumps: Bool = false, allowedUnsaid: [Witness] = [],
+        endsAtFailure: Bool = false
     ) {
         self.plan = plan
         self.steps = steps
@@ -40,6 +43,7 @@ package struct Runner {
         self.keepsGuest = keepsGuest
         self.keepsDumps = keepsDumps
         self.allowedUnsaid = allowedUnsaid
+        self.endsAtFailure = endsAtFailure
     }
 
     /// What a run came to.
@@ -178,7 +182,17 @@ package struct Runner {
             results.append(result)
             if result.expectedFindings == nil { context.previous = result }
             try context.events.note(.stepEnded(result))
+            let rest = steps[(index + 1)...]
+            if endsAtFailure, hasFailed(results, before: rest) {
+                return try context.record.log("\(rest.count) steps were not taken behind the first failure")
+            }
         }
+    }
+
+    /// Whether something was found that nothing which follows can excuse.
+    private func hasFailed(_ results: [StepResult], before rest: ArraySlice<any RunStep>) -> Bool {
+        guard !(rest.first is ExpectStep) else { return false }
+        return Outcome.of(results) == .failed
     }
 
     /// Ends the guest even when the run was cancelled; or keeps it, where it is to be kept and lives.

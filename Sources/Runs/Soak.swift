@@ -36,8 +36,11 @@ package struct Soak {
     }
 
     /// Takes a plan as `run` does, its record to have this in its name, and tells the observer; throws where it does not come
-    /// to a run.
-    package typealias Take = @Sendable (Plan, _ name: String, any RunObserver) async throws -> Runner.Report
+    /// to a run. A run that ends at its failure takes no step behind the first that found what nobody excused.
+    package typealias Take =
+        @Sendable (
+            Plan, _ name: String, _ endsAtFailure: Bool, any RunObserver
+        ) async throws -> Runner.Report
 
     let generator: HistoryGenerator
     let bounds: Bounds
@@ -59,10 +62,14 @@ package struct Soak {
 
     /// So many histories in a row whose guests never came up are the machine's fault.
     private static let unbootedLimit = 3
+    /// So many plans at most are tried of a history whose guest was lost: each may take until the time for an answer is up.
+    private static let lostTryLimit = 12
 
     /// Takes histories until it is through, or the task is cancelled. Whatever goes wrong is in what is returned.
-    package func run(commandLine: [String]) async -> SoakSummary {
-        var summary = SoakSummary(seed: generator.seed, first: bounds.first)
+    ///
+    /// `options` are those that make the same histories, beside seed and numbers: what goes on is told with them.
+    package func run(commandLine: [String], options: [String] = []) async -> SoakSummary {
+        var summary = SoakSummary(seed: generator.seed, first: bounds.first, options: options)
         do {
             try journal.note(.started(summary, commandLine: commandLine))
             try await takeHistories(&summary)
@@ -104,8 +111,10 @@ package struct Soak {
                 history.record = nil
                 summary.droppedRecordCount += 1
             }
-            try journal.note(.historyEnded(history))
+            // Whoever watches is told of it all the same where the journal cannot be written any more.
+            let noted = Result { try journal.note(.historyEnded(history, goingOn: summary.goingOn)) }
             observer.observe(.historyEnded(history, summary))
+            try noted.get()
 
             let failure = report.flatMap { Failure($0.results) }
             if let report, let failure, !Task.isCancelled,
@@ -136,7 +145,7 @@ package struct Soak {
         let tally = RunTally(telling: observer)
         let report: Runner.Report
         do {
-            report = try await take(plan, "\(number)", tally)
+            report = try await take(plan, "\(number)", true, tally)
         } catch {
             history.error = "\(error)"
             history.outcome = error is CancellationError ? .interrupted : .error
@@ -162,14 +171,19 @@ package struct Soak {
     private func shrink(_ plan: Plan, _ number: Int, _ failure: Failure, _ report: Runner.Report) async throws {
         // The run's first step boots the guest.
         let failedStep = report.results.failures.first.map { $0.step - 1 } ?? report.results.steps.count - 1
-        var shrinker = Shrinker(plan, failedStep: failedStep, tryLimit: bounds.shrinkTryLimit)
+        // A guest is lost by the machine's troubles more often than by a plan: what does not come again at once is not followed.
+        var shrinker =
+            failure == .lost
+            ? Shrinker(
+                plan, failedStep: failedStep, tryLimit: min(bounds.shrinkTryLimit, Self.lostTryLimit), replayLimit: 1)
+            : Shrinker(plan, failedStep: failedStep, tryLimit: bounds.shrinkTryLimit)
         var smallest: URL?
         while !Task.isCancelled, let candidate = shrinker.next() {
             observer.observe(
                 .trying(number: number, tryCount: shrinker.tryCount + 1, stepCount: shrinker.plan.steps.count))
             let name = "\(number).\(shrinker.tryCount + 1)"
             // What does not come to a run says nothing of the plan.
-            guard let trial = try? await take(candidate, name, RunTally(telling: observer)) else { break }
+            guard let trial = try? await take(candidate, name, false, RunTally(telling: observer)) else { break }
             if Task.isCancelled {
                 try RunDirectory.discard(trial.directory)
                 break
@@ -186,8 +200,9 @@ package struct Soak {
             number: number, plan: shrunk?.path, record: smallest?.path, originalStepCount: plan.steps.count,
             stepCount: shrinker.plan.steps.count, tryCount: shrinker.tryCount, replayCount: shrinker.replays.count,
             replayFailureCount: shrinker.replays.failureCount, isThrough: shrinker.isThrough)
-        try journal.note(.shrunk(shrinking))
+        let noted = Result { try journal.note(.shrunk(shrinking)) }
         observer.observe(.shrunk(shrinking))
+        try noted.get()
     }
 }
 

@@ -35,12 +35,16 @@ import Testing
             #expect(machine.mostPluggedMemory <= HistoryRoom.plugged)
             #expect(machine.maximumMemory == plan.guest.maximumMemory && machine.slots == PlanLimits.slots)
             #expect(plan.steps.count(where: \.isVerification) == 17)
+            // A load has room in the boot memory.
+            for case .guest(.load(let byteCount)) in plan.steps {
+                #expect(byteCount >= 32 << 20 && byteCount * 8 <= (plan.guest.memory ?? 0) * 3)
+            }
             seen.formUnion(plan.steps.map(\.kind))
         }
         let always: Set = [
             "verify", "all", "plug", "unplug", "wait", "reboot", "expect", "release", "online", "offline",
         ]
-        let others: Set = hasAllocationFailures ? ["leave-free"] : ["hold", "dlpar", "probe"]
+        let others: Set = hasAllocationFailures ? ["leave-free"] : ["hold", "dlpar", "probe", "load", "end-load"]
         #expect(seen == always.union(others))
     }
 
@@ -130,6 +134,8 @@ extension Plan.Step {
         case .guest(.offline): "offline"
         case .guest(.leaveFree): "leave-free"
         case .guest(.hold): "hold"
+        case .guest(.load): "load"
+        case .guest(.endLoad): "end-load"
         case .guest(.dlpar): "dlpar"
         case .guest(.probe): "probe"
         default: "another"

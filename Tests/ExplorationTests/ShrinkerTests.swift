@@ -82,6 +82,14 @@ import Testing
             }
             return steps[unplug...].contains { if case .plug = $0 { true } else { false } }
         },
+        Case(
+            "a load, and what is about it",
+            "[verify, {guest: {load: 64MiB}}, verify, {guest: {load: none}}, {guest: {load: 32MiB}}, reboot, verify]",
+            "[{guest: {load: 32MiB}}, reboot]"
+        ) { plan in
+            guard let load = plan.steps.firstIndex(of: .guest(.load(32 << 20))) else { return false }
+            return plan.steps[load...].contains(.reboot)
+        },
         Case("steps of which one goes once another has", "[{wait: settled}, verify, reboot]", "[reboot]") { plan in
             plan.steps.contains(.reboot) && (!plan.steps.contains(.verify) || plan.steps.contains(.wait(.settled)))
         },
@@ -128,6 +136,14 @@ import Testing
         #expect(shrinker.hasVanished && !shrinker.isReliable)
         #expect(shrinker.replays.count == 3 && shrinker.replays.failureCount == 0)
         #expect(shrinker.plan == plan.flattened && shrinker.tryCount == 3)
+    }
+
+    @Test func aFailureMayBeTriedAnewOnce() throws {
+        let plan = try Self.plan(Self.long)
+        var shrinker = Shrinker(plan, tryLimit: 10, replayLimit: 1)
+        #expect(shrinker.next() == plan.flattened)
+        shrinker.take(hasFailed: false)
+        #expect(shrinker.next() == nil && shrinker.hasVanished && shrinker.tryCount == 1)
     }
 
     /// A failure that comes each second time is made smaller all the same, each plan being tried several times.

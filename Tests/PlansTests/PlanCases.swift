@@ -20,7 +20,8 @@ enum PlanCases {
     }
 
     static let accepted = [
-        plan("  - verify"), plan("  - reboot"), plan("  - \"verify\""), plan("  - plug: 256MiB"),
+        plan("  - verify"), plan("  - verify: {struct-pages: all}\n  - verify: {struct-pages: sample}"),
+        plan("  - reboot"), plan("  - \"verify\""), plan("  - plug: 256MiB"),
         plan("  - plug: {size: 1GiB}"), plan("  - plug: {size: 1GiB, node: 0, base: 2GiB, model: dimm}"),
         plan("  - plug: {size: 1GiB, node: 1}", guest: "{numa-nodes: 2, memory: 1GiB}"),
         plan("  - plug: 1GiB\n  - unplug: 1"), plan("  - plug: 1GiB\n  - unplug: last\n  - unplug: 1"),
@@ -31,6 +32,10 @@ enum PlanCases {
         plan("  - guest: {read: /proc/meminfo, contains: \"MemTotal: 5\"}"),
         plan("  - plug: 1GiB\n  - guest: {hold: 1}\n  - guest: {hold: last}"),
         plan("  - guest: {leave-free: 4MiB}\n  - guest: {leave-free: 1TiB}"),
+        plan("  - guest: {load: 1MiB}\n  - guest: {load: none}\n  - guest: {load: 1TiB}\n  - verify"),
+        plan("  - guest: {load: 256MiB}\n  - reboot\n  - guest: {load: 300MiB}\n  - guest: release"),
+        plan("  - repeat: {times: 3, steps: [{guest: {load: 1GiB}}, verify, {guest: {load: none}}]}"),
+        plan("  - guest: {load: 1GiB}\n  - crash", guest: "{crash-kernel: 512MiB}"),
         plan("  - verify\n  - expect: {entries: 0, observed: 1, sections: 2, covered: 3}"),
         plan("  - verify\n  - expect: {findings: [list-cycle, plug-refused]}"),
         plan("  - plug: 1GiB\n  - expect: {allowed: [plug-refused, guest-warning]}"),
@@ -67,6 +72,7 @@ enum PlanCases {
     }
 
     static let refused = [
+        formal(plan("  - verify: {struct-pages: none}"), "3:28: no struct-pages 'none'; there are sample, all"),
         formal("steps: [verify]", "1:1: a plan has no 'description'"),
         formal("description: d", "1:1: a plan has no 'steps'"),
         other(plan("  - dump: makedumpfile"), "3:5: dump has no crash before it"),
@@ -189,6 +195,19 @@ enum PlanCases {
         other(plan("  - guest: {leave-free: 4095KiB}"), "3:25: leave-free 4095 KiB is outside 4 MiB to 1 TiB"),
         other(plan("  - guest: {leave-free: 2TiB}"), "3:25: leave-free 2 TiB is outside 4 MiB to 1 TiB"),
         formal(plan("  - guest: {leave-free: 4}"), "3:25: leave-free has to be a size with its unit"),
+        other(plan("  - guest: {load: none}"), "3:19: no load is on here that could be ended"),
+        other(
+            plan("  - guest: {load: 1GiB}\n  - guest: {load: 1GiB}"), "4:19: a load is on here already; 'load: none'"),
+        other(plan("  - guest: {load: 1GiB}\n  - reboot\n  - guest: {load: none}"), "5:19: no load is on here"),
+        other(plan("  - repeat: {times: 2, steps: [{guest: {load: 1GiB}}]}"), "3:47: a load is on here already"),
+        other(plan("  - guest: {load: 1023KiB}"), "3:19: load 1023 KiB is outside 1 MiB to 1 TiB"),
+        other(plan("  - guest: {load: 2TiB}"), "3:19: load 2 TiB is outside 1 MiB to 1 TiB"),
+        other(plan("  - guest: {load: 99999999999999999999GiB}"), "3:19: load has to be none, or a size with its unit"),
+        formal(plan("  - guest: {load: 4}"), "3:19: load has to be none, or a size with its unit, such as 256MiB"),
+        formal(plan("  - guest: {load: all}"), "3:19: load has to be none, or a size with its unit"),
+        formal(plan("  - guest: {load: [1GiB]}"), "3:19: load has to be none, or a size with its unit"),
+        formal(plan("  - guest: load"), "3:12: no guest 'load'; there are release, correct-hpt-size"),
+        formal(plan("  - guest: {load: 1GiB, hold: 1}"), "3:12: guest has to have one key; it has 2"),
         other(plan("  - plug: 300MiB"), "3:11: plug 300 MiB is no multiple of 256 MiB"),
         other(plan("  - plug: 0GiB"), "3:11: plug 0 bytes is no multiple of 256 MiB"),
         other(plan("  - plug: 16TiB"), "3:11: plug 16 TiB is more than 8 TiB, the limit here"),

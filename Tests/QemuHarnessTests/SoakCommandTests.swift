@@ -42,15 +42,13 @@ import Testing
 
     /// What a person needs stands last, and the commands are whole.
     @Test func saysHowToGoOn() {
-        var summary = SoakSummary(seed: 42, first: 3)
+        var summary = SoakSummary(seed: 42, first: 3, options: ["--cpu", "POWER8", "--steps", "16"])
         summary.add(
             SoakHistory(
                 number: 3, kernel: "6.1", cpu: "POWER8", outcome: .failed, seconds: 1, verificationCount: 17,
                 entryCount: 400, refusals: ["guest-refused": 2], findings: ["list-cycle"], failedStep: "verify"))
         summary.outcome = .failed
-        let text = SoakText(
-            summary: summary, folder: URL(filePath: "/tmp/soak"), options: ["--cpu", "POWER8", "--steps", "16"]
-        ).text()
+        let text = SoakText(summary: summary, folder: URL(filePath: "/tmp/soak")).text()
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         #expect(lines.contains("  list-cycle  1") && lines.contains("  guest-refused  2"))
         #expect(lines.contains("seed 42, history 3"))

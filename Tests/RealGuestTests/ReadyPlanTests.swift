@@ -28,6 +28,28 @@ extension RealGuest {
             try await Self.expectToPass(plan)
         }
 
+        /// The kernel's state changes all the time, and nothing that is verified does; the plan's last steps say how much was
+        /// filled.
+        @Test(
+            .long,
+            arguments: [
+                ("POWER8", "6.1"), ("POWER9", "6.1"), ("POWER8", "6.12-4k"), ("POWER9", "6.12-4k"),
+                ("POWER9", "6.12-64k"),
+            ])
+        func memoryPressurePasses(cpu: String, kernel: String) async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let ending = try await harness.run(
+                ["memory-load", "--cpu", cpu, "--kernel", kernel, "--slowdown", "4"])
+            #expect(ending.status == .exited(0), "\(ending.errors)\(ending.output)")
+            let steps = try harness.results().steps
+            #expect(steps.count { $0.verdict?.hasPassed == true } == 9)
+            let note = try #require(steps.first { $0.title == "load none" }?.note)
+            // How much is the machine's affair.
+            let filled = try #require(Int(note.prefix { $0.isNumber }))
+            #expect(note.hasSuffix("iB were filled in all") && filled > 0, "\(note)")
+        }
+
         /// A guest that crashes, with the long tests one of each MMU: what the dump-capture kernel finds is what was there, and what makedumpfile
         /// wrote has it too.
         @Test(arguments: RealGuest.cases(["POWER8", "POWER9"], everyTime: 1))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Glibc
 import Plans
 import RunRecord
 import Subprocess
@@ -35,6 +36,85 @@ extension RealGuest {
             #expect(soak.ending.status == .exited(0), "\(soak.ending.errors)\(soak.ending.output)")
             #expect(soak.lines.last?["verificationCount"] as? Int == 66)
             #expect(soak.lines.last?["droppedRecordCount"] as? Int == 6)
+        }
+
+        /// Files of this process may grow no more at some time, as on a full disk: in the middle of a line, even.
+        @Test(.long) func aFullDiskLosesNothing() async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let ending = try await HarnessProcess.start(
+                Self.arguments(harness) + ["--runs", "4", "--keep-clean", "--json"]
+            ) { process in
+                let journal = try await Self.journal(in: harness, lineCount: 2)
+                // What a run writes is larger than this too, so that either may be the first to fail.
+                let size = try Data(contentsOf: journal).count + 20
+                let limit = try await Subprocess.run(
+                    .name("prlimit"), arguments: ["--pid", "\(process.value)", "--fsize=\(size):\(size)"],
+                    output: .discarded)
+                #expect(limit.terminationStatus == .exited(0))
+            }
+            #expect(ending.status == .exited(2), "\(ending.errors)\(ending.output)")
+            #expect(ending.errors.contains("cannot write soak.jsonl"), "\(ending.errors)")
+            let journal = try await Self.journal(in: harness, lineCount: 2)
+            let data = try Data(contentsOf: journal)
+            #expect(data.last == 0x0a)
+            let lines = try data.split(separator: 0x0a).map { line in
+                try #require(try JSONSerialization.jsonObject(with: line) as? [String: Any])
+            }
+            #expect(lines.map { $0["kind"] as? String } == ["soak.started", "history.ended"])
+            let record = try #require(lines[1]["record"] as? String)
+            #expect(try await HarnessProcess.start(["verify", record]).status == .exited(0))
+            let identifier = try #require(
+                journal.deletingLastPathComponent().lastPathComponent.split(separator: "-").last)
+            #expect(try leftovers(of: [String(identifier)]) == [])
+        }
+
+        /// What is left of a soak that was killed tells how to go on, and whoever does so takes up what it has left.
+        @Test(.long) func aKilledSoakGoesOn() async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let ending = try await HarnessProcess.start(Self.arguments(harness) + ["--keep-clean"]) { process in
+                _ = try await Self.journal(in: harness, lineCount: 3)
+                try #require(kill(process.value, SIGKILL) == 0)
+            }
+            #expect(ending.status == .signaled(SIGKILL))
+            let journal = try await Self.journal(in: harness, lineCount: 3)
+            let lines = try Data(contentsOf: journal).split(separator: 0x0a).map { line in
+                try #require(try JSONSerialization.jsonObject(with: line) as? [String: Any])
+            }
+            #expect(lines.map { $0["kind"] as? String } == ["soak.started", "history.ended", "history.ended"])
+            let command = try #require(lines.last?["goingOn"] as? String)
+            #expect(command.hasSuffix(" --from 3"))
+            let words = command.split(separator: " ").dropFirst().map(String.init)
+            let second = try await HarnessProcess.start(
+                words + ["--output", harness.runsDirectory.path, "--slowdown", "4", "--runs", "1", "--json"])
+            #expect(second.status == .exited(0), "\(second.errors)\(second.output)")
+            #expect(second.output.contains("\"next\" : 4"), "\(second.output)")
+            let identifiers = try FileManager.default.contentsOfDirectory(atPath: harness.runsDirectory.path).compactMap
+            {
+                $0.split(separator: "-").last.map(String.init)
+            }
+            #expect(identifiers.count == 2)
+            #expect(try leftovers(of: identifiers) == [])
+        }
+
+        /// A soak of short histories.
+        private static func arguments(_ harness: HarnessProcess) -> [String] {
+            ["soak", "--output", harness.runsDirectory.path, "--slowdown", "4", "--seed", "3", "--steps", "2"]
+        }
+
+        /// Waits until the journal has so many lines.
+        private static func journal(in harness: HarnessProcess, lineCount: Int) async throws -> URL {
+            while true {
+                let names = try FileManager.default.contentsOfDirectory(atPath: harness.runsDirectory.path)
+                if let name = names.first {
+                    let file = harness.runsDirectory.appending(path: name).appending(path: SoakJournal.fileName)
+                    if let data = try? Data(contentsOf: file), data.count(where: { $0 == 0x0a }) >= lineCount {
+                        return file
+                    }
+                }
+                try await Task.sleep(for: .milliseconds(20))
+            }
         }
 
         /// The plug that fails inside a memory block (plans/half-added-block.yaml), found by nothing but chance, and what it

@@ -2,13 +2,14 @@
 
 import Exploration
 import Foundation
+import Glibc
 import HarnessBasics
 import Plans
-import RunRecord
 import Synchronization
 import TestSupport
 import Testing
 
+@testable import RunRecord
 @testable import Runs
 @testable import Verification
 
@@ -22,8 +23,14 @@ import Testing
         journal = try SoakJournal(parent: folder.url, identifier: "test", startedAt: Date(timeIntervalSince1970: 0))
     }
 
-    private struct Silent: SoakObserver {
-        func observe(_ event: SoakEvent) {}
+    /// Keeps what histories came to, as a person hears of it.
+    private final class Listener: SoakObserver {
+        private let heard = Mutex<[SoakHistory]>([])
+        var histories: [SoakHistory] { heard.withLock { $0 } }
+
+        func observe(_ event: SoakEvent) {
+            if case .historyEnded(let history, _) = event { heard.withLock { $0.append(history) } }
+        }
     }
 
     /// What a made-up run comes to.
@@ -35,15 +42,26 @@ import Testing
 
     /// Takes histories whose runs come to what `ending` says.
     private func soak(
-        runs: Int? = nil, tries: Int = 60, keepsClean: Bool = false, from first: Int = 1,
-        ending: @escaping @Sendable (Plan, String) throws -> Ending
+        runs: Int? = nil, tries: Int = 60, keepsClean: Bool = false, from first: Int = 1, in other: SoakJournal? = nil,
+        telling observer: Listener = Listener(), ending: @escaping @Sendable (Plan, String) throws -> Ending
+    ) async -> SoakSummary {
+        await Self.soak(
+            runs: runs, tries: tries, keepsClean: keepsClean, from: first, in: other ?? journal, telling: observer,
+            ending: ending)
+    }
+
+    private static func soak(
+        runs: Int?, tries: Int = 60, keepsClean: Bool = false, from first: Int = 1, in journal: SoakJournal,
+        telling observer: Listener = Listener(), ending: @escaping @Sendable (Plan, String) throws -> Ending
     ) async -> SoakSummary {
         let generator = HistoryGenerator(
             seed: 42, subjects: [Subject(kernel: "6.1", cpu: "POWER8")], changeCount: 6, hasAllocationFailures: false)
         let bounds = Soak.Bounds(
             first: first, historyCount: runs, shrinkTryLimit: tries, keepsClean: keepsClean)
-        let journal = journal
-        let soak = Soak(generator, bounds: bounds, journal: journal, observer: Silent()) { plan, name, observer in
+        let soak = Soak(generator, bounds: bounds, journal: journal, observer: observer) {
+            plan, name, endsAtFailure, observer in
+            // A history has a number, and what is made of it a second one.
+            #expect(endsAtFailure == !name.contains("."))
             let ending = try ending(plan, name)
             if case .isCancelled = ending { withUnsafeCurrentTask { $0?.cancel() } }
             let record = try RunDirectory(
@@ -52,7 +70,7 @@ import Testing
             return try Self.report(ending, of: plan, record.url, telling: observer)
         }
         // A task of its own, which can be cancelled without the test's.
-        return await Task { await soak.run(commandLine: ["test"]) }.value
+        return await Task { await soak.run(commandLine: ["test"], options: ["--steps", "6"]) }.value
     }
 
     /// A run of a plan, of which the last step alone has a verdict.
@@ -95,8 +113,8 @@ import Testing
     }
 
     /// The lines of the journal, of which each is a document that the schema takes.
-    private func lines() async throws -> [[String: Any]] {
-        let data = try Data(contentsOf: journal.url.appending(path: SoakJournal.fileName))
+    private func lines(of other: SoakJournal? = nil) async throws -> [[String: Any]] {
+        let data = try Data(contentsOf: (other ?? journal).url.appending(path: SoakJournal.fileName))
         let refusals = try await JSONSchema("soak").refusals(of: data)
         #expect(!refusals.isEmpty && refusals.allSatisfy { $0 == nil }, "\(refusals)")
         return try data.split(separator: 0x0a).map { line in
@@ -168,7 +186,26 @@ import Testing
     @Test func lostGuestsAreFollowed() async throws {
         let summary = await soak(runs: 1) { _, _ in .isLost }
         #expect((summary.outcome, summary.errorCount, summary.failedCount) == (.error, 1, 0))
-        #expect(try await lines()[2]["stepCount"] as? Int == 1)
+        let line = try await lines()[2]
+        #expect(line["stepCount"] as? Int == 1 && line["replayCount"] as? Int == 1)
+    }
+
+    /// One that is lost once was lost by the machine, most likely: it is taken once more, and not made small.
+    @Test func aGuestThatIsLostOnceIsTakenOnceMore() async throws {
+        let summary = await soak(runs: 2) { _, name in name == "1" ? .isLost : .passes }
+        #expect((summary.outcome, summary.errorCount, summary.historyCount) == (.error, 1, 2))
+        let line = try await lines()[2]
+        #expect(line["kind"] as? String == "history.shrunk" && line["plan"] == nil)
+        #expect(line["tryCount"] as? Int == 1 && line["replayFailureCount"] as? Int == 0)
+        #expect(try records().count == 1)
+    }
+
+    /// Each plan of a guest that is lost may take until the time for an answer is up.
+    @Test func aLostGuestIsNotFollowedForEver() async throws {
+        let summary = await soak(runs: 1) { plan, _ in plan.steps.count > 4 ? .isLost : .passes }
+        #expect(summary.errorCount == 1)
+        let line = try await lines()[2]
+        #expect(line["tryCount"] as? Int == 12 && line["isThrough"] as? Bool == false)
     }
 
     @Test func aMachineOnWhichNothingBootsEndsIt() async throws {
@@ -178,6 +215,83 @@ import Testing
         let thrown = await soak { _, _ in throw HarnessError.infrastructure("no room") }
         #expect(thrown.error == "3 guests in a row did not come up: no room")
         #expect(thrown.historyCount == 3 && thrown.next == 4)
+    }
+
+    // MARK: - Bad days
+
+    /// The disk is full in the middle: what was told is in the journal, what was found by then is told, and the ending says
+    /// what happened.
+    @Test(arguments: [false, true]) func aFullDiskLosesNothing(finds: Bool) async throws {
+        let file = journal.url.appending(path: "a-journal")
+        try Data().write(to: file)
+        let handle = try FileHandle(forUpdating: file)
+        let descriptor = handle.fileDescriptor
+        let observer = Listener()
+        let summary = await soak(
+            runs: 5, in: SoakJournal(folder: journal.url, file: handle), telling: observer
+        ) { _, name in
+            if name == "2" {
+                // From here on the journal is a file that takes nothing (ENOSPC).
+                let full = open("/dev/full", O_WRONLY)
+                defer { close(full) }
+                try #require(full >= 0 && dup2(full, descriptor) == descriptor)
+            }
+            return name == "2" && finds ? .finds([Finding(.list, .cycle, "made up")]) : .passes
+        }
+        #expect(summary.error?.hasPrefix("cannot write soak.jsonl") == true, "\(summary.error ?? "nothing")")
+        #expect(summary.outcome == (finds ? .failed : .error) && summary.outcome?.exitCode() == (finds ? 1 : 2))
+        #expect(summary.historyCount == 2 && summary.findings == (finds ? ["list-cycle": 1] : [:]))
+        // Nobody was told of more than there is, and nobody of less.
+        #expect(observer.histories.map(\.number) == [1, 2])
+        #expect(observer.histories.last?.findings == (finds ? ["list-cycle"] : []))
+        #expect(try records().count == (finds ? 1 : 0))
+        let written = try Data(contentsOf: file).split(separator: 0x0a)
+        let kinds = try written.map { line in
+            (try JSONSerialization.jsonObject(with: line) as? [String: Any])?["kind"] as? String
+        }
+        #expect(kinds == ["soak.started", "history.ended"])
+    }
+
+    /// What is on the disk whenever a soak is killed: lines that are whole, the last of which says how to go on.
+    @Test func aKilledSoakSaysHowToGoOn() async throws {
+        let file = journal.url.appending(path: SoakJournal.fileName)
+        let seen = Mutex<[Data]>([])
+        _ = await soak(runs: 3, from: 7) { _, _ in
+            let journal = try Data(contentsOf: file)
+            seen.withLock { $0.append(journal) }
+            return .passes
+        }
+        let journals = seen.withLock { $0 }
+        #expect(journals.count == 3 && journals.allSatisfy { $0.last == 0x0a })
+        for (index, journal) in journals.enumerated() {
+            let lines = try journal.split(separator: 0x0a).map { line in
+                try #require(try JSONSerialization.jsonObject(with: line) as? [String: Any])
+            }
+            #expect(lines.dropFirst().map { $0["number"] as? Int } == (7..<7 + index).map { $0 })
+            let command = "qemu-harness soak --seed 42 --steps 6 --from \(7 + index)"
+            #expect(lines.last?["goingOn"] as? String == command)
+        }
+        #expect(try await lines().last?["goingOn"] as? String == "qemu-harness soak --seed 42 --steps 6 --from 10")
+    }
+
+    /// Two soaks of one second and one folder know nothing of each other.
+    @Test func twoSoaksAtOnceLoseNothing() async throws {
+        let (parent, start) = (folder.url.appending(path: "runs"), Date(timeIntervalSince1970: 0))
+        let journals = try ["one", "two"].map { try SoakJournal(parent: parent, identifier: $0, startedAt: start) }
+        #expect(throws: (any Error).self) { try SoakJournal(parent: parent, identifier: "two", startedAt: start) }
+        let finding = Finding(.list, .cycle, "made up")
+        async let first = Self.soak(runs: 20, tries: 0, in: journals[0]) { _, _ in .finds([finding]) }
+        async let second = Self.soak(runs: 20, keepsClean: true, in: journals[1]) { _, _ in .passes }
+        let summaries = await [first, second]
+        #expect(summaries.map(\.outcome) == [.failed, .passed] && summaries.allSatisfy { $0.error == nil })
+        for journal in journals {
+            let lines = try await lines(of: journal).filter { $0["kind"] as? String == "history.ended" }
+            #expect(lines.map { $0["number"] as? Int } == (1...20).map { $0 })
+            for line in lines {
+                let record = try #require(line["record"] as? String)
+                #expect(record.hasPrefix(journal.url.path) && FileManager.default.fileExists(atPath: record))
+            }
+        }
     }
 
     /// A history that was interrupted is taken again by who goes on.

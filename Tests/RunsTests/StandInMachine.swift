@@ -123,6 +123,7 @@ final class StandInMachine: Sendable {
     private func run() {
         let guest = FakeGuest(memory: FakeKernelMemory(ram: memory), region: region)
         if hasKprobes { guest.trace = FakeTrace() }
+        guest.files["/proc/meminfo"] = Array("MemFree:  524288 kB\n".utf8)
         let kernel = StandInKernel(guest, memory: memory, mmu: mmu, flaw: flaw)
         guest.whileIdle = { guest, milliseconds in self.idle(guest, kernel, milliseconds: milliseconds) }
         if case .hasNoAgent = flaw {

@@ -27,7 +27,7 @@ struct StandInRun {
     static func take(
         _ steps: String, crashKernel: String? = nil, flaw: StandInKernel.Flaw? = nil, hasKprobes: Bool = false,
         keepsGuest: Bool = false,
-        keepsDumps: Bool = false, cancelledAtStep: Int? = nil, occupied: [String] = []
+        keepsDumps: Bool = false, cancelledAtStep: Int? = nil, occupied: [String] = [], endsAtFailure: Bool = false
     ) async throws -> StandInRun {
         let reservation = crashKernel.map { ", crash-kernel: \($0)" } ?? ""
         let plan = try Plan(
@@ -50,7 +50,8 @@ struct StandInRun {
         let observer = Listener(cancelsAtStep: cancelledAtStep)
         let runner = Runner(
             plan: plan, steps: plan.runSteps(configuration, keepsGuest: keepsGuest), configuration: configuration,
-            timeouts: timeouts, observers: [observer], keepsGuest: keepsGuest, keepsDumps: keepsDumps)
+            timeouts: timeouts, observers: [observer], keepsGuest: keepsGuest, keepsDumps: keepsDumps,
+            endsAtFailure: endsAtFailure)
         let record = try RunDirectory(
             parent: folder.url.appending(path: "runs"), identifier: host.id.description, startedAt: Date())
         for name in occupied {

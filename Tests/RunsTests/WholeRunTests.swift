@@ -163,6 +163,43 @@ import Verification
         try run.expectCompleteRecord(snapshots: [2])
     }
 
+    @Test(
+        "memory pressure is told with what it has filled, and one for which there is no room is refused with the room")
+    func load() async throws {
+        let run = try await StandInRun.take(
+            "[verify, {guest: {load: 64MiB}}, {plug: 512MiB}, verify, {guest: {load: none}}, {guest: {load: 1GiB}}]")
+        let results = run.report.results
+        #expect(
+            results.steps.map(\.title).dropFirst(2) == [
+                "load 64 MiB", "plug 512 MiB", "verify", "load none", "load 1 GiB", "power off",
+            ])
+        #expect(
+            results.steps.map(\.outcome) == [.passed, .passed, .passed, .passed, .passed, .passed, .failed, .passed])
+        #expect(results.steps[5].note == "5 MiB were filled in all")
+        #expect(
+            results.steps[6].findings?.first?.message
+                == "the guest's kernel refused 'load 1 GiB': Cannot allocate memory (errno 12); it has room for a load of "
+                + "384 MiB at most")
+        try run.expectCompleteRecord(snapshots: [2, 5])
+    }
+
+    @Test("a run that is to end at its first failure takes no step behind it, and what is excused is none")
+    func endsAtFailure() async throws {
+        let plan =
+            "[{guest: {read: /nothing/there}}, {expect: {allowed: [guest-refused]}}, verify, {guest: {read: /nor/here}}, "
+            + "{expect: {allowed: [plan-unmet]}}, verify, {plug: 512MiB}]"
+        let run = try await StandInRun.take(plan, endsAtFailure: true)
+        let results = run.report.results
+        #expect(results.steps.map(\.title).count == 6 && results.steps.last?.title.hasPrefix("expect") == true)
+        #expect(results.outcome == .failed && run.report.exitCode == 1 && results.error == nil)
+        #expect(results.failures.map(\.step) == [5])
+        #expect(run.host.endings == [.removed(hasGuestEnded: true)])
+        let log = try String(contentsOf: run.report.directory.appending(path: "harness.log"), encoding: .utf8)
+        #expect(log.contains("3 steps were not taken behind the first failure"))
+        try run.expectCompleteRecord(snapshots: [4])
+        #expect(try await StandInRun.take(plan).report.results.steps.count == 9)
+    }
+
     @Test("a machine that ends in the middle of a plug is an error of the harness's, and its record is complete")
     func endsInPlug() async throws {
         let run = try await StandInRun.take(Self.plan, flaw: .endsInPlug(.crashed))

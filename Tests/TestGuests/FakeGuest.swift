@@ -18,6 +18,8 @@ package final class FakeGuest: AgentSystem {
         case stream([UInt8], ofProgram: Int)
         case channel
         case console
+        /// The standard output of a process that is no agent.
+        case output
         case region
         case dumpArea
     }
@@ -87,7 +89,7 @@ package final class FakeGuest: AgentSystem {
     package var whileIdle: ((FakeGuest, _ milliseconds: Int) -> Void)?
 
     private let region: MappedWords
-    private var descriptors: [Int: File] = [:]
+    private var descriptors: [Int: File] = [1: .output]
     private var nextDescriptor = 3
 
     package static let device = "/sys/bus/pci/devices/0000:00:03.0"
@@ -272,7 +274,7 @@ package final class FakeGuest: AgentSystem {
     package var consoleText: String { String(decoding: console, as: UTF8.self) }
 
     /// How many files are open.
-    package var openCount: Int { descriptors.count }
+    package var openCount: Int { descriptors.count - 1 }
 
     // MARK: AgentSystem
 
@@ -379,6 +381,9 @@ package final class FakeGuest: AgentSystem {
             output += bytes.prefix(channelRoom ?? bytes.count)
             return channelRoom == nil ? 0 : 11
         case .console: console += bytes
+        case .output:
+            guard let limit = pieceLimit, limit > 0 else { return 32 }
+            pieceLimit = limit - 1
         case .log:
             beforeMarker?(self)
             guard logEchoes else { return 0 }
@@ -474,6 +479,8 @@ package final class FakeGuest: AgentSystem {
     }
     /// What programs do that are started; nil where there are none.
     package var program: Program? = Program()
+    /// What the agent itself does when it is started as a load; a byte of its output is a MiB.
+    package var load = Program(output: [UInt8](repeating: 0x2e, count: 5), end: nil)
     /// Called when a program starts, with its arguments.
     package var onStart: ((FakeGuest, [String]) -> Void)?
     /// Called when the kernel is to crash.
@@ -482,8 +489,9 @@ package final class FakeGuest: AgentSystem {
     package private(set) var running: [Int: Program] = [:]
 
     package func start(_ arguments: [[UInt8]]) -> RunningProgram? {
-        guard let program else { return nil }
+        guard var program else { return nil }
         programs.append(arguments.map { String(decoding: $0, as: UTF8.self) })
+        if programs.last?.dropFirst().first == "load" { program = load }
         running[programs.count] = program
         onStart?(self, programs[programs.count - 1])
         defer { nextDescriptor += 2 }
@@ -532,6 +540,31 @@ package final class FakeGuest: AgentSystem {
 
     package func free(_ buffer: KernelBuffer) {
         precondition(buffers.removeValue(forKey: buffer.address) != nil, "freed twice")
+    }
+
+    /// What this process has mapped and filled, in the order in which it did so: sizes in bytes.
+    package enum MemoryUse: Equatable {
+        case mapped(UInt64), filled(at: UInt64, UInt64), discarded(at: UInt64, UInt64), lowered
+    }
+    package private(set) var memoryUses: [MemoryUse] = []
+    /// How many pieces may be filled before nobody hears of them any more; nil where nothing can be mapped.
+    package var pieceLimit: Int?
+
+    package func mapMemory(byteCount: UInt64) -> UInt64? {
+        memoryUses.append(.mapped(byteCount))
+        return pieceLimit == nil ? nil : 1 << 32
+    }
+
+    package func fill(_ address: UInt64, byteCount: UInt64) {
+        memoryUses.append(.filled(at: address - (1 << 32), byteCount))
+    }
+
+    package func discard(_ address: UInt64, byteCount: UInt64) {
+        memoryUses.append(.discarded(at: address - (1 << 32), byteCount))
+    }
+
+    package func lowerPriority() {
+        memoryUses.append(.lowered)
     }
 
     private func readPagemap(at offset: UInt64) -> ReadResult {

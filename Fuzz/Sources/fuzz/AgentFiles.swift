@@ -90,4 +90,8 @@ final class InputSystem: AgentSystem {
         throw ActionRefusal(errno: 12)
     }
     func free(_ buffer: KernelBuffer) {}
+    func mapMemory(byteCount: UInt64) -> UInt64? { nil }
+    func fill(_ address: UInt64, byteCount: UInt64) {}
+    func discard(_ address: UInt64, byteCount: UInt64) {}
+    func lowerPriority() {}
 }

@@ -35,6 +35,10 @@ func qhStart(_ arguments: UnsafePointer<UInt8>, _ byteCount: Int, _ ends: Unsafe
 @_extern(c, "qh_kill") func qhKill(_ child: Int)
 @_extern(c, "qh_allocate") func qhAllocate(_ byteCount: UInt64, _ address: UnsafeMutablePointer<UInt64>) -> Int
 @_extern(c, "qh_free") func qhFree(_ descriptor: Int, _ address: UInt64, _ byteCount: UInt64)
+@_extern(c, "qh_map_memory") func qhMapMemory(_ byteCount: UInt64, _ address: UnsafeMutablePointer<UInt64>) -> Int
+@_extern(c, "qh_fill") func qhFill(_ address: UInt64, _ byteCount: UInt64)
+@_extern(c, "qh_discard") func qhDiscard(_ address: UInt64, _ byteCount: UInt64)
+@_extern(c, "qh_lower_priority") func qhLowerPriority()
 
 /// Linux under the agent.
 final class LinuxSystem: AgentSystem {
@@ -209,6 +213,25 @@ final class LinuxSystem: AgentSystem {
     func free(_ buffer: KernelBuffer) {
         qhFree(buffer.descriptor, buffer.address, buffer.byteCount)
     }
+
+    func mapMemory(byteCount: UInt64) -> UInt64? {
+        var address: UInt64 = 0
+        // SAFETY: the C side writes one word.
+        let status = unsafe qhMapMemory(byteCount, &address)
+        return status == 0 ? address : nil
+    }
+
+    func fill(_ address: UInt64, byteCount: UInt64) {
+        qhFill(address, byteCount)
+    }
+
+    func discard(_ address: UInt64, byteCount: UInt64) {
+        qhDiscard(address, byteCount)
+    }
+
+    func lowerPriority() {
+        qhLowerPriority()
+    }
 }
 
 /// Called by `main` in syscalls.c.
@@ -217,6 +240,12 @@ public func agentMain() {
     let agent = Agent(system: LinuxSystem())
     agent.start()
     agent.serve()
+}
+
+/// Called by `main` in syscalls.c when the agent has started itself as a load of so many bytes.
+@_cdecl("qh_load")
+public func load(_ byteCount: UInt64) {
+    LoadProgram.run(byteCount: byteCount, system: LinuxSystem())
 }
 
 /// Called by `main` in syscalls.c when this is no guest.

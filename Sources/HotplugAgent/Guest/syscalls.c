@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 void qh_agent_main(void);
+void qh_load(uint64_t byte_count);
 void qh_self_test(void);
 
 static int64_t result(int64_t value) { return value < 0 ? -errno : value; }
@@ -242,6 +244,27 @@ void qh_free(int64_t descriptor, uint64_t address, uint64_t byte_count) {
     close((int)descriptor);
 }
 
+// Memory of this process alone; the kernel promises none by it.
+int64_t qh_map_memory(uint64_t byte_count, uint64_t *address) {
+    void *base = mmap(NULL, byte_count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (base == MAP_FAILED) return -errno;
+    *address = (uint64_t)(uintptr_t)base;
+    return 0;
+}
+
+// No two pages have the same content.
+void qh_fill(uint64_t address, uint64_t byte_count) {
+    uint64_t page = qh_page_size();
+    for (uint64_t offset = 0; offset < byte_count; offset += page)
+        *(volatile uint64_t *)(uintptr_t)(address + offset) = address + offset;
+}
+
+void qh_discard(uint64_t address, uint64_t byte_count) {
+    madvise((void *)(uintptr_t)address, byte_count, MADV_DONTNEED);
+}
+
+void qh_lower_priority(void) { setpriority(PRIO_PROCESS, 0, 19); }
+
 // Each buffer is a descriptor, and the soft limit of 1024 would end at 4 GiB of them.
 static void raise_descriptor_limit(void) {
     struct rlimit limit;
@@ -250,11 +273,13 @@ static void raise_descriptor_limit(void) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-// Whoever is not PID 1 is no guest's agent, and mounts and switches off nothing.
-int main(void) {
+// Whoever is not PID 1 is no guest's agent, and mounts and switches off nothing: a load, which the agent starts, or nobody.
+int main(int count, char **arguments) {
     if (getpid() == 1) {
         raise_descriptor_limit();
         qh_agent_main();
+    } else if (count == 3 && strcmp(arguments[1], "load") == 0) {
+        qh_load(strtoull(arguments[2], NULL, 10));
     } else {
         qh_self_test();
     }

@@ -117,7 +117,7 @@ struct SoakCommand: AsyncParsableCommand {
         let bounds = Soak.Bounds(
             first: from, historyCount: runs, duration: duration, shrinkTryLimit: shrinkTries, keepsClean: keepClean)
         let (parent, observer, slowdown) = (URL(filePath: output), SoakProgress(style: progress), slowdown)
-        let commandLine = CommandLine.arguments
+        let (commandLine, options) = (CommandLine.arguments, repeated)
         Terminal.tell("seed \(generator.seed)")
 
         let (summary, folder, code) = try await Interrupts.watching { interrupts in
@@ -127,7 +127,8 @@ struct SoakCommand: AsyncParsableCommand {
             let root = try PrivateRoot(
                 id: id, capabilitiesCache: GuestImages.capabilitiesCache(environment),
                 libvirtLog: FilePath(journal.libvirtLog.path))
-            let soak = Soak(generator, bounds: bounds, journal: journal, observer: observer) { plan, name, tally in
+            let soak = Soak(generator, bounds: bounds, journal: journal, observer: observer) {
+                plan, name, endsAtFailure, tally in
                 let guest = try images.configuration(of: plan)
                 try guest.memoryDemand.check(
                     memoryFolder: ConnectionTarget.embedded.memoryFolder(environment: environment),
@@ -135,11 +136,12 @@ struct SoakCommand: AsyncParsableCommand {
                 let record = try RunCommand.record(named: "\(name)-\(id)", in: journal.url)
                 let runner = Runner(
                     plan: plan, steps: plan.runSteps(guest, keepsGuest: false), configuration: guest,
-                    timeouts: Timeouts(factor: slowdown), observers: [tally], keepsGuest: false)
+                    timeouts: Timeouts(factor: slowdown), observers: [tally], keepsGuest: false,
+                    endsAtFailure: endsAtFailure)
                 return await runner.run(
                     in: RunFixture(sharing: root), record: record, interrupts: interrupts, commandLine: commandLine)
             }
-            let summary = await soak.run(commandLine: commandLine)
+            let summary = await soak.run(commandLine: commandLine, options: options)
             do {
                 try root.remove()
             } catch {
@@ -151,7 +153,7 @@ struct SoakCommand: AsyncParsableCommand {
         if json {
             RunCommand.show(try RunDirectory.json(summary))
         } else {
-            let text = SoakText(summary: summary, folder: folder, options: repeated).text()
+            let text = SoakText(summary: summary, folder: folder).text()
             RunCommand.show(Data(text.utf8))
         }
         let status = code ?? summary.outcome?.exitCode() ?? ExitStatus.infrastructure

@@ -8,8 +8,6 @@ import RunRecord
 struct SoakText {
     let summary: SoakSummary
     let folder: URL
-    /// The options that make the same histories, beside seed and numbers.
-    let options: [String]
 
     func text() -> String {
         let numbers: [(String, Int)] = [
@@ -21,10 +19,9 @@ struct SoakText {
         var lines = rows(numbers)
         lines += section("refused, as a guest may", summary.refusals)
         lines += section("found, by histories", summary.findings)
-        let command = (["qemu-harness soak --seed \(summary.seed)"] + options).joined(separator: " ")
         lines += [
             "", "seed \(summary.seed), \(histories)",
-            "go on: \(command) --from \(summary.next)", "one again: \(command) --from N --runs 1 --keep-clean", "",
+            "go on: \(summary.goingOn)", "one again: \(summary.command) --from N --runs 1 --keep-clean", "",
             "\(summary.outcome?.rawValue ?? "ended"): \(folder.path)",
         ]
         return Terminal.printable(lines.joined(separator: "\n") + "\n")

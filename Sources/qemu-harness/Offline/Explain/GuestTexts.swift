@@ -96,11 +96,12 @@ extension FindingText {
         FindingText(
             [.guest], .refused, "the kernel refused what it was asked to do",
             compared: "The error number of a write that a plan asks for (a block's state, probe, dlpar, memory that is "
-                + "held), or kexec's exit status.",
+                + "held or filled), or kexec's exit status.",
             causes: [
                 "the kernel: a block with pages that cannot move, memory that is not there, no crashkernel= "
                     + "reservation",
-                "the plan asks for what cannot be",
+                "the plan asks for what cannot be: a load for which there is no room, or one that the kernel has killed "
+                    + "for lack of memory by the time it is ended",
             ],
             kernel: [KernelPlace.dlpar],
             example: "the guest's kernel refused 'block 4 offline': Device or resource busy (errno 16)"),
