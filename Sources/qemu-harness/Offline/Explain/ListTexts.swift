@@ -89,10 +89,10 @@ extension FindingText {
             example: "nodes stand in 3 pages; a peak of 64 entries needs 1"),
         FindingText(
             [.list], .freeNode, "a node that is on the list and free",
-            compared: "Each node of the list, against the freed nodes from next on and those of the newest node page that "
-                + "were never handed out (num_left).",
-            dump: "None yet. The next block that is added takes the node: the entry that stands there is lost, and what "
-                + "was linked behind it may be too.",
+            compared: "Each node of the list, against the freed nodes from next on and those of the newest node "
+                + "page that were never handed out (num_left).",
+            dump: "None yet. The next block that is added takes the node: the entry that stands there is lost, "
+                + "and what was linked behind it may be too.",
             causes: [
                 "the kernel: a node that was freed twice, or freed and not taken off the list",
                 "something that wrote over next, num_left or a freed node",
@@ -102,8 +102,8 @@ extension FindingText {
             example: "node 0xc00000003ff00030 of virt 0xc00c000000100000 is on the list, and among the 2 freed nodes"),
         FindingText(
             [.list], .freeChain, "free nodes that contradict themselves",
-            compared: "The freed nodes that can be followed from next, against num_freed; what stands behind the last of "
-                + "them, against num_left: the rest of a page has as many nodes.",
+            compared: "The freed nodes that can be followed from next, against num_freed; what stands behind the last "
+                + "of them, against num_left: the rest of a page has as many nodes.",
             dump: "None yet. The next blocks that are added get nodes anywhere in memory.",
             causes: [
                 "something that wrote over next, num_left, num_freed or a freed node",
@@ -115,8 +115,8 @@ extension FindingText {
                 + "stands 0x5a5a5a5a5a5a5a5a"),
         FindingText(
             [.list], .lostNode, "nodes that are nowhere",
-            compared: "All nodes of the pages that nodes come out of: each is on the list, freed, or not handed out yet. "
-                + "Not judged of a kernel that died while it added memory.",
+            compared: "All nodes of the pages that nodes come out of: each is on the list, freed, or not handed out "
+                + "yet. Not judged of a kernel that died while it added memory.",
             dump: "None by itself: 24 bytes are lost. If the node was on the list, its entry is missing "
                 + "(list-coverage-hole).",
             causes: [
