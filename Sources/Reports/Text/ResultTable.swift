@@ -210,7 +210,7 @@ package struct ResultTable {
             lines.append(
                 "again:  " + Terminal.printable(information.commandLine.map(Self.quoted).joined(separator: " ")))
         }
-        if let pointer = ExplainCommand.pointer(to: results.steps.flatMap { $0.allFindings.map(\.name) }) {
+        if let pointer = Explanation.pointer(to: results.steps.flatMap { $0.allFindings.map(\.name) }) {
             lines.append(pointer)
         }
         return lines
