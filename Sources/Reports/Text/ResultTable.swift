@@ -151,7 +151,7 @@ package struct ResultTable {
     }
 
     /// Entries, sections and witnesses, or what kept them away.
-    private var summary: String {
+    var summary: String {
         let verdicts = results.steps.compactMap(\.verdict)
         var parts: [String] = []
         // The first line of it: all of it is on stderr.
@@ -226,7 +226,7 @@ package struct ResultTable {
     }
 
     /// As a shell takes it.
-    private static func quoted(_ argument: String) -> String {
+    static func quoted(_ argument: String) -> String {
         let isPlain =
             !argument.isEmpty
             && argument.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_./=:,+".contains($0)) }
