@@ -28,24 +28,23 @@ public struct RecordedRun: Sendable {
     /// `plan.yaml`; nil where it cannot be read.
     public let plan: RecordText?
 
-    /// Reads and judges a record.
-    public init(directory: URL) {
-        self.directory = directory.resolvingSymlinksInPath()
-        var memory: [Int: StepMemory] = [:]
-        var budget = StepMemory.Budget()
-        let verification = RecordVerification(directory: self.directory) { step, snapshot in
-            memory[step.number] = StepMemory(snapshot, &budget)
-        }
-        information = verification.information
-        results = verification.results
-        problems = verification.problems
-        self.memory = memory
-        events = (try? EventLog(of: self.directory)) ?? EventLog()
-        console = try? RecordText(.console, in: self.directory)
-        log = try? RecordText(.log, in: self.directory)
-        plan = try? RecordText(.plan, in: self.directory)
-    }
-
     /// The steps that have a verdict.
     public var verifications: [StepResult] { results.steps.filter { $0.verdict != nil } }
+}
+
+extension RecordedRun {
+    /// Reads and judges a record.
+    public init(directory: URL) {
+        let directory = directory.resolvingSymlinksInPath()
+        var memory: [Int: StepMemory] = [:]
+        var budget = StepMemory.Budget()
+        let verification = RecordVerification(directory: directory) { step, snapshot in
+            memory[step.number] = StepMemory(snapshot, &budget)
+        }
+        self.init(
+            directory: directory, information: verification.information, problems: verification.problems,
+            results: verification.results, memory: memory, events: (try? EventLog(of: directory)) ?? EventLog(),
+            console: try? RecordText(.console, in: directory), log: try? RecordText(.log, in: directory),
+            plan: try? RecordText(.plan, in: directory))
+    }
 }

@@ -7,8 +7,8 @@ import Verification
 struct FindingSection {
     let section: PageSection?
 
-    /// How many kinds of a step's findings are told, and how many messages of each.
-    private static let (kindLimit, messageLimit) = (200, 40)
+    /// How many kinds of a step's findings are told, how many messages of each, and how many of those without unfolding.
+    private static let (kindLimit, messageLimit, openMessageLimit) = (200, 100, 6)
 
     init(_ run: RecordedRun, _ places: PagePlaces) {
         let unexcused = Dictionary(uniqueKeysWithValues: run.results.failures.map { ($0.step, $0.findings) })
@@ -72,8 +72,15 @@ struct FindingSection {
         ]
         let messages = findings.prefix(messageLimit).map { places.linked($0.message.prefix(4000), step: step.number) }
         let rest = findings.count - messages.count
-        let said = HTML.list(messages + (rest > 0 ? ["and \(rest) more, in results.json"] : []))
-        content.append(HTML("div", [.classes("said")], [said]))
+        let others =
+            Array(messages.dropFirst(openMessageLimit)) + (rest > 0 ? ["and \(rest) more, in results.json"] : [])
+        content.append(
+            HTML(
+                "div", [.classes("said")],
+                [
+                    .list(Array(messages.prefix(openMessageLimit))),
+                    others.isEmpty ? HTML() : .folded("\(findings.count - openMessageLimit) more", [.list(others)]),
+                ]))
         if let explanation, isTold {
             content.append(.paragraph("What it means is said above, at the first ", .code(explanation.name), "."))
         } else if let explanation {
@@ -128,7 +135,7 @@ struct UnsaidSection {
                 .paragraph("What a witness was asked and did not say. It is no agreement."),
                 .table(
                     caption: "What was left unsaid, step by step",
-                    [.number("Step"), "Witness", .number("Entries"), "Why", "Excused"], Array(rows.prefix(Self.limit))),
+                    ["Step", "Witness", .number("Entries"), "Why", "Excused"], Array(rows.prefix(Self.limit))),
             ] + (rest > 0 ? [.paragraph("And \(rest) more, in results.json.")] : []))
     }
 }

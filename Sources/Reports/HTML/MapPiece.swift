@@ -2,6 +2,7 @@
 
 import HarnessBasics
 import Verification
+import VmemmapPopulate
 
 /// A piece of the machine's memory, and the part of the memory map that describes it.
 struct MapPiece {
@@ -16,15 +17,26 @@ struct MapPiece {
     /// How many pieces are drawn.
     private static let limit = 64
 
+    /// The machine's memory, and behind it what is present beside that.
     static func all(of memory: StepMemory) -> [MapPiece] {
-        memory.memory.prefix(limit).compactMap { range in
+        var rest = MemoryRanges()
+        for range in memory.presentMemory { rest.insert(range) }
+        var pieces = memory.memory.prefix(limit).compactMap { range -> MapPiece? in
             let (end, overflows) = range.base.addingReportingOverflow(range.byteCount)
             guard !overflows, range.byteCount > 0 else { return nil }
-            let addresses = range.base..<end
-            return MapPiece(
-                name: range.name, node: range.node, memory: addresses, map: StepMemory.map(of: addresses, memory.kernel)
-            )
+            rest.remove(range.base..<end)
+            return MapPiece(name: range.name, node: range.node, range.base..<end, memory.kernel)
         }
+        guard memory.memory.count <= limit else { return pieces }
+        for range in rest.ranges.prefix(limit - pieces.count) {
+            pieces.append(MapPiece(name: "present, and not the machine's", node: nil, range, memory.kernel))
+        }
+        return pieces
+    }
+
+    private init(name: String, node: UInt64?, _ memory: Range<UInt64>, _ kernel: KernelFacts) {
+        (self.name, self.node, self.memory) = (name, node, memory)
+        map = StepMemory.map(of: memory, kernel)
     }
 }
 

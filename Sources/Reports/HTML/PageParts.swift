@@ -27,12 +27,7 @@ extension HTML {
         items.count == 1 ? HTML("p", [], items) : HTML("ul", [], items.map { HTML("li", [], [$0]) })
     }
 
-    /// A table in a region that scrolls by itself where it is too wide.
-    ///
-    /// - Parameters:
-    ///   - caption: what it shows.
-    ///   - columns: the heads; those that are numbers stand at the right.
-    ///   - rows: each with a cell a column; the first is the row's head.
+    /// A table in a region that scrolls by itself where it is too wide. The first cell of a row is its head.
     static func table(caption: HTML, _ columns: [PageColumn], _ rows: [PageRow], id: String? = nil) -> HTML {
         let head = HTML(
             "tr", [],

@@ -56,7 +56,7 @@ struct PagePlaces {
             if let address = UInt64(hexadecimal: word), let place = map.first(where: { $0.range.contains(address) }) {
                 html += HTML("a", [.classes("a"), .link(to: place.id)], [HTML(word)])
             } else {
-                html += .code(word)
+                html += HTML("code", [.classes("a")], [HTML(word)])
             }
             rest = rest[match.range.upperBound...]
         }

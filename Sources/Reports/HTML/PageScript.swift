@@ -31,7 +31,7 @@ enum PageScript {
           const columns = {};
           for (const name of Object.keys(data)) columns[name] = words(data[name]);
           const entryCount = columns.virt.length;
-          const pageSize = 100;
+          const pageSize = 50;
           let shown = null;
           let first = 0;
 
@@ -167,6 +167,14 @@ enum PageScript {
             byId("query").value = link.textContent;
             search();
           });
+          // An address that is drawn nowhere can be looked for all the same.
+          for (const code of document.querySelectorAll("code.a")) {
+            const link = document.createElement("a");
+            link.className = "a";
+            link.href = "#found";
+            link.textContent = code.textContent;
+            code.replaceWith(link);
+          }
           if (byId("entry-view")) {
             byId("entry-back").addEventListener("click", () => {
               first = Math.max(first - pageSize, 0);

@@ -17,12 +17,13 @@ struct StepSection {
             let verdict = step.verdict
             var title: [HTML] = [HTML(step.title.prefix(400))]
             if let note = step.note { title.append(HTML("span", [.classes("note")], [HTML(note.prefix(400))])) }
-            if let dump = step.dump {
+            if let dump = step.dump, step.note?.contains(dump.text) != true {
                 title.append(HTML("span", [.classes("note")], ["\(dump.tool) \(dump.text.prefix(1000))"]))
             }
             return PageRow(
                 [
-                    "\(step.number)", HTML(title), .badge(step.outcome), "\(step.allFindings.count)",
+                    "\(step.number)", HTML(title), .badge(step.outcome),
+                    step.allFindings.isEmpty ? "" : "\(step.allFindings.count)",
                     verdict.map { "\($0.entryCount)" } ?? "", step.newEntries.map { "\($0.count)" } ?? "",
                     step.goneEntries.map { "\($0.count)" } ?? "",
                     verdict.map { "\($0.coveredSectionCount) of \($0.sectionCount)" } ?? "",
@@ -35,7 +36,7 @@ struct StepSection {
                 .table(
                     caption: "Each step, and the entries of the kernel's account where it verified",
                     [
-                        .number("Step"), "What was done", "Outcome", .number("Findings"), .number("Entries"),
+                        "Step", "What was done", "Outcome", .number("Findings"), .number("Entries"),
                         .number("New"), .number("Gone"), .number("Sections covered"), .number("Seconds"),
                     ], rows)
             ])

@@ -55,7 +55,6 @@ enum StyleSheet {
         .finding.expected{border-left-color:var(--muted)}
         .finding h3{margin:.7rem 0 .1rem;overflow-wrap:anywhere}
         .said{font-weight:500;overflow-wrap:anywhere}
-        .said ul{max-height:16rem;overflow:auto}
         dl{margin:.5rem 0}
         dl>div{display:grid;grid-template-columns:minmax(7rem,11rem) 1fr;gap:0 1rem;padding:.35rem 0;border-top:1px solid var(--line)}
         dl>div:first-child{border-top:0}
@@ -64,12 +63,12 @@ enum StyleSheet {
         dd p:first-child,dd ul:first-child{margin-top:0}
         dd>p,dd>ul{margin-bottom:0}
         .scroll{overflow-x:auto;margin:.6rem 0;max-width:100%}
-        table{border-collapse:collapse;width:100%;font-size:.92rem}
+        table{border-collapse:collapse;font-size:.92rem}
         caption{text-align:left;padding:0 0 .4rem;font-size:.88rem}
-        th,td{padding:.38rem .7rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
+        th,td{padding:.38rem .9rem .38rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
         thead th{border-bottom:2px solid var(--line);font-size:.85rem;color:var(--muted);white-space:nowrap}
         tbody th{font-weight:500}
-        .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+        .n{text-align:right;padding-left:.9rem;font-variant-numeric:tabular-nums;white-space:nowrap}
         td code,th code{white-space:nowrap;overflow-wrap:normal}
         tr:target,figure:target,article:target,pre:target{outline:3px solid var(--link);outline-offset:2px}
         .mark{white-space:nowrap;font-weight:600;font-size:.88rem}
@@ -102,11 +101,11 @@ enum StyleSheet {
         main,footer,.bar{padding-left:.7rem;padding-right:.7rem}
         section,.verdict{padding:.8rem .8rem;border-radius:8px}
         h1{font-size:1.3rem}h2{font-size:1.15rem}
-        .bar nav ul{flex-wrap:nowrap;overflow-x:auto;padding-bottom:.2rem}
+        .bar nav ul{flex-wrap:nowrap;overflow-x:auto;scrollbar-width:none}
         #search{flex:1 0 100%}
         #search label{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
         dl>div{grid-template-columns:1fr}
-        th,td{padding:.35rem .5rem}
+        th,td{padding:.35rem .7rem .35rem 0}
         .finding{padding:.1rem .7rem .6rem}
         }
         @media print{
@@ -115,7 +114,7 @@ enum StyleSheet {
         section,.verdict{border:0;padding:0;margin:1rem 0}
         article,figure,tr{break-inside:avoid}
         h2,h3{break-after:avoid}
-        pre,.said ul,.scroll{max-height:none;overflow:visible}
+        pre,.scroll{max-height:none;overflow:visible}
         pre{white-space:pre-wrap;overflow-wrap:anywhere}
         rect,.badge{print-color-adjust:exact;-webkit-print-color-adjust:exact}
         }

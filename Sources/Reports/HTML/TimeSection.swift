@@ -42,7 +42,7 @@ struct TimeSection {
             content.append(
                 .table(
                     caption: "What is marked in the picture",
-                    [.number("Mark"), "Kind", "What happened", .number("Step"), .number("Seconds")], rows))
+                    ["Mark", "Kind", "What happened", .number("Step"), .number("Seconds")], rows))
         }
         if timeline.marks.count > marks.count {
             content.append(.paragraph("And \(timeline.marks.count - marks.count) more, in events.jsonl."))
@@ -52,11 +52,11 @@ struct TimeSection {
 
     private static func sign(_ kind: RunTimeline.Mark.Kind) -> String {
         switch kind {
-        case .plug: "▲ plug"
-        case .unplug: "▼ unplug"
-        case .reboot: "↻ reboot"
-        case .fault: "✗ fault"
-        case .other: "• other"
+        case .plug: "▲\u{a0}plug"
+        case .unplug: "▼\u{a0}unplug"
+        case .reboot: "↻\u{a0}reboot"
+        case .fault: "✗\u{a0}fault"
+        case .other: "•\u{a0}other"
         }
     }
 
@@ -65,7 +65,11 @@ struct TimeSection {
     private static func image(_ timeline: RunTimeline, _ marks: [RunTimeline.Mark]) -> HTML {
         let most = max(
             timeline.counts.map(\.entryCount).max() ?? 0, timeline.verified.map(\.entryCount).max() ?? 0, 1)
-        func share(_ time: Double) -> Double { min(max(time / timeline.end, 0), 1) * 100 }
+        // Before the first verification nothing is known.
+        let first = min(timeline.verified.first?.time ?? 0, marks.first?.time ?? .infinity)
+        let start = max(first - (timeline.end - first) * 0.04, 0)
+        let duration = max(timeline.end - start, 1e-3)
+        func share(_ time: Double) -> Double { min(max((time - start) / duration, 0), 1) * 100 }
         func percent(_ time: Double) -> String { HTML.number(share(time)) + "%" }
         func height(_ count: Int) -> Double { Double(plotHeight) * (1 - Double(count) / Double(most)) }
         var shapes: [HTML] = []
@@ -122,7 +126,7 @@ struct TimeSection {
                     ], [HTML("title", [], ["step \(point.step): \(point.entryCount) entries"])]))
         }
         let bottom = plotTop + plotHeight + 16
-        for (time, anchor) in [(0.0, "start"), (timeline.end / 2, "middle"), (timeline.end, "end")] {
+        for (time, anchor) in [(start, "start"), (start + duration / 2, "middle"), (timeline.end, "end")] {
             shapes.append(
                 HTML(
                     "text",
@@ -130,7 +134,7 @@ struct TimeSection {
                         .classes("axis"), .attribute("x", percent(time)), .attribute("y", bottom),
                         .attribute("text-anchor", anchor),
                     ],
-                    ["\(String(format: "%.0f", time)) s"]))
+                    ["\(String(format: "%.1f", time)) s"]))
         }
         let label =
             "Entries over time: "

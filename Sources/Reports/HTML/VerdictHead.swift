@@ -40,7 +40,11 @@ struct VerdictHead {
         if !run.problems.isEmpty { return "The record of this run cannot be trusted." }
         let count = run.results.failures.reduce(0) { $0 + $1.findings.count }
         switch run.results.outcome {
-        case .passed: return "Everything that was verified is right."
+        case .passed:
+            let all = run.results.steps.reduce(0) { $0 + $1.allFindings.count }
+            return all == 0
+                ? "Everything that was verified is right."
+                : "It came as the plan has it: \(all.of("finding", "findings")), and none that it does not expect."
         case .failed: return "The guest is wrong: \(count.of("finding", "findings"))."
         case .error: return "The run did not come to its end."
         case .incomplete: return "Nothing is known to be wrong, and not everything was verified."
