@@ -66,7 +66,7 @@ enum SampleRecord {
         "outcome", "witness", "witnesses", "standing", "subject", "fault", "account", "change", "kind", "ending", "end",
         "mmu", "startedAt", "finishedAt", "digests", "expectedFindings", "expectedUnsaid", "allowedUnsaid", "state",
         "field",
-        "reasonOf", "origin", "radixStarts", "name",
+        "reasonOf", "origin", "radixStarts", "name", "provenance",
     ]
 
     private static func spoiled(_ value: Any, key: String) -> Any {

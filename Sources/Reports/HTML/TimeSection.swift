@@ -32,10 +32,12 @@ struct TimeSection {
                 ])
         ]
         if !marks.isEmpty {
+            let told = Set(run.results.steps.map(\.number))
             let rows = marks.enumerated().map { index, mark in
                 PageRow([
                     "\(index + 1)", HTML(Self.sign(mark.kind)), HTML(mark.text.prefix(300)),
-                    mark.step.map { HTML("a", [.link(to: "step-\($0)")], ["\($0)"]) } ?? "",
+                    mark.step.map { told.contains($0) ? HTML("a", [.link(to: "step-\($0)")], ["\($0)"]) : "\($0)" }
+                        ?? "",
                     HTML(String(format: "%.2f", mark.time)),
                 ])
             }
