@@ -80,7 +80,7 @@ import FoundationXML
         let run = RecordedRun(directory: record)
         #expect(run.problems.contains { $0.file == file })
         let page = try Page(ReportFormat.html.document(of: run))
-        #expect(page.text.contains("The record is damaged."))
+        #expect(page.text.contains("What is wrong with the record."))
         #expect(page.text.contains(file))
     }
 

@@ -107,6 +107,7 @@ enum StyleSheet {
         dl>div{grid-template-columns:1fr}
         th,td{padding:.35rem .7rem .35rem 0}
         .finding{padding:.1rem .7rem .6rem}
+        pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.78em}
         }
         @media print{
         :root{--bg:#fff;--panel:#fff;--text:#000;--muted:#444;--line:#bbb;--link:#000}
