@@ -75,6 +75,7 @@ enum StyleSheet {
         .mark.ok{color:var(--ok)}.mark.bad{color:var(--bad)}.mark.warn{color:var(--warn)}.mark.none{color:var(--muted);font-weight:400}
         .count{display:block;color:var(--muted);font-size:.85em;font-variant-numeric:tabular-nums}
         td .note{min-width:12rem}
+        .wide{display:inline-block;min-width:7rem}
         details{border-top:1px solid var(--line);padding:.15rem 0}
         summary{cursor:pointer;padding:.35rem 0;color:var(--link)}
         figure{margin:.7rem 0}
