@@ -34,7 +34,7 @@ extension Harness {
             ScratchFile.input.fill(bytes)
             let path = ScratchFile.input.path
             let names = ["vmemmap_list", "a", "mem_section"]
-            let addresses = try KernelImage(path).addresses(of: names)
+            let addresses = try KernelImage(path).addresses(ofGlobal: names, local: names)
             require(Set(addresses.keys).isSubset(of: names), "only what was asked for is answered")
             _ = try Kernel(note: KernelNote(info: Vmcoreinfo(text: bytes), order: .little, addresses: []), image: path)
         },
