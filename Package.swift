@@ -94,6 +94,13 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "Reports",
+            dependencies: [
+                "AgentProtocol", "GuestMemory", "HarnessBasics", "RunRecord", "Verification", "VmemmapPopulate",
+            ],
+            swiftSettings: everywhere
+        ),
+        .target(
             name: "Plans",
             dependencies: ["GuestMemory", "HarnessBasics", "Verification", .product(name: "Yams", package: "Yams")],
             swiftSettings: everywhere
@@ -141,7 +148,7 @@ let package = Package(
             name: "OfflineCommands",
             dependencies: [
                 "GuestMemory", "VmemmapPopulate", "KernelState", "HarnessBasics", "Inspection", "MemoryBackends",
-                "Verification", "RunRecord", "Plans",
+                "Verification", "RunRecord", "Reports", "Plans",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -159,7 +166,7 @@ let package = Package(
                 "Inspection",
                 "MemoryBackends",
                 "Libvirt",
-                "Verification", "RunRecord", "Plans",
+                "Verification", "RunRecord", "Reports", "Plans",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -253,6 +260,17 @@ let package = Package(
             swiftSettings: everywhere
         ),
         .testTarget(
+            name: "ReportsTests",
+            dependencies: [
+                "qemu-harness", "OfflineCommands", "GuestMemory", "HarnessBasics", "Reports", "RunRecord",
+                "TestSupport",
+                "Verification", "VmemmapPopulate",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            swiftSettings: everywhere
+        ),
+        .testTarget(
             name: "PlansTests",
             dependencies: [
                 "GuestMemory", "HarnessBasics", "Plans", "TestSupport", .product(name: "Yams", package: "Yams"),
@@ -292,6 +310,7 @@ let package = Package(
                 "HarnessBasics",
                 "Libvirt",
                 "Plans",
+                "Reports",
                 "RunRecord",
                 "TestSupport",
                 "Verification",

@@ -28,6 +28,11 @@ public enum RegularFile {
         _ = try opened(file, O_RDONLY)
     }
 
+    /// Refuses what cannot be written: an empty file is left where there was none, and one that is there keeps its content.
+    public static func checkWritable(_ file: URL) throws {
+        _ = try opened(file, O_WRONLY | O_CREAT)
+    }
+
     /// Makes a file, or gives one that is there other content.
     public static func write(_ data: Data, to file: URL) throws {
         let handle = try opened(file, O_WRONLY | O_CREAT)

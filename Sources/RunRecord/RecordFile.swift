@@ -78,7 +78,7 @@ enum RecordFile {
     }
 
     /// Reads a regular file piece by piece. Anything else than a regular file could make a reader wait for ever.
-    private static func read(_ file: URL, limit: Int, _ body: (Data) -> Void) throws(RecordProblem) {
+    static func read(_ file: URL, limit: Int, _ body: (Data) -> Void) throws(RecordProblem) {
         func failure() -> RecordProblem {
             // SAFETY: the C library's text is copied at once.
             RecordProblem(

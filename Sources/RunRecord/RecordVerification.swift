@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Foundation
-import Verification
+public import Verification
 import VmemmapPopulate
 
 /// What follows from a record, or from a snapshot alone, with no guest.
@@ -24,7 +24,11 @@ public struct RecordVerification: Sendable {
     }
 
     /// Verifies a run's directory.
-    public init(directory: URL) {
+    ///
+    /// - Parameters:
+    ///   - directory: the record.
+    ///   - visit: is given each snapshot that could be judged, with its step as it was judged anew, in the record's order.
+    public init(directory: URL, visit: (StepResult, Snapshot) -> Void = { _, _ in }) {
         let directory = directory.resolvingSymlinksInPath()
         results = RunResults(run: directory.lastPathComponent, outcome: .error, error: nil, steps: [])
         let names: Set<String>
@@ -47,7 +51,7 @@ public struct RecordVerification: Sendable {
         checkDigests(directory, names: names)
         let recorded = recordedResults(directory, names: names)
         results.allowedUnsaid = recorded?.allowedUnsaid ?? []
-        judge(directory, snapshots: snapshots, recorded: recorded)
+        judge(directory, snapshots: snapshots, recorded: recorded, visit: visit)
         if problems.isEmpty, let recorded { compareOutcomes(recorded) }
         conclude(recorded: recorded)
     }
@@ -171,7 +175,9 @@ public struct RecordVerification: Sendable {
     }
 
     /// Judges each snapshot, and holds the verdict against the one that was recorded.
-    private mutating func judge(_ directory: URL, snapshots: [Int], recorded: RunResults?) {
+    private mutating func judge(
+        _ directory: URL, snapshots: [Int], recorded: RunResults?, visit: (StepResult, Snapshot) -> Void
+    ) {
         let steps = recorded?.steps ?? snapshots.map(Self.verification)
         var remaining = Set(snapshots)
         // Nil behind a snapshot that cannot be judged: what is new then is not known.
@@ -213,6 +219,7 @@ public struct RecordVerification: Sendable {
             }
             lastEntries = snapshot.accountEntries
             results.steps.append(judged)
+            visit(judged, snapshot)
             // What ended a step may have come before its verdict.
             if recorded != nil, EarlyEnding(step.outcome) == nil || step.verdict != nil {
                 compare(recorded: step, with: judged, snapshot: name)

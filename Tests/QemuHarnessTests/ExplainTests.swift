@@ -8,6 +8,7 @@ import Testing
 import Verification
 
 @testable import OfflineCommands
+@testable import Reports
 
 /// What is told of findings: of each, and as the program prints it.
 @Suite struct ExplainTests {

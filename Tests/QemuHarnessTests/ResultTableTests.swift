@@ -5,6 +5,7 @@ import RunRecord
 import Testing
 
 @testable import OfflineCommands
+@testable import Reports
 @testable import Verification
 
 @Suite struct ResultTableTests {

@@ -6,6 +6,7 @@ import Guests
 import HarnessBasics
 import OfflineCommands
 import Plans
+import Reports
 import RunFixture
 import RunRecord
 import Runs

@@ -7,6 +7,7 @@ import HarnessBasics
 import Libvirt
 import OfflineCommands
 import Plans
+import Reports
 import RunFixture
 import RunRecord
 import Runs
@@ -92,6 +93,12 @@ struct RunCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Directory for the record of the run.", valueName: "directory"))
     var runsDir = "runs"
 
+    @Option(
+        help: ArgumentHelp(
+            "Write a report of the run when it has ended, in a format of 'report'; repeat for more.",
+            valueName: "format=path"))
+    var report: [ReportTarget] = []
+
     @Flag(help: "Print one JSON document instead of the table: results.json, the record's directory, and run.json.")
     var json = false
 
@@ -165,6 +172,8 @@ struct RunCommand: AsyncParsableCommand {
         if dryRun { return try Self.show(guest, plan) }
         try Self.refuseWhatDoctorWouldFail(environment, kernel: kernel, guest)
 
+        try ReportTarget.check(report)
+
         let runner = Runner(
             plan: plan, steps: plan.runSteps(guest, keepsGuest: keep), configuration: guest,
             timeouts: Timeouts(factor: slowdown), observers: [RunProgress(style: progress)], keepsGuest: keep,
@@ -175,7 +184,7 @@ struct RunCommand: AsyncParsableCommand {
         let (memory, runsFolder) = (guest.memoryDemand, URL(filePath: runsDir))
         let keptByteCount = keepDumps ? guest.dumpAreaByteCount : nil
         let commandLine = CommandLine.arguments
-        let report = try await Interrupts.watching { interrupts in
+        let ending = try await Interrupts.watching { interrupts in
             await Self.removeLeftovers()
             try memory.check(
                 memoryFolder: connection.memoryFolder(environment: environment), tell: Terminal.tell)
@@ -187,17 +196,18 @@ struct RunCommand: AsyncParsableCommand {
             return await runner.run(in: fixture, record: record, interrupts: interrupts, commandLine: commandLine)
         }
         // What kept the run from a verdict comes first: the verdict is what a person sees last.
-        if let error = report.results.error { Terminal.tell(error) }
-        if let leftover = report.leftover { Terminal.tell(leftover) }
-        if report.isGuestKept { Terminal.tell("the guest runs on; 'qemu-harness prune --kept' ends it") }
+        if let error = ending.results.error { Terminal.tell(error) }
+        if let leftover = ending.leftover { Terminal.tell(leftover) }
+        if ending.isGuestKept { Terminal.tell("the guest runs on; 'qemu-harness prune --kept' ends it") }
         if json {
-            Self.show(try RunDirectory.json(RunSummary(report)))
+            Self.show(try RunDirectory.json(RunSummary(ending)))
         } else {
             let table = ResultTable(
-                results: report.results, information: report.information, record: report.directory)
+                results: ending.results, information: ending.information, record: ending.directory)
             Self.show(Data(table.text(isColored: Terminal.isColored(STDOUT_FILENO, environment: environment)).utf8))
         }
-        if report.exitCode != ExitStatus.passed { throw ExitCode(report.exitCode) }
+        ReportTarget.write(report, of: ending.directory)
+        if ending.exitCode != ExitStatus.passed { throw ExitCode(ending.exitCode) }
     }
 
     /// Removes what dead runs left, and says so; what cannot be removed is no reason not to run.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import HarnessBasics
 import OfflineCommands
+import Reports
 import RunRecord
 
 /// What a person reads of a soak that has ended, on stdout.

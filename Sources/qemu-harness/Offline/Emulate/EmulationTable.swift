@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import HarnessBasics
+import Reports
 
 extension Emulation {
     /// As a person reads it: a line for each number.

@@ -3,6 +3,7 @@
 package import ArgumentParser
 import Foundation
 import HarnessBasics
+import Reports
 import RunRecord
 
 /// `explain`: what a finding means.
@@ -61,10 +62,5 @@ package struct ExplainCommand: ParsableCommand {
 
     private static func json(_ value: some Encodable) throws -> String {
         String(decoding: try RunDirectory.json(value), as: UTF8.self)
-    }
-
-    /// The line that points from findings to this command, nil where there are none.
-    static func pointer(to findingNames: [String]) -> String? {
-        findingNames.first.map { "more:   qemu-harness explain \($0)" }
     }
 }

@@ -4,6 +4,7 @@ import Foundation
 import GuestMemory
 import HarnessBasics
 import Inspection
+import Reports
 import RunRecord
 import Verification
 import VmemmapPopulate
@@ -106,7 +107,7 @@ struct InspectionReport {
         }
         for reason in inspection.unjudged { lines += Terminal.paragraph("  not judged: \(reason)", indent: "    ") }
         return lines + Terminal.paragraph("inspected: \(path)")
-            + [ExplainCommand.pointer(to: verdict.findings.map(\.name))].compactMap { $0 }
+            + [Explanation.pointer(to: verdict.findings.map(\.name))].compactMap { $0 }
     }
 
     // MARK: - Translations

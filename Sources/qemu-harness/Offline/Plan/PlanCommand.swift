@@ -4,6 +4,7 @@ package import ArgumentParser
 import Foundation
 import HarnessBasics
 import Plans
+import Reports
 import RunRecord
 
 /// `plan`: what concerns plans and needs no guest.

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import Foundation
+import HarnessBasics
 
 /// What a person is told on stderr while something goes on: on a terminal a line that changes in place.
 package struct ProgressLine: Sendable {

@@ -3,6 +3,7 @@
 package import ArgumentParser
 import Foundation
 import HarnessBasics
+import Reports
 import RunRecord
 import Verification
 

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
-import Verification
+import HarnessBasics
+package import Verification
 
 /// What is to be known of a finding: its own text, and what it has in common with others of its subject.
-struct Explanation: Encodable {
-    let name: String
-    let subject: Finding.Subject
-    let fault: Finding.Fault
+package struct Explanation: Encodable {
+    package let name: String
+    package let subject: Finding.Subject
+    package let fault: Finding.Fault
     /// What is wrong, in half a line.
-    let summary: String
+    package let summary: String
     /// What was held against what: the subject's reading, and what was asked of it.
-    let compared: [String]
+    package let compared: [String]
     /// What a dump tool makes of it.
-    let dump: String
+    package let dump: String
     /// The likeliest cause first.
-    let causes: [String]
+    package let causes: [String]
     /// Files of the kernel, with functions.
-    let kernel: [String]
+    package let kernel: [String]
     /// What to look at next.
-    let next: [String]
+    package let next: [String]
     /// A message as the program prints it.
-    let example: String
+    package let example: String
 
     private init(_ text: FindingText, of subject: SubjectText) {
         let finding = Finding(subject.subject, text.fault, "")
@@ -36,15 +36,25 @@ struct Explanation: Encodable {
     }
 
     /// Each finding's, subject by subject.
-    static let all = SubjectText.all.flatMap { subject in
+    package static let all = SubjectText.all.flatMap { subject in
         FindingText.all.filter { $0.subjects.contains(subject.subject) }.map { Explanation($0, of: subject) }
+    }
+
+    /// What is to be known of a finding; nil where there is no such name.
+    package static func of(_ name: String) -> Explanation? { byName[name] }
+
+    private static let byName = Dictionary(uniqueKeysWithValues: all.map { ($0.name, $0) })
+
+    /// The line that points from findings to `explain`, nil where there are none.
+    package static func pointer(to findingNames: [String]) -> String? {
+        findingNames.first.map { "more:   qemu-harness explain \($0)" }
     }
 
     /// How many names are told of where there is none of the one that was asked for.
     private static let nearestLimit = 5
 
     /// The names that are most like a text: those that hold it, or are held by it, then those that fewest letters make of it.
-    static func names(near text: String) -> [String] {
+    package static func names(near text: String) -> [String] {
         let text = String(text.lowercased().prefix(80))
         let ranked = all.map { explanation -> (name: String, rank: Int) in
             let isPart = text.count > 2 && (explanation.name.contains(text) || text.contains(explanation.name))
@@ -70,7 +80,7 @@ struct Explanation: Encodable {
     }
 
     /// For a terminal.
-    func text(isColored: Bool) -> String {
+    package func text(isColored: Bool) -> String {
         let title = isColored ? "\u{1b}[1m\(name)\u{1b}[0m" : name
         let sections: [(title: String, items: [String])] = [
             ("compared", compared), ("in a dump", [dump]), ("causes", causes), ("kernel", kernel), ("look at", next),
@@ -86,7 +96,7 @@ struct Explanation: Encodable {
     }
 
     /// All names with a line each.
-    static func listText() -> String {
+    package static func listText() -> String {
         let rows = all.map { [$0.name, $0.summary] }
         return TextTable([.left(), .left()], rows).lines().joined(separator: "\n") + "\n"
     }

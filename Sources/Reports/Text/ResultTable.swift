@@ -151,7 +151,7 @@ package struct ResultTable {
     }
 
     /// Entries, sections and witnesses, or what kept them away.
-    private var summary: String {
+    var summary: String {
         let verdicts = results.steps.compactMap(\.verdict)
         var parts: [String] = []
         // The first line of it: all of it is on stderr.
@@ -210,7 +210,7 @@ package struct ResultTable {
             lines.append(
                 "again:  " + Terminal.printable(information.commandLine.map(Self.quoted).joined(separator: " ")))
         }
-        if let pointer = ExplainCommand.pointer(to: results.steps.flatMap { $0.allFindings.map(\.name) }) {
+        if let pointer = Explanation.pointer(to: results.steps.flatMap { $0.allFindings.map(\.name) }) {
             lines.append(pointer)
         }
         return lines
@@ -226,7 +226,7 @@ package struct ResultTable {
     }
 
     /// As a shell takes it.
-    private static func quoted(_ argument: String) -> String {
+    static func quoted(_ argument: String) -> String {
         let isPlain =
             !argument.isEmpty
             && argument.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_./=:,+".contains($0)) }

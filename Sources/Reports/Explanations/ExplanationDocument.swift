@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HarnessBasics
 import Verification
 
 /// All explanations as one document, docs/findings.md: what a subject's findings have in common stands at its head, once.
-struct ExplanationDocument {
+package struct ExplanationDocument {
     private static let width = 120
 
     /// Markdown.
-    static var text: String {
+    package static var text: String {
         let head = """
             <!-- SPDX-License-Identifier: Apache-2.0 -->
 

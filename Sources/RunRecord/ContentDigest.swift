@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import COpenSSL
+public import Foundation
+
+/// Digests of what is in memory.
+public enum ContentDigest {
+    /// The SHA-256 of some bytes; nil where libcrypto has none.
+    public static func sha256(_ data: Data) -> Data? {
+        var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
+        var byteCount: UInt32 = 0
+        // SAFETY: both buffers live for the length of the call; none of its digests is longer than the second.
+        let isDone = unsafe data.withUnsafeBytes {
+            unsafe EVP_Digest($0.baseAddress, $0.count, &digest, &byteCount, EVP_sha256(), nil) == 1
+        }
+        return isDone ? Data(digest.prefix(Int(byteCount))) : nil
+    }
+}

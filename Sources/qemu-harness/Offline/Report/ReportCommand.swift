@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import ArgumentParser
+import Foundation
+import HarnessBasics
+import Reports
+import RunRecord
+
+/// `report`: makes a document of a record.
+package struct ReportCommand: ParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "report",
+        abstract: "Make a report of a recorded run, with no guest.",
+        discussion: """
+            All that it says comes from the record, whose snapshots are judged anew. Of a record that is damaged, cut off, or of \
+            a run that goes on there is a report of what can be read, which says so.
+
+            Examples:
+              qemu-harness report --format html --output report.html
+              qemu-harness report runs/20261128T152231Z-mk4idc3g --format text
+
+            Exit codes: 0 there is a report, whatever it says of the guest; 2 the record is damaged, cut off, or none, or the \
+            report cannot be written; 64 wrong use.
+            """
+    )
+
+    /// A command that is not parsed yet.
+    package init() {}
+
+    @Argument(help: ArgumentHelp("A run's directory, or 'latest' in a runs directory.", valueName: "run"))
+    var path = "runs/latest"
+
+    @Option(help: "What to make: \(ReportFormat.allCases.map(\.rawValue).joined(separator: ", ")).")
+    var format: ReportFormat
+
+    @Option(help: ArgumentHelp("The file to write it to. (default: stdout)", valueName: "path"))
+    var output: String?
+
+    /// Reads the record, and writes.
+    package func run() throws {
+        let url = URL(filePath: path)
+        var isDirectory: ObjCBool = false
+        // SAFETY: the flag lives for the length of the call, which fills it in.
+        guard unsafe FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory), isDirectory.boolValue
+        else { throw HarnessError.usage("no run at \(path): there is no such directory") }
+        let run = RecordedRun(directory: url)
+        if let output {
+            try ReportTarget(format: format, path: output).write(run)
+        } else {
+            // A reader that has gone is nobody's error.
+            try? FileHandle.standardOutput.write(contentsOf: Data(format.document(of: run).utf8))
+        }
+        for problem in run.problems { Terminal.tell("\(problem)") }
+        if !run.problems.isEmpty { throw ExitCode(ExitStatus.infrastructure) }
+    }
+}
