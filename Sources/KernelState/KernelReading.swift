@@ -9,6 +9,8 @@ public struct ReadingBounds: Sendable {
     public let memoryEnd: PhysicalAddress
     /// The most nodes that the list can have.
     public let nodeLimit: Int
+    /// The most nodes that the list does not have: as many as it ever had.
+    public let freeNodeLimit: Int
     /// The most leaves of page tables.
     public let leafLimit: Int
     /// The end of the physical addresses whose sections, and whose memory map in page tables, are looked for: there may be some
@@ -23,16 +25,19 @@ public struct ReadingBounds: Sendable {
     ///   - memoryEnd: the end of memory; what is behind the linear map's end counts as that.
     ///   - nodeLimit: the most nodes. Nil: as many as the densest list has up to `memoryEnd`, which is 4096 a GiB (4 KiB
     ///     pages with 4 KiB vmemmap pages).
+    ///   - freeNodeLimit: the most free nodes. Nil: as many as the densest list has up to `memoryEnd`.
     ///   - leafLimit: the most leaves of page tables.
     ///   - searchEnd: the end of what sections and page tables are looked for. Nil: `memoryEnd`.
     ///   - sectionLimit: the most sections.
     public init(
-        memoryEnd: PhysicalAddress, nodeLimit: Int? = nil, leafLimit: Int = .max,
+        memoryEnd: PhysicalAddress, nodeLimit: Int? = nil, freeNodeLimit: Int? = nil, leafLimit: Int = .max,
         searchEnd: PhysicalAddress? = nil, sectionLimit: Int = .max
     ) {
         self.leafLimit = leafLimit
         self.memoryEnd = min(memoryEnd, PhysicalAddress(LinearMap.byteCount))
-        self.nodeLimit = nodeLimit ?? Int(self.memoryEnd.rawValue >> 18) + 1
+        let densest = Int(self.memoryEnd.rawValue >> 18) + 1
+        self.nodeLimit = nodeLimit ?? densest
+        self.freeNodeLimit = freeNodeLimit ?? densest
         self.searchEnd = searchEnd ?? self.memoryEnd
         self.sectionLimit = sectionLimit
     }
@@ -143,7 +148,8 @@ extension Kernel {
     ) -> FreeNodes? {
         guard let freeNodes else { return nil }
         return FreeNodes(
-            at: freeNodes, in: memory, order: order, pageByteCount: layout.pageByteCount, limit: bounds.nodeLimit)
+            at: freeNodes, in: memory, order: order, pageByteCount: layout.pageByteCount,
+            limit: bounds.freeNodeLimit)
     }
 
     /// What the kernel's own page tables map of the memory map; nil where it has none: on hash, where the kernel does not

@@ -32,6 +32,46 @@ struct KernelStateTests {
         #expect(kernel.memory(in: state.sections).ranges == [0..<1 << 30])
     }
 
+    private static let freeNodes = FreeNodeAddresses(
+        next: LinearMap.base + 0x20_2000, leftCount: LinearMap.base + 0x20_2008, freedCount: LinearMap.base + 0x20_200c)
+
+    /// Of 1 GiB, three nodes are on the list, and two behind them were freed.
+    private func freeNodes(
+        _ memory: SampleMemory, within bounds: ReadingBounds = bounds, change: (inout SampleMemory) -> Void = { _ in }
+    ) throws -> FreeNodes? {
+        var memory = memory
+        let nodes = [0x40_0048, 0x40_0060, 0x40_0078].map { LinearMap.base + $0 }
+        memory.words[0x20_2000] = nodes[1]
+        memory.words[0x20_2008] = memory.halfWords(2725, 2)
+        memory.words[0x40_0060] = nodes[0]
+        memory.words[0x40_0048] = nodes[2]
+        change(&memory)
+        var kernel = try Kernel(radix: "0", order: memory.order)
+        let addresses = [Self.freeNodes.next, Self.freeNodes.leftCount, Self.freeNodes.freedCount]
+        kernel.learn(
+            freeNodes: SymbolLookup(addresses: Array(zip(FreeNodeAddresses.names, addresses)), reason: []))
+        #expect(kernel.freeNodes == Self.freeNodes)
+        return try KernelState(of: kernel, in: memory.kernelMemory, within: bounds).freeNodes
+    }
+
+    @Test(arguments: [ByteOrder.little, .big]) func freeNodesAreRead(order: ByteOrder) throws {
+        let memory = SampleMemory(order: order)
+        let freed = [0x40_0060, 0x40_0048].map { LinearMap.base + UInt64($0) }
+        #expect(
+            try freeNodes(memory)
+                == FreeNodes(
+                    next: freed[0], leftCount: 2725, freedCount: 2, freed: freed, unused: LinearMap.base + 0x40_0078))
+        #expect(try state(memory).freeNodes == nil)
+        // As many as there are is bounded, and so is where they lead.
+        let short = ReadingBounds(memoryEnd: PhysicalAddress(1 << 30), freeNodeLimit: 1)
+        #expect(try freeNodes(memory, within: short)?.freed == [freed[0]])
+        #expect(try freeNodes(memory) { $0.words[0x20_2008] = $0.halfWords(2725, 0xffff_ffff) }?.freedCount == -1)
+        #expect(try freeNodes(memory) { $0.words[0x20_2008] = $0.halfWords(2725, 0x7fff_ffff) }?.freed.count == 3)
+        #expect(try freeNodes(memory) { $0.words[0x20_2000] = 1 << 50 }?.freed == [])
+        let outside = FreeNodeAddresses(next: LinearMap.base + 1 << 40, leftCount: 0, freedCount: 0)
+        #expect(FreeNodes(at: outside, in: memory.kernelMemory, order: order, pageByteCount: 65536, limit: 8) == nil)
+    }
+
     /// Page tables are big-endian whatever the kernel's byte order, and are read where the kernel has them.
     @Test(arguments: [ByteOrder.little, .big]) func pageTablesAreReadOnRadix(order: ByteOrder) throws {
         var memory = SampleMemory(order: order)

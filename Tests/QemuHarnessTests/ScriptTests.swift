@@ -55,6 +55,7 @@ import Testing
         (["run", "--kernel=vmlinux"], ["setup", "build-agent", "swift"]),
         (["run", "--help"], ["setup --build", "swift"]), (["--version"], ["setup --build", "swift"]),
         (["-h"], ["setup --build", "swift"]), (["help", "run"], ["setup --build", "swift"]),
+        (["report", "--format", "html"], ["setup --build", "swift"]), (["explain"], ["setup --build", "swift"]),
         (["verify", "runs/latest"], ["setup --build", "swift"]), (["emulate"], ["setup --build", "swift"]),
         (["plan", "list"], ["setup --build", "swift"]), (["prune"], ["setup --build", "swift"]),
         (["doctor", "numa"], ["setup --build", "swift"]),

@@ -57,6 +57,14 @@ import FoundationXML
         #expect(ReportFormat.text.document(of: run).contains(run.results.outcome.rawValue))
     }
 
+    /// A kernel that keeps no list has nothing to say of one, and nobody asked it.
+    @Test func whoWasNotAskedIsNotBlamed() throws {
+        let run = RecordedRun(directory: SampleRecord.fixture("run-6.12-64k-power9"))
+        let page = try Page(ReportFormat.html.document(of: run))
+        #expect(page.text.contains("· not asked"))
+        #expect(!page.text.contains("? cannot say"))
+    }
+
     /// The same with hostile words in every field. The record is damaged then, and its page shows all of it as text.
     @Test(arguments: ["run-6.1-power8-kdump", "run-6.12-4k-power8-failed-plug"])
     func hostileWordsAreWords(name: String) throws {
@@ -80,7 +88,7 @@ import FoundationXML
         let run = RecordedRun(directory: record)
         #expect(run.problems.contains { $0.file == file })
         let page = try Page(ReportFormat.html.document(of: run))
-        #expect(page.text.contains("The record is damaged."))
+        #expect(page.text.contains("What is wrong with the record."))
         #expect(page.text.contains(file))
     }
 

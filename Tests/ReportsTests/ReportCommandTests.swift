@@ -49,7 +49,7 @@ import Testing
         let report = try await program("report", damaged.path, "--format", "html")
         #expect(report.status == .exited(2))
         #expect(report.errors.contains("snapshot-4.json"))
-        #expect(report.output.contains("The record is damaged."))
+        #expect(report.output.contains("What is wrong with the record."))
         for arguments in [["/nonexistent", "--format", "html"], [Self.record, "--format", "pdf"], [Self.record]] {
             let result = try await program("report", arguments[0], arguments.dropFirst().joined(separator: "="))
             #expect(result.status == .exited(64))

@@ -88,7 +88,7 @@ enum SampleRecord {
     }
 
     /// A run of a hash guest with 4 KiB pages, so many windows, and blocks in no order.
-    static func run(entryCount: UInt64) -> RecordedRun {
+    static func run(entryCount: UInt64, change: (inout Snapshot) -> Void = { _ in }) -> RecordedRun {
         let base: UInt64 = 0xc000_3f00_0000_0000
         let node: UInt64 = 0xc000_0000_0200_0000
         let entries = (0..<entryCount).map { index in
@@ -98,7 +98,7 @@ enum SampleRecord {
             )
         }
         let byteCount = entryCount << 18
-        let snapshot = Snapshot(
+        var snapshot = Snapshot(
             witnesses: [.kernelList],
             kernel: KernelFacts(
                 release: "6.12.0", isBigEndian: false, pageByteCount: 4096, sectionSizeBits: 24,
@@ -107,6 +107,7 @@ enum SampleRecord {
             sections: (0..<byteCount >> 24).map { PresentSection(number: $0, vmemmapBase: base, isOnline: true) },
             kernelList: ListWalk(head: node, entries: entries, end: .terminated, endLink: 0),
             peakEntryCount: Int(entryCount))
+        change(&snapshot)
         var budget = StepMemory.Budget()
         var step = StepResult(number: 2, title: "verify", seconds: 1, outcome: .passed)
         step.verdict = Verdict(

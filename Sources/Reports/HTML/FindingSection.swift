@@ -11,7 +11,8 @@ struct FindingSection {
     private static let (kindLimit, messageLimit, openMessageLimit) = (200, 100, 6)
 
     init(_ run: RecordedRun, _ places: PagePlaces) {
-        let unexcused = Dictionary(uniqueKeysWithValues: run.results.failures.map { ($0.step, $0.findings) })
+        let unexcused = Dictionary(
+            run.results.failures.map { ($0.step, $0.findings) }, uniquingKeysWith: { $0 + $1 })
         var kinds: [(step: StepResult, findings: [Finding])] = []
         for step in run.results.steps {
             for finding in step.allFindings {

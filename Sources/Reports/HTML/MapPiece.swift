@@ -54,7 +54,7 @@ struct EntryRun {
     /// The blocks' physical addresses.
     var blocks: Range<UInt64> {
         let (low, high) = first.phys <= last.phys ? (first, last) : (last, first)
-        return low.phys..<Self.end(low.phys, high.phys - low.phys + max(high.byteCount, 1))
+        return low.phys..<Self.end(high.phys, high.byteCount)
     }
 
     private static func end(_ start: UInt64, _ byteCount: UInt64) -> UInt64 {

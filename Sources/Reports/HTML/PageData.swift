@@ -53,7 +53,8 @@ struct PageData {
             for life in current.values { lives[life].gone = step.number }
             current = next
         }
-        lives.sort { ($0.entry.virtAddr, $0.came) < ($1.entry.virtAddr, $1.came) }
+        // As a kernel handed them out: so they are few runs.
+        lives.sort { ($0.came, $0.entry.virtAddr) < ($1.came, $1.entry.virtAddr) }
         (entryCount, self.isCut) = (lives.count, isCut)
         func column(_ word: (Life) -> UInt64) -> [String] { WordColumn.texts(of: lives.map(word)) }
         let document = Document(
@@ -91,7 +92,7 @@ struct EntrySection {
                     [
                         HTML("p", [.id("entry-count"), .attribute("role", "status")]),
                         .table(
-                            caption: "Entries, ascending by window",
+                            caption: "Entries, by the step that found them first, ascending by window",
                             [
                                 "Window", "Block", PageColumn(place), .number("Bytes"), .number("Came at step"),
                                 .number("Gone at step"),

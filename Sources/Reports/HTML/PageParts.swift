@@ -28,7 +28,7 @@ extension HTML {
     }
 
     /// A table in a region that scrolls by itself where it is too wide. The first cell of a row is its head.
-    static func table(caption: HTML, _ columns: [PageColumn], _ rows: [PageRow], id: String? = nil) -> HTML {
+    static func table(caption: String, _ columns: [PageColumn], _ rows: [PageRow], id: String? = nil) -> HTML {
         let head = HTML(
             "tr", [],
             columns.map {
@@ -46,14 +46,14 @@ extension HTML {
         let table = HTML(
             "table", id.map { [.id($0)] } ?? [],
             [
-                HTML("caption", [], [caption]), HTML("thead", [], [head]), .lineEnd,
+                HTML("caption", [], [HTML(caption)]), HTML("thead", [], [head]), .lineEnd,
                 HTML("tbody", [], body),
             ])
         return HTML(
             "div",
             [
-                .classes("scroll"), .attribute("tabindex", "0"), .attribute("role", "group"),
-                .attribute("aria-label", "Table"),
+                .classes("scroll"), .attribute("tabindex", "0"), .attribute("role", "region"),
+                .attribute("aria-label", caption),
             ], [table])
     }
 

@@ -58,7 +58,11 @@ struct WitnessSection {
         }
         let rows = steps.map { step in
             PageRow(
-                [HTML("a", [.link(to: "step-\(step.number)")], ["\(step.number) \(step.title.prefix(60))"])]
+                [
+                    HTML(
+                        "a", [.link(to: "step-\(step.number)"), .classes("wide")],
+                        ["\(step.number) \(step.title.prefix(60))"])
+                ]
                     + asked.map { Self.cell(step.verdict, $0) })
         }
         let details = steps.map { step in
@@ -89,17 +93,17 @@ struct WitnessSection {
     private static func cell(_ verdict: Verdict?, _ witness: Witness) -> HTML {
         guard let statement = verdict?.statement(of: witness) else { return mark("· not asked", .classes("mark none")) }
         let count = HTML("span", [.classes("count")], ["\(statement.agreeingCount)"])
+        // Who was to be asked and said nothing has left something unsaid.
+        let isAsked = verdict?.unsaid.contains { $0.witness == witness } == true
         switch statement.standing {
         case .agrees: return HTML([mark("✓ agrees", .classes("mark ok")), count])
         case .contradicts: return HTML([mark("✗ contradicts", .classes("mark bad")), count])
         case .incomplete: return HTML([mark("◐ says a part", .classes("mark warn")), count])
-        case .cannotSay: return mark("? cannot say", .classes("mark warn"))
-        case .absent:
-            // Who was to be asked and was not there has left something unsaid.
-            let isAsked = verdict?.unsaid.contains { $0.witness == witness } == true
-            guard isAsked else { return mark("· not asked", .classes("mark none")) }
+        case .cannotSay where isAsked: return mark("? cannot say", .classes("mark warn"))
+        case .absent where isAsked:
             let reason = HTML("span", [.classes("note")], [HTML(statement.detail.prefix(300))])
             return HTML([mark("– absent", .classes("mark warn")), reason])
+        case .cannotSay, .absent: return mark("· not asked", .classes("mark none"))
         }
     }
 

@@ -75,6 +75,7 @@ enum StyleSheet {
         .mark.ok{color:var(--ok)}.mark.bad{color:var(--bad)}.mark.warn{color:var(--warn)}.mark.none{color:var(--muted);font-weight:400}
         .count{display:block;color:var(--muted);font-size:.85em;font-variant-numeric:tabular-nums}
         td .note{min-width:12rem}
+        .wide{display:inline-block;min-width:7rem}
         details{border-top:1px solid var(--line);padding:.15rem 0}
         summary{cursor:pointer;padding:.35rem 0;color:var(--link)}
         figure{margin:.7rem 0}
@@ -107,6 +108,7 @@ enum StyleSheet {
         dl>div{grid-template-columns:1fr}
         th,td{padding:.35rem .7rem .35rem 0}
         .finding{padding:.1rem .7rem .6rem}
+        pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.78em}
         }
         @media print{
         :root{--bg:#fff;--panel:#fff;--text:#000;--muted:#444;--line:#bbb;--link:#000}

@@ -69,13 +69,13 @@ struct TimeSection {
             timeline.counts.map(\.entryCount).max() ?? 0, timeline.verified.map(\.entryCount).max() ?? 0, 1)
         // Before the first verification nothing is known.
         let first = min(timeline.verified.first?.time ?? 0, marks.first?.time ?? .infinity)
-        let start = max(first - (timeline.end - first) * 0.04, 0)
+        let start = max(first - (timeline.end - first) * 0.08, 0)
         let duration = max(timeline.end - start, 1e-3)
         func share(_ time: Double) -> Double { min(max((time - start) / duration, 0), 1) * 100 }
         func percent(_ time: Double) -> String { HTML.number(share(time)) + "%" }
         func height(_ count: Int) -> Double { Double(plotHeight) * (1 - Double(count) / Double(most)) }
         var shapes: [HTML] = []
-        for line in 0...2 {
+        for line in 0...2 where most > 1 || line != 1 {
             let (y, value) = (Double(plotTop + plotHeight * line / 2), most * (2 - line) / 2)
             shapes.append(
                 HTML(

@@ -11,10 +11,12 @@ struct VerdictHead {
     init(_ run: RecordedRun) {
         let results = run.results
         var content: [HTML] = [
-            HTML("h1", [], [HTML.badge(results.outcome), " ", HTML(Self.sentence(run))]),
-            .paragraph(
-                HTML(ResultTable(results: results, information: run.information, record: run.directory).summary)),
+            HTML("h1", [], [HTML.badge(results.outcome), " ", HTML(Self.sentence(run))])
         ]
+        if run.problems.isEmpty {
+            let table = ResultTable(results: results, information: run.information, record: run.directory)
+            content.append(.paragraph(HTML(table.summary)))
+        }
         if !run.problems.isEmpty {
             let shown = run.problems.prefix(20).map { HTML($0.description.prefix(1000)) }
             let rest = run.problems.count - shown.count
@@ -23,7 +25,8 @@ struct VerdictHead {
                     "div", [.classes("notice"), .attribute("role", "note")],
                     [
                         .paragraph(
-                            HTML("strong", [], ["The record is damaged."]), " What follows is what can be read of it."),
+                            HTML("strong", [], ["What is wrong with the record."]),
+                            " The rest of this page is what can be read of it."),
                         .list(shown + (rest > 0 ? ["and \(rest) more"] : [])),
                     ]))
         } else if let error = results.error {
@@ -37,7 +40,7 @@ struct VerdictHead {
     }
 
     private static func sentence(_ run: RecordedRun) -> String {
-        if !run.problems.isEmpty { return "The record of this run cannot be trusted." }
+        if !run.problems.isEmpty { return "The record of this run is damaged, or not complete." }
         let count = run.results.failures.reduce(0) { $0 + $1.findings.count }
         switch run.results.outcome {
         case .passed:
@@ -59,7 +62,7 @@ struct VerdictHead {
         if let mmu = guest.mmu { parts.append("\(mmu) MMU") }
         parts.append(information.startedAt.formatted(.iso8601))
         if let end = information.finishedAt {
-            parts.append("took \(Int(end.timeIntervalSince(information.startedAt).rounded())) s")
+            parts.append(String(format: "took %.0f s", end.timeIntervalSince(information.startedAt)))
         }
         return HTML("p", [.classes("facts")], [HTML(parts.joined(separator: " · "))])
     }
