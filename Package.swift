@@ -96,7 +96,8 @@ let package = Package(
         .target(
             name: "Reports",
             dependencies: [
-                "AgentProtocol", "GuestMemory", "HarnessBasics", "RunRecord", "Verification", "VmemmapPopulate",
+                "AgentProtocol", "GuestMemory", "HarnessBasics", "Plans", "RunRecord", "Verification",
+                "VmemmapPopulate",
             ],
             swiftSettings: everywhere
         ),

@@ -133,3 +133,29 @@ extension [(String, Node?)] {
         compactMap { field in field.1.map { (field.0, $0) } }
     }
 }
+
+extension Plan {
+    /// The steps in the order in which a run takes them, those of a `repeat` as often as it says, each as a plan has it, in a
+    /// line.
+    public var stepTexts: [String] { Self.texts(of: steps) }
+
+    private static func texts(of steps: [Step]) -> [String] {
+        steps.flatMap { step -> [String] in
+            guard case .repeat(let times, let inner) = step else { return [step.lineText] }
+            let texts = texts(of: inner)
+            return (0..<max(times, 0)).flatMap { _ in texts }
+        }
+    }
+}
+
+extension Plan.Step {
+    /// The step's YAML in a line.
+    fileprivate var lineText: String {
+        guard let text = try? Yams.serialize(node: node, indent: 2, width: -1, sortKeys: false) else { return "a step" }
+        let lines = text.split(separator: "\n").map { String($0.drop { $0 == " " }) }.filter { $0 != "..." }
+        return lines.reduce("") { line, next in
+            let word = next.hasPrefix("- ") ? String(next.dropFirst(2)) : next
+            return line + (line.isEmpty ? "" : line.hasSuffix(":") ? " " : ", ") + word
+        }
+    }
+}

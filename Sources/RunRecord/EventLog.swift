@@ -83,6 +83,14 @@ public struct LoggedEvent: Decodable, Equatable, Sendable {
     public var result: String?
     /// Why a machine stopped.
     public var reason: String?
+    /// What a step or the run came to.
+    public var outcome: String?
+    /// How many findings a step has.
+    public var findingCount: Int?
+    /// What went wrong with the run itself.
+    public var error: String?
+    /// Where a DIMM lies, in hexadecimal digits.
+    public var base: String?
     /// What the agent did on request.
     public var action: String?
     /// The error number that it got, 0 for none.

@@ -41,10 +41,9 @@ public final class RunDirectory: Sendable {
         try files.createDirectory(at: parent, withIntermediateDirectories: true)
         try files.createDirectory(at: url, withIntermediateDirectories: false)
         do {
-            state = Mutex(
-                State(
-                    events: try Self.created(url.appending(path: Self.eventsName)),
-                    log: try Self.created(url.appending(path: Self.logName))))
+            let events = try Self.created(url.appending(path: Self.eventsName))
+            RecordLock.take(events)
+            state = Mutex(State(events: events, log: try Self.created(url.appending(path: Self.logName))))
             try Self.point(parent.appending(path: "latest"), to: name, identifier: identifier)
         } catch {
             try? files.removeItem(at: url)

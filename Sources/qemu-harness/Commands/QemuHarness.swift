@@ -22,7 +22,8 @@ struct QemuHarness: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, SoakCommand.self, PlanCommand.self, DoctorCommand.self, PruneCommand.self,
             EmulateCommand.self,
-            VerifyCommand.self, ReportCommand.self, InspectCommand.self, ExplainCommand.self, ScoreCommand.self,
+            VerifyCommand.self, ReportCommand.self, RunsCommand.self, LogsCommand.self, CompareCommand.self,
+            InspectCommand.self, ExplainCommand.self, ScoreCommand.self,
         ],
         defaultSubcommand: RunCommand.self
     )

@@ -18,6 +18,7 @@ package struct ReportCommand: ParsableCommand {
             Examples:
               qemu-harness report --format html --output report.html
               qemu-harness report runs/20261128T152231Z-mk4idc3g --format text
+              qemu-harness report --format kcidb --origin our_lab --build-id maestro:65f1e7
 
             Exit codes: 0 there is a report, whatever it says of the guest; 2 the record is damaged, cut off, or none, or the \
             report cannot be written; 64 wrong use.
@@ -36,8 +37,26 @@ package struct ReportCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The file to write it to. (default: stdout)", valueName: "path"))
     var output: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Of kcidb: the CI system that submits it, as KernelCI knows it. (default: \(ReportOptions.standard.origin))",
+            valueName: "name"))
+    var origin: String?
+
+    @Option(
+        help: ArgumentHelp("Of kcidb: the build that was tested, as somebody has submitted it.", valueName: "id"))
+    var buildId: String?
+
+    /// Refuses what does not go together.
+    package func validate() throws {
+        if format != .kcidb, origin != nil || buildId != nil {
+            throw ValidationError("--origin and --build-id are of --format kcidb")
+        }
+    }
+
     /// Reads the record, and writes.
     package func run() throws {
+        let options = try ReportOptions(origin: origin, buildID: buildId)
         let url = URL(filePath: path)
         var isDirectory: ObjCBool = false
         // SAFETY: the flag lives for the length of the call, which fills it in.
@@ -45,10 +64,10 @@ package struct ReportCommand: ParsableCommand {
         else { throw HarnessError.usage("no run at \(path): there is no such directory") }
         let run = RecordedRun(directory: url)
         if let output {
-            try ReportTarget(format: format, path: output).write(run)
+            try ReportTarget(format: format, path: output).write(run, options)
         } else {
             // A reader that has gone is nobody's error.
-            try? FileHandle.standardOutput.write(contentsOf: Data(format.document(of: run).utf8))
+            try? FileHandle.standardOutput.write(contentsOf: Data(format.document(of: run, options).utf8))
         }
         for problem in run.problems { Terminal.tell("\(problem)") }
         if !run.problems.isEmpty { throw ExitCode(ExitStatus.infrastructure) }

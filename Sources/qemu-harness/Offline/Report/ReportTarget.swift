@@ -38,9 +38,9 @@ package struct ReportTarget: ExpressibleByArgument, Equatable, Sendable {
     /// Writes the report of a record.
     ///
     /// - Throws: ``HarnessError`` where the file cannot be written; that says nothing of the run.
-    func write(_ run: RecordedRun) throws {
+    func write(_ run: RecordedRun, _ options: ReportOptions = .standard) throws {
         do {
-            try RegularFile.write(Data(format.document(of: run).utf8), to: file)
+            try RegularFile.write(Data(format.document(of: run, options).utf8), to: file)
         } catch {
             throw HarnessError.infrastructure("cannot write the report \(path): \(error.localizedDescription)")
         }

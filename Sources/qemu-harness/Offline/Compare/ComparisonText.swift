@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import HarnessBasics
+import Reports
+import RunRecord
+import Verification
+
+/// A comparison as a person reads it: 80 columns, what differs last.
+struct ComparisonText {
+    private let comparison: RunComparison
+
+    /// How many lines tell of differences.
+    private static let lineLimit = 64
+
+    init(_ comparison: RunComparison) { self.comparison = comparison }
+
+    var text: String {
+        [sideLines, stepLines, differenceLines].filter { !$0.isEmpty }.map { $0.joined(separator: "\n") }
+            .joined(separator: "\n\n") + "\n"
+    }
+
+    private var sideLines: [String] {
+        [("A", \RunComparison.Pair<String>.a, comparison.outcome.a), ("B", \.b, comparison.outcome.b)]
+            .flatMap { name, side, outcome -> [String] in
+                let words = ["kernel", "cpu", "mmu"].compactMap { comparison.properties[$0]?[keyPath: side] }
+                let run = comparison.run[keyPath: side] ?? ""
+                return Terminal.paragraph(
+                    "\(name): \(run), \((words + [outcome?.rawValue ?? ""]).joined(separator: ", "))")
+            }
+            + comparison.properties.sorted { $0.key < $1.key }.filter { !$0.value.isSame }.flatMap { name, pair in
+                Terminal.paragraph("  \(name): \(Self.text(pair))", indent: "    ")
+            }
+    }
+
+    private var stepLines: [String] {
+        guard !comparison.steps.isEmpty else { return [] }
+        let rows = comparison.steps.map { step in
+            [
+                step.isSame ? "" : "*", step.number.a.map { "\($0)" } ?? "-", step.number.b.map { "\($0)" } ?? "-",
+                Terminal.printable(step.title), Self.text(step.entryCount), Self.text(step.newEntryCount),
+                Self.text(step.goneEntryCount), Self.text(step.seconds),
+            ]
+        }
+        return TextTable(
+            [.left(), .right, .right, .left(givesWay: true), .right, .right, .right, .right],
+            [["", "A", "B", "step", "entries", "new", "gone", "seconds"]] + rows
+        ).lines(width: Terminal.width)
+    }
+
+    private var differenceLines: [String] {
+        let lines = comparison.steps.flatMap { step -> [String] in
+            let place = "step \((step.number.a ?? step.number.b).map { "\($0)" } ?? "") \(step.title)"
+            guard step.number.a != nil, step.number.b != nil else {
+                return ["\(place): only in \(step.number.a == nil ? "B" : "A")"]
+            }
+            var lines: [String] = []
+            if !step.outcome.isSame {
+                lines.append(
+                    "\(place): \(step.outcome.a?.rawValue ?? "none") in A, \(step.outcome.b?.rawValue ?? "none") in B")
+            }
+            if !step.coveredSectionCount.isSame {
+                lines.append("\(place): covered sections: \(Self.text(step.coveredSectionCount))")
+            }
+            if let windows = step.windowsOnlyIn, windows.a != 0 || windows.b != 0 {
+                lines.append("\(place): windows only in A: \(windows.a ?? 0), only in B: \(windows.b ?? 0)")
+            }
+            lines += step.findings.sorted { $0.key < $1.key }.map { name, pair in
+                "\(place): \(name): \(pair.a ?? 0) in A, \(pair.b ?? 0) in B"
+            }
+            lines += step.witnesses.sorted { $0.key < $1.key }.map { name, pair in
+                "\(place): \(name): \(pair.a?.rawValue ?? "not asked") in A, \(pair.b?.rawValue ?? "not asked") in B"
+            }
+            return lines
+        }
+        guard !lines.isEmpty else { return ["nothing differs but how long it took"] }
+        let rest = lines.count - Self.lineLimit
+        return lines.prefix(Self.lineLimit).flatMap { Terminal.paragraph($0) }
+            + (rest > 0 ? ["… and \(rest) more with --json"] : [])
+    }
+
+    private static func text<Value>(_ pair: RunComparison.Pair<Value>) -> String {
+        func word(_ value: Value?) -> String {
+            if let number = value as? Double { return String(format: "%.2f", number) }
+            return value.map { "\($0)" } ?? "-"
+        }
+        if pair.a == nil, pair.b == nil { return "" }
+        return pair.isSame ? word(pair.a) : "\(word(pair.a)) / \(word(pair.b))"
+    }
+}
