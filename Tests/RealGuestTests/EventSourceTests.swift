@@ -34,7 +34,7 @@ extension RealGuest {
         }
 
         /// Page tables alone: what the kernel's own functions ask for and get is put where its own rule puts it.
-        @Test func radixWithoutAListIsFollowed() async throws {
+        @Test(.long) func radixWithoutAListIsFollowed() async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }
             let ending = try await harness.run([

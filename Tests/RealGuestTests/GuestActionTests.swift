@@ -18,7 +18,7 @@ extension RealGuest {
         private static let cpus: [DomainDescription.CPUModel] = [.power8, .power9]
 
         /// Offline blocks are present still: their `struct page`s stay, and so does the list.
-        @Test(arguments: RealGuest.cases(cpus, everyTime: 1)) func blocksGoOfflineAndOnline(
+        @Test(.long, arguments: cpus) func blocksGoOfflineAndOnline(
             cpu: DomainDescription.CPUModel
         ) async throws {
             let blocks = (4 as UInt64)..<8
@@ -142,7 +142,7 @@ extension RealGuest {
     @Suite struct RefusedUnplug {
         /// The DIMM is as it was, and can be unplugged once its memory is free again; in between there is room for more.
         /// That goes first: what describes it lies in the DIMM that is held.
-        @Test(arguments: RealGuest.cases([DomainDescription.CPUModel.power8, .power9], everyTime: 1))
+        @Test(.long, arguments: [DomainDescription.CPUModel.power8, .power9])
         func aHeldDimmStays(cpu: DomainDescription.CPUModel) async throws {
             let run = try await Lab.run(
                 try Lab.configuration(cpu: cpu, plugs: [1 << 30, 1 << 30]),

@@ -24,7 +24,7 @@ extension RealGuest {
         }
 
         /// A program of another name, so that nothing goes by the usual one.
-        @Test func anotherQemuRunsTheGuest() async throws {
+        @Test(.long) func anotherQemuRunsTheGuest() async throws {
             let harness = try HarnessProcess()
             defer { harness.cleanUp() }
             let program = harness.runsDirectory.appending(path: "emulator of mine")

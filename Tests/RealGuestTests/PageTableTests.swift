@@ -43,7 +43,7 @@ extension RealGuest {
             ),
         ]
 
-        @Test func everyDamageBesideAListIsFound() async throws {
+        @Test(.long) func everyDamageBesideAListIsFound() async throws {
             let results = try await results(of: "6.1", Self.damages.map { TableDamageStep(damage: $0.damage) })
             for (damage, expected) in Self.damages {
                 let step = try #require(results.steps.first { $0.title == damage.title })
@@ -107,7 +107,7 @@ extension RealGuest {
 
         /// A guest with a hole in its memory lives well with a leaf too many, there or far behind the end of all memory; every
         /// witness that can see it tells.
-        @Test func aLeafForNoMemoryIsFound() async throws {
+        @Test(.long) func aLeafForNoMemoryIsFound() async throws {
             let leaves = [StaleLeafStep(described: 768 << 20, level: 2), StaleLeafStep(described: 3 << 40, level: 1)]
             let results = try await results(
                 of: "6.12-4k", bootMemoryByteCount: 512 << 20, plugs: [256 << 20], leaves)
@@ -122,7 +122,7 @@ extension RealGuest {
             }
         }
 
-        @Test(arguments: RealGuest.cases(["6.12-4k", "6.12-64k"], everyTime: 1)) func radixGuestWithoutAListTakesOneGiB(
+        @Test(.long, arguments: ["6.12-4k", "6.12-64k"]) func radixGuestWithoutAListTakesOneGiB(
             kernel: String
         ) async throws {
             let harness = try HarnessProcess()
