@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import ArgumentParser
 import Foundation
 import Testing
+
+@testable import qemu_harness
 
 /// What is written for people leads where it says, and begins with what somebody new needs.
 @Suite struct DocumentationTests {
@@ -83,5 +86,14 @@ import Testing
         for document in try Self.documents() where document != "README.md" {
             #expect(readme.contains("](\(document))"), "README.md does not lead to \(document)")
         }
+    }
+
+    /// The rows of README's table, and the program's subcommands.
+    @Test func readmeHasEveryCommand() throws {
+        let sections = try Self.text("README.md").split(separator: "\n## ")
+        let section = try #require(sections.first { $0.hasPrefix("Commands\n") })
+        let rows = section.matches(of: /\n\| `([a-z]+)`/).map { String($0.output.1) }
+        let commands = try QemuHarness.configuration.subcommands.map { try #require($0.configuration.commandName) }
+        #expect(rows.sorted() == commands.sorted())
     }
 }
