@@ -78,7 +78,7 @@ enum KernelPlace {
         "arch/powerpc/mm/book3s64/hash_pgtable.c: hash__vmemmap_create_mapping, hash__vmemmap_remove_mapping"
     static let bolt = "arch/powerpc/mm/book3s64/hash_utils.c: htab_bolt_mapping, htab_remove_mapping"
     static let resize = "arch/powerpc/mm/book3s64/hash_utils.c: resize_hpt_for_hotplug"
-    static let sections = "mm/sparse.c: section_activate, section_deactivate"
+    static let sections = "mm/sparse.c (mm/sparse-vmemmap.c in 7.2): section_activate, section_deactivate"
     static let initSection = "mm/sparse.c: sparse_init_one_section"
     static let addPages = "mm/memory_hotplug.c: __add_pages"
     static let altmaps = "mm/memory_hotplug.c: create_altmaps_and_memory_blocks"

@@ -167,7 +167,7 @@ extension FindingText {
             dump: "A tool looks for memory that the dump lacks, and for its struct pages.",
             causes: [
                 "the kernel: of a plug that fails inside an LMB the first sections stay, since __add_pages undoes the "
-                    + "section that failed and none before it (seen on 6.12, 7.2 and 7.3; plan 'half-added-block')",
+                    + "section that failed and none before it (seen on 6.1, 6.12, 7.2 and 7.3; plan 'half-added-block')",
                 "the kernel: an unplug that left a section",
                 "the machine: memory that libvirt does not tell of",
             ],
