@@ -48,8 +48,8 @@ final class HeldMemory<System: AgentSystem> {
 
     /// Allocates until no more than so many bytes are free in the zones of the kernel's own, and tells how many are.
     ///
-    /// So many bytes more are left alone as a load may want. Refused with `ENOMEM` when memory runs short before, and what was taken by then stays held until ``release()``: the
-    /// movable zone has to hold what else there is.
+    /// So many bytes more are left alone as a load may want. Refused with `ENOMEM` when memory runs short before, and what was
+    /// taken by then stays held until ``release()``: the movable zone has to hold what else there is.
     func hold(allBut byteCount: UInt64, sparing spared: UInt64) throws(ActionRefusal) -> UInt64 {
         let reserve = Self.reserveByteCount + spared
         while true {

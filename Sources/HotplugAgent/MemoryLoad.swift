@@ -28,8 +28,8 @@ final class MemoryLoad<System: AgentSystem> {
 
     /// Starts a load of so many bytes, and returns when its first piece is filled.
     ///
-    /// Refused with `ENOMEM` and the largest load that there can be when the kernel has less free, with `EBUSY` while another one is
-    /// on, and with `ESRCH` or `ETIMEDOUT` when it ends, or takes too long, before anything is filled.
+    /// Refused with `ENOMEM` and the largest load that there can be when the kernel has less free, with `EBUSY` while another one
+    /// is on, and with `ESRCH` or `ETIMEDOUT` when it ends, or takes too long, before anything is filled.
     func start(byteCount: UInt64) throws(ActionRefusal) {
         guard byteCount >= LoadProgram.pieceByteCount else { throw .invalid }
         guard program == nil else { throw .busy }

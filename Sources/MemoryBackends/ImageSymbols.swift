@@ -9,8 +9,8 @@ extension Kernel {
     /// and what no note has.
     public init(note: KernelNote, image: FilePath) throws(Kernel.Problem) {
         let symbols = ImageSymbols(image, for: note.info)
-        try self.init(note: note) { symbols.lookUp($0, saying: "VMCOREINFO lacks it, and ") }
-        learn(freeNodes: symbols.lookUp(FreeNodeAddresses.names, saying: ""))
+        try self.init(note: note) { symbols.lookUp($0, inNote: true) }
+        learn(freeNodes: symbols.lookUp(FreeNodeAddresses.names, inNote: false))
     }
 }
 
@@ -40,15 +40,16 @@ private struct ImageSymbols {
         }
     }
 
-    func lookUp(_ names: [StaticString], saying introduction: String) -> SymbolLookup {
-        SymbolLookup(
-            addresses: names.compactMap { name in found["\(name)"].map { (name, $0) } },
-            reason: Array((problem.map { introduction + $0 } ?? absence(introduction)).utf8))
-    }
-
-    private func absence(_ introduction: String) -> String {
-        introduction.isEmpty
-            ? "the kernel's file has none of this name, or several"
-            : "neither VMCOREINFO nor the kernel's file has it"
+    /// The addresses of variables, and why there are no others: `inNote` says whether the note could have had them.
+    func lookUp(_ names: [StaticString], inNote: Bool) -> SymbolLookup {
+        let reason =
+            switch (problem, inNote) {
+            case (let problem?, true): "VMCOREINFO lacks it, and \(problem)"
+            case (let problem?, false): problem
+            case (nil, true): "neither VMCOREINFO nor the kernel's file has it"
+            case (nil, false): "the kernel's file has none of this name, or several"
+            }
+        return SymbolLookup(
+            addresses: names.compactMap { name in found["\(name)"].map { (name, $0) } }, reason: Array(reason.utf8))
     }
 }

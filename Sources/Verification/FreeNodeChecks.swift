@@ -22,7 +22,9 @@ struct FreeNodeChecks {
     private var nodesPerPage: Int { Int(pageByteCount / VmemmapBacking.byteCount) }
     private var entries: [ListEntry] { snapshot.kernelList.entries }
 
+    /// Of a kernel that died while it added memory nothing is judged: it may have been between `next` and `num_left`.
     func findings() -> [Finding] {
+        guard snapshot.interruptedAdd == nil else { return [] }
         let chain = chain()
         guard chain.isEmpty else { return chain }
         let live = liveNodes()
@@ -101,9 +103,9 @@ struct FreeNodeChecks {
         }
     }
 
-    /// No node of a page is missing. Of a kernel that died at work one may be on its way.
+    /// No node of a page is missing.
     private func lostNodes() -> [Finding] {
-        guard snapshot.kernelList.end == .terminated, snapshot.interruptedAdd == nil else { return [] }
+        guard snapshot.kernelList.end == .terminated else { return [] }
         let known = AddressIndex(entries.map(\.node) + nodes.freed)
         var pages = Set(known.distinct.map { $0 / pageByteCount })
         if nodes.leftCount > 0 { pages.insert(nodes.unused / pageByteCount) }

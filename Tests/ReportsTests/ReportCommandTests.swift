@@ -3,7 +3,6 @@
 import Foundation
 import HarnessBasics
 import Subprocess
-import SystemPackage
 import TestSupport
 import Testing
 
@@ -14,15 +13,8 @@ import Testing
 @Suite struct ReportCommandTests {
     private static let record = SampleRecord.fixture("run-6.1-power9").path
 
-    private func program(_ arguments: String...) async throws -> (
-        status: TerminationStatus, output: String, errors: String
-    ) {
-        let program = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
-            .appending(path: "qemu-harness")
-        let result = try await Subprocess.run(
-            .path(FilePath(program.path)), arguments: Arguments(arguments), environment: .custom([:]),
-            input: .none, output: .string(limit: 1 << 24), error: .string(limit: 1 << 20))
-        return (result.terminationStatus, result.standardOutput, result.standardError)
+    private func program(_ arguments: String...) async throws -> HarnessProgram.Ending {
+        try await HarnessProgram.run(arguments)
     }
 
     @Test func aReportGoesToStdoutOrAFile() async throws {

@@ -3,7 +3,6 @@
 import Foundation
 import RunRecord
 import Subprocess
-import SystemPackage
 import TestSupport
 import Testing
 import Verification
@@ -26,24 +25,12 @@ import Verification
             at: folder.url.appending(path: "20261129T000000Z-damagedx"), withIntermediateDirectories: false)
     }
 
-    private func program(_ arguments: String...) async throws -> Ending {
+    private func program(_ arguments: String...) async throws -> HarnessProgram.Ending {
         try await Self.program(arguments, runs: folder.url.path)
     }
 
-    private struct Ending: Sendable {
-        let status: TerminationStatus
-        let output: String
-        let errors: String
-    }
-
-    private static func program(_ arguments: [String], runs: String) async throws -> Ending {
-        let program = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
-            .appending(path: "qemu-harness")
-        let result = try await Subprocess.run(
-            .path(FilePath(program.path)), arguments: Arguments(arguments + ["--runs-dir", runs]),
-            environment: .custom([:]), input: .none, output: .string(limit: 1 << 24), error: .string(limit: 1 << 20))
-        return Ending(
-            status: result.terminationStatus, output: result.standardOutput, errors: result.standardError)
+    private static func program(_ arguments: [String], runs: String) async throws -> HarnessProgram.Ending {
+        try await HarnessProgram.run(arguments + ["--runs-dir", runs])
     }
 
     @Test func runsAreListed() async throws {

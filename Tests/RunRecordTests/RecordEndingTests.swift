@@ -3,6 +3,7 @@
 import Foundation
 import RunRecord
 import Subprocess
+import TestSupport
 import Testing
 import Verification
 import VmemmapPopulate

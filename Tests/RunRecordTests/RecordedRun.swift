@@ -3,7 +3,6 @@
 import Foundation
 import RunRecord
 import Subprocess
-import SystemPackage
 import TestSupport
 import Testing
 import Verification
@@ -97,26 +96,11 @@ struct RecordedRun {
     }
 
     /// Runs `qemu-harness verify`.
-    static func verify(_ arguments: [String]) async throws -> (
-        status: TerminationStatus, output: String, errors: String
-    ) {
-        try await program(["verify"] + arguments)
+    static func verify(_ arguments: [String]) async throws -> HarnessProgram.Ending {
+        try await HarnessProgram.run(["verify"] + arguments)
     }
 
-    /// Runs `qemu-harness`.
-    static func program(_ arguments: [String]) async throws -> (
-        status: TerminationStatus, output: String, errors: String
-    ) {
-        let program = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent()
-            .appending(path: "qemu-harness")
-        // Neither libvirt nor QEMU is needed: nothing of this user's surroundings is there.
-        let result = try await Subprocess.run(
-            .path(FilePath(program.path)), arguments: Arguments(arguments), environment: .custom([:]),
-            input: .none, output: .string(limit: 1 << 24), error: .string(limit: 1 << 20))
-        return (result.terminationStatus, result.standardOutput, result.standardError)
-    }
-
-    func verify(_ arguments: String...) async throws -> (status: TerminationStatus, output: String, errors: String) {
+    func verify(_ arguments: String...) async throws -> HarnessProgram.Ending {
         try await Self.verify([url.path] + arguments)
     }
 }

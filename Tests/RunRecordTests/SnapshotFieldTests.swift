@@ -5,6 +5,7 @@ import Foundation
 import HarnessBasics
 import RunRecord
 import Subprocess
+import TestSupport
 import Testing
 import Verification
 
@@ -67,16 +68,16 @@ import Verification
     /// The command counts the same, and takes no record in which something is wrong already.
     @Test func theScoreIsPrinted() async throws {
         let fixture = try RecordedRun.fixture("run-6.1-power9")
-        let ending = try await RecordedRun.program(["score", "--mutants", "300", fixture.path])
+        let ending = try await HarnessProgram.run(["score", "--mutants", "300", fixture.path])
         #expect(ending.status == .exited(0), "\(ending.errors)\(ending.output)")
         #expect(ending.output.contains("0 of those in a field in which every change is to be noticed (at most "))
         #expect(ending.output.contains("\n| `kernelList` | "))
         let run = try RecordedRun()
         try run.editNewestBlock(in: "snapshot-4.json")
-        let damaged = try await RecordedRun.program(["score", run.url.path])
+        let damaged = try await HarnessProgram.run(["score", run.url.path])
         #expect(damaged.status == .exited(64))
         #expect(damaged.errors.contains("run/snapshot-4.json has not passed"), "\(damaged.errors)")
-        let missing = try await RecordedRun.program(["score", "/nosuch"])
+        let missing = try await HarnessProgram.run(["score", "/nosuch"])
         #expect(missing.status == .exited(64))
         #expect(missing.errors.contains("'/nosuch' is no record's folder"), "\(missing.errors)")
     }

@@ -72,6 +72,7 @@ extension SnapshotTaker {
             peakEntryCount: await guest.observer.notePeak(state.list),
             mirror: try MirrorReader(region: region, hello: hello, sync: sync).snapshot(),
             history: await guest.observer.history)
+        snapshot.add(state.freeNodes)
         snapshot.radixStarts = radixStarts
         snapshot.formerWindows = snapshot.windowsGone(from: lastEntries)
         addStructPages(to: &snapshot, ram)

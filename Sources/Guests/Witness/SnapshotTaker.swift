@@ -205,7 +205,8 @@ package struct SnapshotTaker {
     }
 
     /// Lets the paused guest run on until its CPU is in a state to say how it translates, and its agent is not in the middle of a
-    /// change of the region; what keeps the CPU from that, if it never is. An agent that never gets there is the verdict's. The kernel's state is read after this, so that the guest is asked about what it has.
+    /// change of the region; what keeps the CPU from that, if it never is. An agent that never gets there is the verdict's.
+    /// The kernel's state is read after this, so that the guest is asked about what it has.
     ///
     /// A hash guest's CPU has to reach the segments of these windows as well. If it never does, it is asked all the same:
     /// what it says then is judged.

@@ -90,7 +90,8 @@ extension FindingText {
         FindingText(
             [.list], .freeNode, "a node that is on the list and free",
             compared: "Each node of the list, against the freed nodes from next on and those of the newest node "
-                + "page that were never handed out (num_left).",
+                + "page that were never handed out (num_left). Not judged of a kernel that died while it added "
+                + "memory.",
             dump: "None yet. The next block that is added takes the node: the entry that stands there is lost, "
                 + "and what was linked behind it may be too.",
             causes: [
@@ -103,7 +104,8 @@ extension FindingText {
         FindingText(
             [.list], .freeChain, "free nodes that contradict themselves",
             compared: "The freed nodes that can be followed from next, against num_freed; what stands behind the last "
-                + "of them, against num_left: the rest of a page has as many nodes.",
+                + "of them, against num_left: the rest of a page has as many nodes. Not judged of a kernel that died while it "
+                + "added memory.",
             dump: "None yet. The next blocks that are added get nodes anywhere in memory.",
             causes: [
                 "something that wrote over next, num_left, num_freed or a freed node",
