@@ -15,4 +15,12 @@ public enum ContentDigest {
         }
         return isDone ? Data(digest.prefix(Int(byteCount))) : nil
     }
+
+    /// The same in hexadecimal digits.
+    public static func sha256Digits(_ data: Data) -> String? { sha256(data)?.hexadecimalDigits }
+}
+
+extension Sequence<UInt8> {
+    /// Two digits for each byte.
+    var hexadecimalDigits: String { map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
 }

@@ -170,6 +170,18 @@ extension Outcome {
         }
     }
 
+    /// What a run came to that ended with this code; nil for a code that no run ends with.
+    public init?(exitCode: Int32) {
+        switch exitCode {
+        case ExitStatus.passed: self = .passed
+        case ExitStatus.failed: self = .failed
+        case ExitStatus.infrastructure: self = .error
+        case ExitStatus.incomplete: self = .incomplete
+        case ExitStatus.interrupted, ExitStatus.terminated: self = .interrupted
+        default: return nil
+        }
+    }
+
     /// All of them.
     var exitCodes: Set<Int32> { [exitCode(), exitCode(isTerminated: true)] }
 

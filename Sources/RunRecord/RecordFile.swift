@@ -53,7 +53,7 @@ enum RecordFile {
         var byteCount: UInt32 = 0
         isDone = unsafe EVP_DigestFinal_ex(context, &digest, &byteCount) == 1 && isDone
         guard isDone else { throw RecordProblem(file, "cannot be digested: libcrypto has no SHA-256") }
-        return digest.prefix(Int(byteCount)).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        return digest.prefix(Int(byteCount)).hexadecimalDigits
     }
 
     /// A document of a version that this program knows.

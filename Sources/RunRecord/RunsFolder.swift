@@ -57,6 +57,13 @@ public struct RunsFolder: Sendable {
         name.firstIndex(of: "-").map { String(name[name.index(after: $0)...]) } ?? name
     }
 
+    /// The record of the run with this identifier; nil where a folder has none.
+    public static func record(ofRun identifier: String, in folder: URL) -> URL? {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
+        return names.first { start(ofRun: $0) != nil && self.identifier(ofRun: $0) == identifier }
+            .map { folder.appending(path: $0) }
+    }
+
     /// The record that somebody means: a path to a folder, a name in this one, or the only name in it that begins or ends
     /// so.
     ///

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 public import Foundation
-import Synchronization
 
 /// The folder of a soak: the records of its histories, and `soak.jsonl`, which has a line for each thing that it came to.
 ///
@@ -26,12 +25,12 @@ public final class SoakJournal: Sendable {
     /// The smallest plan that fails as a history has, in the history's record.
     public static let shrunkPlanName = "shrunk.yaml"
 
-    private let file: Mutex<FileHandle>
+    private let file: JournalFile
 
     /// A journal whose lines go into this file, for tests.
     init(folder: URL, file: FileHandle) {
         url = folder
-        self.file = Mutex(file)
+        self.file = JournalFile(file, name: Self.fileName)
     }
 
     /// Makes `parent/soak-<UTC>-<identifier>/`. Throws when that cannot be.
@@ -41,33 +40,14 @@ public final class SoakJournal: Sendable {
         let files = FileManager.default
         try files.createDirectory(at: parent, withIntermediateDirectories: true)
         try files.createDirectory(at: url, withIntermediateDirectories: false)
-        file = Mutex(try RunDirectory.created(url.appending(path: Self.fileName)))
+        file = try JournalFile(creating: url.appending(path: Self.fileName))
     }
 
     /// libvirt's own warnings, of all histories.
     public var libvirtLog: URL { url.appending(path: "libvirt.log") }
 
-    /// Appends a line, and returns when it is on the disk. Of a line that cannot be written nothing stays, as far as the file
-    /// system lets it be taken back: what was written before is whole, and what comes later begins a line of its own.
-    public func note(_ entry: Entry) throws {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        let line = try encoder.encode(Line(entry: entry)) + Data([0x0a])
-        do {
-            try file.withLock { file in
-                let end = try file.offset()
-                do {
-                    try file.write(contentsOf: line)
-                    try file.synchronize()
-                } catch {
-                    try? file.truncate(atOffset: end)
-                    throw error
-                }
-            }
-        } catch {
-            throw RunDirectoryError(file: Self.fileName, reason: error.localizedDescription)
-        }
-    }
+    /// Appends a line, and returns when it is on the disk.
+    public func note(_ entry: Entry) throws { try file.append(Line(entry: entry)) }
 
     /// Writes the smallest plan that fails as a history has into its record, and returns where it stands.
     public static func write(shrunkPlan text: String, to record: URL) throws -> URL {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import RunRecord
 import Synchronization
 import UnixSignals
@@ -19,6 +20,15 @@ package final class Interrupts: Sendable {
     /// Sets what a second signal does, to somebody who does not want to wait.
     func onSecondSignal(_ action: @escaping @Sendable () -> Void) {
         state.withLock { $0.secondSignalAction = action }
+    }
+
+    /// Sends this process SIGTERM when whoever holds the other end of its standard input has gone: so a process of many that
+    /// belong together ends with the one that started it, however that ended.
+    package static func terminateAtEndOfInput() {
+        Thread.detachNewThread {
+            while let data = try? FileHandle.standardInput.read(upToCount: 1 << 10), !data.isEmpty {}
+            kill(getpid(), SIGTERM)
+        }
     }
 
     /// Runs `body`; SIGINT, SIGTERM or SIGHUP cancel it, and it ends in its own time.

@@ -268,7 +268,7 @@ package struct Runner {
 
 extension Duration {
     /// In seconds, rounded to microseconds.
-    var inSeconds: Double {
+    package var inSeconds: Double {
         let (seconds, attoseconds) = components
         return Double(seconds) + (Double(attoseconds) / 1e12).rounded() / 1e6
     }

@@ -130,8 +130,22 @@ struct HTMLAttribute: Sendable {
     static func id(_ value: some StringProtocol) -> HTMLAttribute { attribute("id", value) }
     static func classes(_ value: StaticString) -> HTMLAttribute { attribute("class", "\(value)") }
 
-    /// A link to a place in this page; a page has no others.
+    /// A link to a place in this page.
     static func link(to id: some StringProtocol) -> HTMLAttribute { attribute("href", "#\(id)") }
+
+    /// A link to a file below this page's folder, by the names on the way. A page has no other links out of it.
+    static func link(toFile path: [String]) -> HTMLAttribute {
+        let names = path.map { name in
+            name.utf8.map { byte -> String in
+                let character = Character(Unicode.Scalar(byte))
+                let isPlain = character.isASCII && (character.isLetter || character.isNumber || "-_".contains(character))
+                let digits = String(byte, radix: 16, uppercase: true)
+                // A dot at a name's beginning could lead up.
+                return isPlain ? String(character) : "%" + (digits.count < 2 ? "0" : "") + digits
+            }.joined()
+        }
+        return attribute("href", names.joined(separator: "/"))
+    }
 }
 
 extension HTML {

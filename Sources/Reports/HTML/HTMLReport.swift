@@ -31,33 +31,8 @@ struct HTMLReport {
                 Self.bar(sections), .lineEnd, main, .lineEnd, Self.foot(run), .lineEnd,
                 .data(PageData(run).json, id: "data"), .lineEnd, .script(PageScript.source), .lineEnd,
             ])
-        let page = HTML("html", [.attribute("lang", "en")], [Self.head(run), .lineEnd, body])
+        let page = HTML("html", [.attribute("lang", "en")], [.head(title: "\(run.results.outcome.rawValue): \(run.results.run.prefix(200))"), .lineEnd, body])
         document = HTML([.documentType, page, .lineEnd]).source
-    }
-
-    private static func head(_ run: RecordedRun) -> HTML {
-        HTML(
-            "head", [],
-            [
-                HTML("meta", [.attribute("charset", "utf-8")]),
-                HTML("meta", [.attribute("http-equiv", "Content-Security-Policy"), .attribute("content", policy)]),
-                HTML(
-                    "meta",
-                    [.attribute("name", "viewport"), .attribute("content", "width=device-width, initial-scale=1")]),
-                HTML("meta", [.attribute("name", "color-scheme"), .attribute("content", "light dark")]),
-                HTML("meta", [.attribute("name", "referrer"), .attribute("content", "no-referrer")]),
-                HTML("title", [], ["\(run.results.outcome.rawValue): \(run.results.run.prefix(200))"]), .lineEnd,
-                .style(StyleSheet.source),
-            ])
-    }
-
-    /// Nothing is loaded and nothing is sent; the one style sheet and the one script are those of these sources.
-    private static var policy: String {
-        func source(_ content: String) -> String {
-            ContentDigest.sha256(Data(content.utf8)).map { "'sha256-\($0.base64EncodedString())'" } ?? "'none'"
-        }
-        return "default-src 'none'; style-src \(source("\(StyleSheet.source)")); "
-            + "script-src \(source(HTML.scriptContent(PageScript.source))); base-uri 'none'; form-action 'none'"
     }
 
     /// The bar at the top: where to go, and what to look for.

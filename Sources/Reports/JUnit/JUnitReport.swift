@@ -11,47 +11,57 @@ import FoundationXML
 struct JUnitReport {
     let document: String
 
+    /// A run alone.
     init(_ run: RecordedRun) {
         let run = TestRun(run)
-        let suite = Self.element("testsuite", Self.totals(run) + [("name", Self.name(of: run))])
-        if let start = run.startedAt {
-            // UTC, without saying so: what readers of JUnit XML have always taken.
-            let style = Date.ISO8601FormatStyle(timeZone: .gmt).year().month().day().dateSeparator(.dash)
-                .time(includingFractionalSeconds: false).timeSeparator(.colon)
-            suite.addAttribute(Self.attribute("timestamp", start.formatted(style)))
-        }
-        suite.addChild(
-            Self.element(
-                "properties", [],
-                run.properties.map { Self.element("property", [("name", $0.name), ("value", $0.value)]) }))
-        let className = Self.className(of: run)
-        for test in run.tests { suite.addChild(Self.testCase(test, className: className)) }
-        let suites = Self.element("testsuites", Self.totals(run) + [("name", "qemu-harness")], [suite])
-        let document = XMLDocument(rootElement: suites)
+        self.init([(Self.words(of: run), run)])
+    }
+
+    /// Several runs, each a suite that is named by these words.
+    init(_ runs: [(words: [String], run: TestRun)]) {
+        let suites = runs.map { Self.suite($0.words, $0.run) }
+        let root = Self.element("testsuites", Self.totals(runs.map(\.run)) + [("name", "qemu-harness")], suites)
+        let document = XMLDocument(rootElement: root)
         document.version = "1.0"
         document.characterEncoding = "UTF-8"
         self.document = document.xmlString(options: .nodePrettyPrint)
     }
 
-    private static func totals(_ run: TestRun) -> [(String, String)] {
-        func count(_ statuses: TestCase.Status...) -> String {
-            "\(run.tests.count { statuses.contains($0.status) })"
+    private static func suite(_ words: [String], _ run: TestRun) -> XMLElement {
+        let suite = element(
+            "testsuite", totals([run]) + [("name", (["qemu-harness"] + words).joined(separator: " "))])
+        if let start = run.startedAt {
+            // UTC, without saying so: what readers of JUnit XML have always taken.
+            let style = Date.ISO8601FormatStyle(timeZone: .gmt).year().month().day().dateSeparator(.dash)
+                .time(includingFractionalSeconds: false).timeSeparator(.colon)
+            suite.addAttribute(attribute("timestamp", start.formatted(style)))
         }
+        suite.addChild(
+            element(
+                "properties", [],
+                run.properties.map { element("property", [("name", $0.name), ("value", $0.value)]) }))
+        let className = className(of: words)
+        for test in run.tests { suite.addChild(testCase(test, className: className)) }
+        return suite
+    }
+
+    private static func totals(_ runs: [TestRun]) -> [(String, String)] {
+        let tests = runs.flatMap(\.tests)
+        func count(_ statuses: TestCase.Status...) -> String { "\(tests.count { statuses.contains($0.status) })" }
         return [
-            ("tests", "\(run.tests.count)"), ("failures", count(.failed, .incomplete)), ("errors", count(.error)),
-            ("skipped", count(.skipped)), ("time", text(ofSeconds: run.seconds)),
+            ("tests", "\(tests.count)"), ("failures", count(.failed, .incomplete)), ("errors", count(.error)),
+            ("skipped", count(.skipped)), ("time", text(ofSeconds: runs.reduce(0) { $0 + $1.seconds })),
         ]
     }
 
     /// The machine and its kernel: the same in each run of it, so that a history can be kept.
-    private static func name(of run: TestRun) -> String {
-        let words = ["cpu", "mmu", "kernel"].compactMap { name in run.properties.first { $0.name == name }?.value }
-        return (["qemu-harness"] + words).joined(separator: " ")
+    private static func words(of run: TestRun) -> [String] {
+        ["cpu", "mmu", "kernel"].compactMap { name in run.properties.first { $0.name == name }?.value }
     }
 
     /// The same as a name of packages, whose parts are between dots.
-    private static func className(of run: TestRun) -> String {
-        name(of: run).split(separator: " ").map { part in
+    private static func className(of words: [String]) -> String {
+        (["qemu-harness"] + words).flatMap { $0.split(separator: " ") }.map { part in
             String(part.map { $0.isASCII && ($0.isLetter || $0.isNumber || "-_".contains($0)) ? $0 : "_" })
         }.joined(separator: ".")
     }

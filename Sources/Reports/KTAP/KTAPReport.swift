@@ -3,7 +3,7 @@
 import Foundation
 import Verification
 
-/// A run as KTAP, version 1 (Documentation/dev-tools/ktap.rst): one test, the run, with its steps below it, and below each
+/// A run as KTAP, version 1 (Documentation/dev-tools/ktap.rst): a test for each run, with its steps below it, and below each
 /// verification its witnesses and what it found.
 struct KTAPReport {
     let document: String
@@ -18,12 +18,17 @@ struct KTAPReport {
         var children: [Node] = []
     }
 
-    init(_ run: RecordedRun) {
-        let run = TestRun(run)
-        let top = Node(
-            name: "qemu-harness", isOK: !run.tests.contains { $0.status.isFailure },
-            diagnostics: run.properties.map { "\($0.name): \($0.value)" }, children: run.tests.map(Self.node))
-        document = Self.lines(of: [top], name: nil, indent: "").map { $0 + "\n" }.joined()
+    /// A run alone.
+    init(_ run: RecordedRun) { self.init([("qemu-harness", TestRun(run))]) }
+
+    /// Several runs, each a test at the top.
+    init(_ runs: [(name: String, run: TestRun)]) {
+        let tests = runs.map { name, run in
+            Node(
+                name: name, isOK: !run.tests.contains { $0.status.isFailure },
+                diagnostics: run.properties.map { "\($0.name): \($0.value)" }, children: run.tests.map(Self.node))
+        }
+        document = Self.lines(of: tests, name: nil, indent: "").map { $0 + "\n" }.joined()
     }
 
     // MARK: - Tests

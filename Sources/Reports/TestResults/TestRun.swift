@@ -36,6 +36,13 @@ struct TestRun {
         seconds = ReportText.seconds(span ?? run.results.steps.reduce(0) { $0 + ReportText.seconds($1.seconds) })
     }
 
+    /// A run without a record that can be read, or none at all.
+    init(error: String, properties: [(name: String, value: String)]) {
+        tests = [TestCase(title: "run", status: .error, reason: error, details: ["error: \(error)"])]
+        self.properties = properties.map { ($0.name, ReportText.line($0.value)) }
+        (seconds, startedAt) = (0, nil)
+    }
+
     /// The steps of the plan that the run did not come to. A plan that cannot be read is told by none.
     private static func untaken(_ run: RecordedRun) -> [TestCase] {
         guard let text = run.plan, text.leftOutLineCount == 0,

@@ -145,7 +145,7 @@ package struct ResultTable {
         let word = results.outcome.rawValue
         var lines = Terminal.paragraph("\(word): " + summary)
         if isColored, let first = lines.first {
-            lines[0] = "\u{1b}[1;\(results.outcome.color)m\(word)\u{1b}[0m" + first.dropFirst(word.count)
+            lines[0] = results.outcome.colored + first.dropFirst(word.count)
         }
         return lines + unsaidLines
     }
@@ -219,7 +219,7 @@ package struct ResultTable {
     // MARK: - Form
 
     /// A path as somebody in the current folder would write it.
-    private static func relative(_ url: URL) -> String {
+    static func relative(_ url: URL) -> String {
         let folder = FileManager.default.currentDirectoryPath + "/"
         let path = Terminal.printable(url.path)
         return path.hasPrefix(folder) ? String(path.dropFirst(folder.count)) : path
@@ -235,8 +235,11 @@ package struct ResultTable {
 }
 
 extension Outcome {
+    /// Its word, as a terminal shows it that has colours.
+    var colored: String { "\u{1b}[1;\(color)m\(rawValue)\u{1b}[0m" }
+
     /// SGR number of the foreground that a terminal shows it in: green, red, or yellow for what says neither.
-    fileprivate var color: Int {
+    private var color: Int {
         switch self {
         case .passed: 32
         case .failed, .error: 31

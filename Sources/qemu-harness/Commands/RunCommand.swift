@@ -131,6 +131,17 @@ struct RunCommand: AsyncParsableCommand {
                 + "nothing about the kernel."))
     var bisect = false
 
+    @Option(help: ArgumentHelp("Of a cell of a matrix: its run's identifier.", visibility: .hidden), transform: Self.cell)
+    var cell: RunID?
+
+    private static func cell(_ text: String) throws -> RunID {
+        do {
+            return try RunID(text)
+        } catch {
+            throw ValidationError("\(error)")
+        }
+    }
+
     /// The program that `--qemu` names, as libvirt takes it: from the root, as it was named.
     static func emulator(_ path: String) throws -> FilePath {
         let file = URL(filePath: path).absoluteURL.standardizedFileURL
@@ -156,8 +167,17 @@ struct RunCommand: AsyncParsableCommand {
         }
     }
 
-    func run() async throws {
-        let environment = ProcessInfo.processInfo.environment
+    /// The run that the command line asks for, of which nothing has been made yet.
+    struct Prepared {
+        var plan: Plan
+        /// The kernel, as the plan names it.
+        var kernel: String
+        var guest: GuestConfiguration
+        var connection: ConnectionTarget
+    }
+
+    /// Reads and checks all that a run takes, and makes nothing.
+    func prepared(_ environment: [String: String]) throws -> Prepared {
         let plan = try resolvedPlan(environment)
         let kernel = plan.guest.kernel ?? Self.defaultKernel
         let kernelFile = try GuestImages.kernel(named: kernel, environment: environment)
@@ -168,9 +188,17 @@ struct RunCommand: AsyncParsableCommand {
             tools: GuestTools(for: plan, order, environment: environment))
         try Self.refusePathsThatNoDomainCanName(folder: ("--runs-dir", runsDir), kernel: kernelFile)
         guest.emulator = qemu
-        let connection = try ConnectionTarget(option: connect, environment: environment, tell: Terminal.tell)
+        return Prepared(
+            plan: plan, kernel: kernel, guest: guest,
+            connection: try ConnectionTarget(option: connect, environment: environment, tell: Terminal.tell))
+    }
+
+    func run() async throws {
+        let environment = ProcessInfo.processInfo.environment
+        let prepared = try prepared(environment)
+        let (plan, guest, connection) = (prepared.plan, prepared.guest, prepared.connection)
         if dryRun { return try Self.show(guest, plan) }
-        try Self.refuseWhatDoctorWouldFail(environment, kernel: kernel, guest)
+        try Self.refuseWhatDoctorWouldFail(environment, kernel: prepared.kernel, guest)
 
         try ReportTarget.check(report)
 
@@ -179,12 +207,15 @@ struct RunCommand: AsyncParsableCommand {
             timeouts: Timeouts(factor: slowdown), observers: [RunProgress(style: progress)], keepsGuest: keep,
             keepsDumps: keepDumps, allowedUnsaid: allowUnsaid)
         let fixture = RunFixture(
-            id: .random(), capabilitiesCache: GuestImages.capabilitiesCache(environment), connection: connection,
+            id: cell ?? .random(), capabilitiesCache: GuestImages.capabilitiesCache(environment), connection: connection,
             emulator: qemu)
         let (memory, runsFolder) = (guest.memoryDemand, URL(filePath: runsDir))
         let keptByteCount = keepDumps ? guest.dumpAreaByteCount : nil
-        let commandLine = CommandLine.arguments
+        let isCell = cell != nil
+        // What is the matrix's own stands behind the cell's identifier, and is no part of what a person repeats.
+        let commandLine = Array(CommandLine.arguments.prefix { !isCell || $0 != "--cell" })
         let ending = try await Interrupts.watching { interrupts in
+            if isCell { Interrupts.terminateAtEndOfInput() }
             await Self.removeLeftovers()
             try memory.check(
                 memoryFolder: connection.memoryFolder(environment: environment), tell: Terminal.tell)

@@ -42,21 +42,27 @@ package enum ReadyPlans {
 
     /// Reads a plan's file. Throws a usage error that names file, line and column.
     package static func plan(at file: URL) throws -> Plan {
-        let name = file.relativePath
+        let text = try text(of: file, called: "the plan")
+        do throws(PlanProblem) {
+            return try Plan(yaml: text)
+        } catch {
+            throw HarnessError.usage("\(file.relativePath):\(error)")
+        }
+    }
+
+    /// The text of a file that somebody has written for this program; `name` is what it is, for messages.
+    package static func text(of file: URL, called name: String) throws -> String {
+        let path = file.relativePath
         let data: Data
         do {
             // One byte more than a plan may have is enough to refuse it.
             data = try RegularFile.beginning(of: file, byteCount: PlanLimits.textByteCount + 1)
         } catch {
-            throw HarnessError.usage("cannot read the plan \(name): \(error.localizedDescription)")
+            throw HarnessError.usage("cannot read \(name) \(path): \(error.localizedDescription)")
         }
         guard let text = String(validating: data, as: UTF8.self) else {
-            throw HarnessError.usage("\(name): the plan is no UTF-8 text")
+            throw HarnessError.usage("\(path): \(name) is no UTF-8 text")
         }
-        do throws(PlanProblem) {
-            return try Plan(yaml: text)
-        } catch {
-            throw HarnessError.usage("\(name):\(error)")
-        }
+        return text
     }
 }

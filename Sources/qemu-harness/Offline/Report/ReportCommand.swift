@@ -13,7 +13,8 @@ package struct ReportCommand: ParsableCommand {
         abstract: "Make a report of a recorded run, with no guest.",
         discussion: """
             All that it says comes from the record, whose snapshots are judged anew. Of a record that is damaged, cut off, or of \
-            a run that goes on there is a report of what can be read, which says so.
+            a run that goes on there is a report of what can be read, which says so. Of a matrix's folder there is one of all \
+            its runs, as html, junit, ktap or text; the page's links lead from that folder.
 
             Examples:
               qemu-harness report --format html --output report.html
@@ -28,7 +29,7 @@ package struct ReportCommand: ParsableCommand {
     /// A command that is not parsed yet.
     package init() {}
 
-    @Argument(help: ArgumentHelp("A run's directory, or 'latest' in a runs directory.", valueName: "run"))
+    @Argument(help: ArgumentHelp("A run's directory, or 'latest' in a runs directory; or a matrix's.", valueName: "run"))
     var path = "runs/latest"
 
     @Option(help: "What to make: \(ReportFormat.allCases.map(\.rawValue).joined(separator: ", ")).")
@@ -62,6 +63,7 @@ package struct ReportCommand: ParsableCommand {
         // SAFETY: the flag lives for the length of the call, which fills it in.
         guard unsafe FileManager.default.fileExists(atPath: url.path, isDirectory: &isDirectory), isDirectory.boolValue
         else { throw HarnessError.usage("no run at \(path): there is no such directory") }
+        if MatrixDocuments.isMatrix(url) { return try reportMatrix(url) }
         let run = RecordedRun(directory: url)
         if let output {
             try ReportTarget(format: format, path: output).write(run, options)
@@ -71,5 +73,20 @@ package struct ReportCommand: ParsableCommand {
         }
         for problem in run.problems { Terminal.tell("\(problem)") }
         if !run.problems.isEmpty { throw ExitCode(ExitStatus.infrastructure) }
+    }
+
+    private func reportMatrix(_ url: URL) throws {
+        let matrix: MatrixRecord
+        do throws(RecordProblem) {
+            matrix = try MatrixRecord(url)
+        } catch {
+            throw HarnessError.infrastructure("cannot report \(path): \(error)")
+        }
+        let document = try MatrixReport(matrix).document(format)
+        if let output {
+            try ReportTarget(format: format, path: output).write(document)
+        } else {
+            try? FileHandle.standardOutput.write(contentsOf: Data(document.utf8))
+        }
     }
 }

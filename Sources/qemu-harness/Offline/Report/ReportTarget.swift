@@ -39,8 +39,15 @@ package struct ReportTarget: ExpressibleByArgument, Equatable, Sendable {
     ///
     /// - Throws: ``HarnessError`` where the file cannot be written; that says nothing of the run.
     func write(_ run: RecordedRun, _ options: ReportOptions = .standard) throws {
+        try write(format.document(of: run, options))
+    }
+
+    /// Writes a report that is made.
+    ///
+    /// - Throws: ``HarnessError`` where the file cannot be written.
+    func write(_ document: String) throws {
         do {
-            try RegularFile.write(Data(format.document(of: run, options).utf8), to: file)
+            try RegularFile.write(Data(document.utf8), to: file)
         } catch {
             throw HarnessError.infrastructure("cannot write the report \(path): \(error.localizedDescription)")
         }

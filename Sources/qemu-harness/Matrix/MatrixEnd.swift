@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import Foundation
+import HarnessBasics
+import OfflineCommands
+import Reports
+import RunRecord
+import Runs
+
+/// The end of a matrix: its reports, its result on stdout, its exit code.
+struct MatrixEnd {
+    let journal: MatrixJournal
+    let isJSON: Bool
+
+    /// All of it comes from what stands in the folder.
+    func finish(signalCode: Int32?, hasFailed: Bool) throws {
+        var record = try MatrixCommand.read(journal.url.path)
+        do {
+            try journal.note(.ended(record.outcome))
+            record = try MatrixCommand.read(journal.url.path)
+        } catch {
+            Terminal.tell("\(error)")
+        }
+        MatrixDocuments.write(record)
+        try MatrixDocuments.show(record, isJSON: isJSON)
+        var status = signalCode ?? record.outcome.exitCode()
+        if hasFailed, status == ExitStatus.passed { status = ExitStatus.infrastructure }
+        if status != ExitStatus.passed { throw ExitCode(status) }
+    }
+}
+
+/// The cells of a matrix that is not begun, as a table.
+struct MatrixListing {
+    let text: String
+
+    init(_ cells: [MatrixCell]) {
+        let rows = cells.map { ["\($0.number)", $0.plan, $0.kernel, $0.cpu].map(Terminal.printable) }
+        text = TextTable([.right, .left(), .left(), .left()], [["cell", "plan", "kernel", "cpu"]] + rows).lines()
+            .map { $0 + "\n" }.joined()
+    }
+}
