@@ -224,6 +224,7 @@ package actor Guest {
     package func perform(_ action: GuestAction) async throws -> GuestActionResult {
         let result = try await agent.perform(action)
         if let event = action.silentLMBEvent, case .done = result { await observer.take(event) }
+        if case .probe(let base) = action, case .done = result { await observer.noteProbe(of: base) }
         return result
     }
 }

@@ -92,6 +92,9 @@ package actor GuestObserver {
 
     // MARK: - Memory
 
+    /// The LMB at an address was added by that alone.
+    func noteProbe(of base: UInt64) { lmbs.noteProbe(of: base) }
+
     /// The memory blocks in a range that the guest's newest report has, by address.
     func reportedBlocks(in range: Range<UInt64>) -> [UInt64: MemoryBlock.State] {
         guard let region, let report = try? GuestReport(from: region), report.blockByteCount > 0 else { return [:] }

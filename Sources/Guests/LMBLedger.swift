@@ -8,6 +8,9 @@ struct LMBLedger {
     private var added: Set<UInt64> = []
     /// LMBs that the guest gave up and did not take again; the machine may have them still.
     private var removed: Set<UInt64> = []
+    /// LMBs that somebody had the kernel add by their addresses alone. One that was released before has no node in the device
+    /// tree any more, and gets the first one that is online (arch/powerpc/mm/numa.c, `hot_add_scn_to_nid`).
+    private var probed: Set<UInt64> = []
     /// How many hot-adds the guest gave up on.
     private(set) var failedAddCount = 0
     /// How many hot-removes the guest gave up on.
@@ -27,6 +30,7 @@ struct LMBLedger {
             return added.insert(base).inserted
         case .lmbRemoved(let base):
             added.remove(base)
+            probed.remove(base)
             return removed.insert(base).inserted
         case .hotplugFailed(.add): failedAddCount += 1
         case .hotplugFailed(.remove): failedRemoveCount += 1
@@ -34,6 +38,9 @@ struct LMBLedger {
         }
         return true
     }
+
+    /// The LMB at an address was added by that alone.
+    mutating func noteProbe(of base: UInt64) { probed.insert(base) }
 
     /// Whether the guest has taken the LMB at an address.
     func isAdded(_ base: UInt64) -> Bool { added.contains(base) }
@@ -55,17 +62,19 @@ struct LMBLedger {
     mutating func forget(_ range: Range<UInt64>) {
         added.subtract(LMB.addresses(in: range))
         removed.subtract(LMB.addresses(in: range))
+        probed.subtract(LMB.addresses(in: range))
     }
 
-    /// A range without the LMBs that the guest gave up.
-    func usable(of range: Range<UInt64>) -> [Range<UInt64>] {
+    /// A range without the LMBs that the guest gave up; those that were added by their addresses alone are pieces of their own.
+    func usable(of range: Range<UInt64>) -> [(range: Range<UInt64>, isProbed: Bool)] {
         var start = range.lowerBound
-        var ranges: [Range<UInt64>] = []
-        for gap in LMB.addresses(in: range).filter(removed.contains) {
-            if start < gap { ranges.append(start..<gap) }
-            start = gap + LMB.byteCount
+        var ranges: [(Range<UInt64>, Bool)] = []
+        for base in LMB.addresses(in: range) where removed.contains(base) || probed.contains(base) {
+            if start < base { ranges.append((start..<base, false)) }
+            start = base + LMB.byteCount
+            if !removed.contains(base) { ranges.append((base..<start, true)) }
         }
-        if start < range.upperBound { ranges.append(start..<range.upperBound) }
+        if start < range.upperBound { ranges.append((start..<range.upperBound, false)) }
         return ranges
     }
 }

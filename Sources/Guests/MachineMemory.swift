@@ -74,10 +74,10 @@ package actor MachineMemory {
     /// The memory that the guest may use: all of it but the LMBs that it was seen to give up.
     func usable(_ lmbs: LMBLedger) -> [MemoryRange] {
         ram.regions.flatMap { region in
-            lmbs.usable(of: region.range).map {
+            lmbs.usable(of: region.range).map { range, isProbed in
                 MemoryRange(
-                    name: region.name, base: $0.lowerBound, byteCount: $0.upperBound - $0.lowerBound,
-                    node: nodes[region.name])
+                    name: region.name, base: range.lowerBound, byteCount: range.upperBound - range.lowerBound,
+                    node: isProbed ? nil : nodes[region.name])
             }
         }
     }

@@ -34,9 +34,13 @@ public final class JournalFile: Sendable {
     public convenience init(continuing url: URL) throws(RecordProblem) {
         // SAFETY: a C string that lives for the length of the call.
         let descriptor = unsafe open(url.path, O_RDWR | O_NONBLOCK | O_CLOEXEC)
-        guard descriptor >= 0 else { throw RecordProblem(url, unsafe "cannot be written: \(String(cString: strerror(errno)))") }
+        guard descriptor >= 0 else {
+            throw RecordProblem(url, unsafe "cannot be written: \(String(cString: strerror(errno)))")
+        }
         let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw RecordProblem(url, "is written by another process") }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            throw RecordProblem(url, "is written by another process")
+        }
         let data = try Self.content(of: url)
         do {
             try file.truncate(atOffset: UInt64(data.lastIndex(of: 0x0a).map { $0 + 1 } ?? 0))
@@ -74,7 +78,9 @@ public final class JournalFile: Sendable {
     /// The lines of a journal that anyone may have made; one that has no end is none.
     ///
     /// - Throws: ``RecordProblem`` where the file cannot be read, is larger than 64 MiB, or a line is no such line.
-    public static func lines<Line: Decodable>(of url: URL, as type: Line.Type = Line.self) throws(RecordProblem) -> [Line] {
+    public static func lines<Line: Decodable>(of url: URL, as type: Line.Type = Line.self) throws(RecordProblem)
+        -> [Line]
+    {
         let decoder = JSONDecoder()
         decoder.dateDecodingStrategy = .iso8601
         var lines: [Line] = []

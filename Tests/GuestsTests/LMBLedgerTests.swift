@@ -33,17 +33,34 @@ import Testing
         var ledger = LMBLedger(present: [Self.dimm])
         for number in removed { ledger.note(.lmbRemoved(base: number * Self.lmb)) }
         #expect(
-            ledger.usable(of: Self.dimm) == usable.map { $0.lowerBound * Self.lmb..<$0.upperBound * Self.lmb })
+            ledger.usable(of: Self.dimm).map(\.range)
+                == usable.map { $0.lowerBound * Self.lmb..<$0.upperBound * Self.lmb })
         // Taken again, whether the guest says so or not.
         for number in removed.prefix(1) { ledger.note(.lmbAdded(base: number * Self.lmb, drcIndex: 0)) }
         let lmbs = LMB.addresses(in: Self.dimm)
         ledger.takeBack(Self.dimm, present: Set(lmbs))
-        #expect(ledger.usable(of: Self.dimm) == [Self.dimm])
+        #expect(ledger.usable(of: Self.dimm).map(\.range) == [Self.dimm])
         #expect(lmbs.allSatisfy(ledger.isAdded))
         // A block that was not there before the guest refused is not there after.
         ledger.takeBack(Self.dimm, present: Set(lmbs.dropFirst()))
-        #expect(ledger.usable(of: Self.dimm) == [lmbs[1]..<Self.dimm.upperBound])
+        #expect(ledger.usable(of: Self.dimm).map(\.range) == [lmbs[1]..<Self.dimm.upperBound])
         #expect(lmbs.map(ledger.isAdded) == [false, true, true, true])
+    }
+
+    /// What was added by its address alone is told apart, until it goes.
+    @Test func knowsWhatWasProbed() {
+        var ledger = LMBLedger(present: [Self.dimm])
+        let lmbs = LMB.addresses(in: Self.dimm)
+        ledger.note(.lmbRemoved(base: lmbs[1]))
+        ledger.note(.lmbAdded(base: lmbs[1], drcIndex: 0x8000_0005))
+        ledger.noteProbe(of: lmbs[1])
+        ledger.note(.lmbRemoved(base: lmbs[2]))
+        let usable = ledger.usable(of: Self.dimm)
+        #expect(usable.map(\.range) == [lmbs[0]..<lmbs[1], lmbs[1]..<lmbs[2], lmbs[3]..<Self.dimm.upperBound])
+        #expect(usable.map(\.isProbed) == [false, true, false])
+        ledger.note(.lmbRemoved(base: lmbs[1]))
+        ledger.note(.lmbAdded(base: lmbs[1], drcIndex: 0x8000_0005))
+        #expect(ledger.usable(of: Self.dimm).map(\.isProbed) == [false, false])
     }
 
     /// A DIMM that goes takes what was noted of its place with it: the next one there is another.
@@ -51,7 +68,7 @@ import Testing
         var ledger = LMBLedger(present: [Self.dimm])
         ledger.note(.lmbRemoved(base: 4 * Self.lmb))
         ledger.forget(Self.dimm)
-        #expect(ledger.usable(of: Self.dimm) == [Self.dimm])
+        #expect(ledger.usable(of: Self.dimm).map(\.range) == [Self.dimm])
         #expect(!LMB.addresses(in: Self.dimm).contains(where: ledger.isAdded))
     }
 
@@ -68,7 +85,9 @@ import Testing
     func understandsRequestsByIndex(line: String, usable: [Range<UInt64>]) {
         var ledger = LMBLedger(present: [Self.dimm])
         if let event = GuestAction.dlpar(line).silentLMBEvent { ledger.note(event) }
-        #expect(ledger.usable(of: Self.dimm) == usable.map { $0.lowerBound * Self.lmb..<$0.upperBound * Self.lmb })
+        #expect(
+            ledger.usable(of: Self.dimm).map(\.range)
+                == usable.map { $0.lowerBound * Self.lmb..<$0.upperBound * Self.lmb })
     }
 
     /// The log and the answer to a request may both tell of it.

@@ -5,6 +5,7 @@ import GuestMemory
 import Libvirt
 import Plans
 import RunRecord
+import Subprocess
 import Testing
 import Verification
 
@@ -49,6 +50,28 @@ extension RealGuest {
             #expect(results.outcome == .failed)
             #expect(results.steps.flatMap(\.allFindings).map(\.name) == ["guest-refused"])
             #expect(results.steps.last?.outcome == .passed)
+        }
+
+        /// An LMB that was released and is then added by its address alone has no node in the device tree any more: the kernel
+        /// gives it the first one that is online, whichever the DIMM is in.
+        @Test(.long, arguments: cpus) func aProbedLMBMayBeOfAnotherNode(cpu: DomainDescription.CPUModel) async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let plan = harness.runsDirectory.appending(path: "plan.yaml")
+            try Data(
+                """
+                description: An LMB of node 1 is released and probed.
+                guest: {memory: 512MiB, numa-nodes: 2}
+                steps:
+                  - plug: {size: 256MiB, node: 1, base: 11008MiB}
+                  - verify
+                  - guest: {dlpar: memory remove index 0x8000002b}
+                  - guest: {probe: 43}
+                  - verify: {struct-pages: all}
+                """.utf8
+            ).write(to: plan)
+            let ending = try await harness.run([plan.path, "--cpu", cpu.rawValue])
+            #expect(ending.status == .exited(0), "\(ending.errors)\(ending.output)")
         }
 
         /// QEMU keeps the LMB of a DIMM that it was not asked to unplug (hw/ppc/spapr_drc.c: `drc_isolate_logical`), so

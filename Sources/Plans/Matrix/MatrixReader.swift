@@ -18,10 +18,15 @@ extension MatrixAxes {
         try fields.end(known: ["plans", "kernels", "cpus", "exclude"])
     }
 
-    private static func words(_ node: Node?, _ name: String, of known: [String]? = nil) throws(PlanProblem) -> [String] {
+    private static func words(_ node: Node?, _ name: String, of known: [String]? = nil) throws(PlanProblem) -> [String]
+    {
         var words: [String] = []
         for element in try node?.elements(name) ?? [] {
-            if let known { words.append(try element.word(name, of: known)) } else { words.append(try element.word(name)) }
+            if let known {
+                words.append(try element.word(name, of: known))
+            } else {
+                words.append(try element.word(name))
+            }
         }
         return words
     }

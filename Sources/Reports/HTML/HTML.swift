@@ -138,7 +138,8 @@ struct HTMLAttribute: Sendable {
         let names = path.map { name in
             name.utf8.map { byte -> String in
                 let character = Character(Unicode.Scalar(byte))
-                let isPlain = character.isASCII && (character.isLetter || character.isNumber || "-_".contains(character))
+                let isPlain =
+                    character.isASCII && (character.isLetter || character.isNumber || "-_".contains(character))
                 let digits = String(byte, radix: 16, uppercase: true)
                 // A dot at a name's beginning could lead up.
                 return isPlain ? String(character) : "%" + (digits.count < 2 ? "0" : "") + digits

@@ -31,7 +31,9 @@ struct HTMLReport {
                 Self.bar(sections), .lineEnd, main, .lineEnd, Self.foot(run), .lineEnd,
                 .data(PageData(run).json, id: "data"), .lineEnd, .script(PageScript.source), .lineEnd,
             ])
-        let page = HTML("html", [.attribute("lang", "en")], [.head(title: "\(run.results.outcome.rawValue): \(run.results.run.prefix(200))"), .lineEnd, body])
+        let page = HTML(
+            "html", [.attribute("lang", "en")],
+            [.head(title: "\(run.results.outcome.rawValue): \(run.results.run.prefix(200))"), .lineEnd, body])
         document = HTML([.documentType, page, .lineEnd]).source
     }
 

@@ -15,10 +15,17 @@ struct MatrixPage {
             [Self.verdict(matrix), .lineEnd] + sections.flatMap { [$0.html, .lineEnd] })
         let foot = HTML(
             "footer", [],
-            [.paragraph("Made from \(matrix.information.matrix.prefix(200)), by qemu-harness \(matrix.information.harness.prefix(80)).")])
+            [
+                .paragraph(
+                    "Made from \(matrix.information.matrix.prefix(200)), by qemu-harness \(matrix.information.harness.prefix(80))."
+                )
+            ])
         let body = HTML(
             "body", [],
-            [HTML("a", [.classes("skip"), .link(to: "main")], ["Skip to the report"]), .lineEnd, main, .lineEnd, foot, .lineEnd])
+            [
+                HTML("a", [.classes("skip"), .link(to: "main")], ["Skip to the report"]), .lineEnd, main, .lineEnd,
+                foot, .lineEnd,
+            ])
         let title = "\(matrix.outcome.rawValue): \(matrix.information.matrix.prefix(200))"
         let page = HTML("html", [.attribute("lang", "en")], [.head(title: title), .lineEnd, body])
         document = HTML([.documentType, page, .lineEnd]).source
@@ -39,7 +46,8 @@ struct MatrixPage {
             [
                 HTML("h1", [], [.badge(matrix.outcome), " ", HTML(sentence)]), .lineEnd,
                 .paragraph(HTML(MatrixTable(matrix).summary)), .lineEnd,
-                HTML("p", [.classes("facts")], [HTML("began \(matrix.information.startedAt.formatted(.iso8601))")]), .lineEnd,
+                HTML("p", [.classes("facts")], [HTML("began \(matrix.information.startedAt.formatted(.iso8601))")]),
+                .lineEnd,
             ])
     }
 
@@ -59,7 +67,8 @@ struct MatrixPage {
                     ending.error.map { HTML("p", [.classes("said")], [HTML($0.prefix(2000))]) } ?? HTML(),
                 ])
         }
-        return items.isEmpty ? nil : PageSection(id: "attention", shortTitle: "Findings", title: "What is not right", items)
+        return items.isEmpty
+            ? nil : PageSection(id: "attention", shortTitle: "Findings", title: "What is not right", items)
     }
 
     /// Plans down, kernels and CPU models across.
@@ -77,7 +86,9 @@ struct MatrixPage {
             cells[cell.cell.plan, default: [:]][column] = cell
         }
         guard !plans.isEmpty else { return nil }
-        let heads = columns.map { PageColumn(HTML([HTML(lastName($0.kernel)), HTML("span", [.classes("count")], [HTML($0.cpu)])])) }
+        let heads = columns.map {
+            PageColumn(HTML([HTML(lastName($0.kernel)), HTML("span", [.classes("count")], [HTML($0.cpu)])]))
+        }
         let rows = plans.map { plan in
             PageRow(
                 [HTML(lastName(plan))]

@@ -43,12 +43,15 @@ public struct MatrixReport {
             guard let ending = cell.ending else {
                 return (cell.cell, Self.missing(cell, "the matrix ended before it"))
             }
-            guard let name = ending.record else { return (cell.cell, Self.missing(cell, ending.error ?? "it has no record")) }
+            guard let name = ending.record else {
+                return (cell.cell, Self.missing(cell, ending.error ?? "it has no record"))
+            }
             return (cell.cell, TestRun(RecordedRun(directory: matrix.url.appending(path: name))))
         }
     }
 
     private static func missing(_ cell: MatrixRecord.Cell, _ error: String) -> TestRun {
-        TestRun(error: error, properties: [("kernel", cell.cell.kernel), ("cpu", cell.cell.cpu), ("plan", cell.cell.plan)])
+        TestRun(
+            error: error, properties: [("kernel", cell.cell.kernel), ("cpu", cell.cell.cpu), ("plan", cell.cell.plan)])
     }
 }

@@ -26,7 +26,8 @@ package struct MatrixTable {
         guard !matrix.cells.isEmpty else { return [] }
         let rows = matrix.cells.map { cell -> [String] in
             let (cell, ending, word) = (cell.cell, cell.ending, cell.word)
-            let counts = ending.map { ["\($0.verificationCount)", "\($0.entryCount)", Self.seconds($0)] } ?? ["", "", ""]
+            let counts =
+                ending.map { ["\($0.verificationCount)", "\($0.entryCount)", Self.seconds($0)] } ?? ["", "", ""]
             return (["\(cell.number)", cell.planName, cell.kernelName, cell.cpu, word] + counts)
                 .map { Terminal.printable($0.replacing("\n", with: " ")) }
         }
@@ -50,8 +51,12 @@ package struct MatrixTable {
             }
             if let error = cell.ending?.error { texts.append(String(error.split(separator: "\n").first ?? "")) }
             let others = cell.attempts.dropLast().map { $0.ending?.outcome.rawValue ?? "killed" }
-            if !others.isEmpty { texts.append("taken \(others.count + 1) times, before: \(others.joined(separator: ", "))") }
-            return texts.flatMap { Terminal.paragraph("  cell \(cell.cell.number) (\(cell.cell.name)): \($0)", indent: "    ") }
+            if !others.isEmpty {
+                texts.append("taken \(others.count + 1) times, before: \(others.joined(separator: ", "))")
+            }
+            return texts.flatMap {
+                Terminal.paragraph("  cell \(cell.cell.number) (\(cell.cell.name)): \($0)", indent: "    ")
+            }
         }
         guard lines.count > Self.lineLimit else { return lines }
         return lines.prefix(Self.lineLimit) + ["  … and more in \(MatrixJournal.fileName)"]
@@ -83,7 +88,8 @@ package struct MatrixTable {
         let verifications = endings.reduce(0) { $0 + $1.verificationCount }.of("verification", "verifications")
         let entries = endings.reduce(0) { $0 + $1.entryCount }.of("entry", "entries")
         let cells = matrix.cells.count.of("cell", "cells") + part
-        return (words.isEmpty ? cells : "\(cells): \(words.joined(separator: ", "))") + "; \(verifications) of \(entries)"
+        return (words.isEmpty ? cells : "\(cells): \(words.joined(separator: ", "))")
+            + "; \(verifications) of \(entries)"
     }
 }
 

@@ -75,7 +75,9 @@ public final class MatrixJournal: Sendable {
     public static let fileName = "matrix.jsonl"
 
     /// Makes `parent/matrix-<UTC>-<identifier>/`. Throws when that cannot be.
-    public init(parent: URL, identifier: String, startedAt: Date, _ describe: (_ name: String) -> MatrixInformation) throws {
+    public init(parent: URL, identifier: String, startedAt: Date, _ describe: (_ name: String) -> MatrixInformation)
+        throws
+    {
         let name = "matrix-\(RunDirectory.stamp(startedAt))-\(identifier)"
         url = parent.appending(path: name, directoryHint: .isDirectory)
         let files = FileManager.default
@@ -83,6 +85,12 @@ public final class MatrixJournal: Sendable {
         try files.createDirectory(at: url, withIntermediateDirectories: false)
         try RunDirectory.json(describe(name)).write(to: url.appending(path: Self.informationName))
         file = try JournalFile(creating: url.appending(path: Self.fileName))
+    }
+
+    /// A journal whose lines go into this file, for tests.
+    init(writing file: FileHandle, in url: URL) {
+        self.url = url
+        self.file = JournalFile(file, name: Self.fileName)
     }
 
     /// Goes on in the folder of a matrix that has ended.

@@ -65,7 +65,8 @@ public struct MatrixMerge: Sendable {
         }
         let untaken = (shards.first?.information.cells ?? []).filter { owners[$0.number] == nil }
         guard untaken.isEmpty else {
-            throw RecordProblem("merge", "lacks cells: \(untaken.prefix(16).map { "\($0.number)" }.joined(separator: ", "))")
+            throw RecordProblem(
+                "merge", "lacks cells: \(untaken.prefix(16).map { "\($0.number)" }.joined(separator: ", "))")
         }
     }
 
@@ -77,7 +78,8 @@ public struct MatrixMerge: Sendable {
                 guard let name = cell.ending?.record else { continue }
                 let summary = RecordSummary(of: shard.url.appending(path: name))
                 guard let information = summary.information else {
-                    throw RecordProblem(shard.url, "has no readable record \(name): \(summary.problem ?? "it is missing")")
+                    throw RecordProblem(
+                        shard.url, "has no readable record \(name): \(summary.problem ?? "it is missing")")
                 }
                 let versions = information.versions
                 for (subject, value) in [

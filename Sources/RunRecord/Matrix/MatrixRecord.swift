@@ -48,7 +48,9 @@ public struct MatrixRecord: Sendable {
         let numbers = Set(information.cells.map(\.number))
         guard numbers.count == information.cells.count, Set(information.part).count == information.part.count,
             numbers.isSuperset(of: information.part)
-        else { throw RecordProblem(MatrixJournal.informationName, "has a cell twice, or one in its part that it has not") }
+        else {
+            throw RecordProblem(MatrixJournal.informationName, "has a cell twice, or one in its part that it has not")
+        }
         guard Shard(index: information.shard.index, count: information.shard.count) != nil,
             information.cells.allSatisfy({ $0.weight.isFinite && $0.weight >= 0 })
         else { throw RecordProblem(MatrixJournal.informationName, "has a shard or a weight that cannot be") }

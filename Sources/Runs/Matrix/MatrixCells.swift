@@ -23,7 +23,8 @@ extension MatrixAxes {
         }
         for exclusion in exclude {
             for (axis, value, values) in [
-                ("plan", exclusion.plan, plans), ("kernel", exclusion.kernel, kernels), ("CPU model", exclusion.cpu, cpus),
+                ("plan", exclusion.plan, plans), ("kernel", exclusion.kernel, kernels),
+                ("CPU model", exclusion.cpu, cpus),
             ] {
                 guard let value, !values.contains(value) else { continue }
                 throw HarnessError.usage("the matrix excludes the \(axis) '\(value)', which it does not have")
@@ -38,7 +39,7 @@ extension MatrixAxes {
                     // The boot is a step as well.
                     let cell = MatrixCell(
                         number: cells.count + 1, plan: name, kernel: kernel, cpu: cpu, planDigest: digest,
-                        weight: Double(plan.steps.count + 1))
+                        weight: Double(plan.stepTexts.count + 1))
                     guard !exclude.contains(where: { covers($0, cell) }) else { continue }
                     cells.append(cell)
                     guard cells.count <= Self.cellLimit else {

@@ -48,7 +48,8 @@ package struct MatrixRunner: Sendable {
     ) async throws {
         var waiting = cells.map { cell, count in
             Work(
-                cell: cell, attempt: MatrixAttempt(cell: cell.number, attempt: count + 1, run: identifier()), takenCount: 1)
+                cell: cell, attempt: MatrixAttempt(cell: cell.number, attempt: count + 1, run: identifier()),
+                takenCount: 1)
         }
         var running: [Int: CellDemand] = [:]
         var failure: (any Error)?

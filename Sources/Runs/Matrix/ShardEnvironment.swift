@@ -29,7 +29,8 @@ extension Shard {
             let shard = try shard(of: engine, in: environment)
             if let found, found.shard != shard {
                 throw HarnessError.usage(
-                    "\(found.variable) asks for the shard \(found.shard.text), \(engine.rawValue) for \(shard.text): say --shard")
+                    "\(found.variable) asks for the shard \(found.shard.text), \(engine.rawValue) for \(shard.text): say --shard"
+                )
             }
             found = found ?? (shard, engine.rawValue)
         }

@@ -62,7 +62,8 @@ struct MatrixCommand: AsyncParsableCommand {
             valueName: "count"))
     var retryInfrastructure = 0
 
-    @Option(help: ArgumentHelp("Take only this part of the cells; 1/1 for all.", valueName: "k/n"), transform: Self.shard)
+    @Option(
+        help: ArgumentHelp("Take only this part of the cells; 1/1 for all.", valueName: "k/n"), transform: Self.shard)
     var shard: Shard?
 
     @Option(

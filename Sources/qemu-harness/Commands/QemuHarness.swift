@@ -20,9 +20,11 @@ struct QemuHarness: AsyncParsableCommand {
             """,
         version: Program.version,
         subcommands: [
-            RunCommand.self, MatrixCommand.self, SoakCommand.self, PlanCommand.self, DoctorCommand.self, PruneCommand.self,
+            RunCommand.self, MatrixCommand.self, SoakCommand.self, PlanCommand.self, DoctorCommand.self,
+            PruneCommand.self,
             EmulateCommand.self,
-            VerifyCommand.self, ReportCommand.self, RunsCommand.self, MergeCommand.self, LogsCommand.self, CompareCommand.self,
+            VerifyCommand.self, ReportCommand.self, RunsCommand.self, MergeCommand.self, LogsCommand.self,
+            CompareCommand.self,
             InspectCommand.self, ExplainCommand.self, ScoreCommand.self,
         ],
         defaultSubcommand: RunCommand.self

@@ -131,7 +131,8 @@ struct RunCommand: AsyncParsableCommand {
                 + "nothing about the kernel."))
     var bisect = false
 
-    @Option(help: ArgumentHelp("Of a cell of a matrix: its run's identifier.", visibility: .hidden), transform: Self.cell)
+    @Option(
+        help: ArgumentHelp("Of a cell of a matrix: its run's identifier.", visibility: .hidden), transform: Self.cell)
     var cell: RunID?
 
     private static func cell(_ text: String) throws -> RunID {
@@ -207,7 +208,8 @@ struct RunCommand: AsyncParsableCommand {
             timeouts: Timeouts(factor: slowdown), observers: [RunProgress(style: progress)], keepsGuest: keep,
             keepsDumps: keepDumps, allowedUnsaid: allowUnsaid)
         let fixture = RunFixture(
-            id: cell ?? .random(), capabilitiesCache: GuestImages.capabilitiesCache(environment), connection: connection,
+            id: cell ?? .random(), capabilitiesCache: GuestImages.capabilitiesCache(environment),
+            connection: connection,
             emulator: qemu)
         let (memory, runsFolder) = (guest.memoryDemand, URL(filePath: runsDir))
         let keptByteCount = keepDumps ? guest.dumpAreaByteCount : nil

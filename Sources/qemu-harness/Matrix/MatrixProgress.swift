@@ -3,6 +3,7 @@
 import Foundation
 import HarnessBasics
 import OfflineCommands
+import Reports
 import RunRecord
 import Runs
 import Synchronization
@@ -57,7 +58,8 @@ final class MatrixProgress: MatrixObserver {
                 state.running[cell.number] = Running(
                     cell: cell, stepCount: state.stepCounts[cell.number] ?? 0, start: .now)
             }
-            block.finish("cell \(cell.number) (\(cell.name)): begins" + (attempt.attempt > 1 ? ", run \(attempt.attempt)" : ""))
+            block.finish(
+                "cell \(cell.number) (\(cell.name)): begins" + (attempt.attempt > 1 ? ", run \(attempt.attempt)" : ""))
         case .stepStarted(let cell, let number, let title):
             state.withLock { state in
                 state.running[cell.number]?.step = number
@@ -99,15 +101,19 @@ final class MatrixProgress: MatrixObserver {
         head += "; \(Self.time(elapsed))"
         // What has just begun says little.
         if done > all / 50 { head += ", about \(Self.time(elapsed * (all - done) / done)) left" }
-        return [head] + state.running.values.sorted { $0.cell.number < $1.cell.number }.map { line($0, now) }
+        let rows = state.running.values.sorted { $0.cell.number < $1.cell.number }.map { row($0, now) }
+        let columns: [TextTable.Column] = [.left(), .left(), .left(), .left(), .left(givesWay: true), .right, .left()]
+        return [head] + TextTable(columns, rows).lines(indent: 2, width: Terminal.width)
     }
 
-    private func line(_ running: Running, _ now: ContinuousClock.Instant) -> String {
+    private func row(_ running: Running, _ now: ContinuousClock.Instant) -> [String] {
         let elapsed = running.start.duration(to: now).inSeconds
         let (done, weight) = (running.doneWeight, running.cell.weight)
-        let left = done > 0 ? ", about \(Self.time(elapsed * (weight - done) / done)) left" : ""
-        return "  \(running.cell.name): step \(running.step) of \(max(running.stepCount, running.step)), \(running.title); "
-            + Self.time(elapsed) + left
+        let left = done > 0 ? "about \(Self.time(elapsed * (weight - done) / done)) left" : ""
+        let step = "\(running.step) of \(max(running.stepCount, running.step))"
+        let cell = running.cell
+        return [cell.planName, cell.kernelName, cell.cpu, step, running.title, Self.time(elapsed), left]
+            .map { Terminal.printable($0) }
     }
 
     /// A time as a person reads it.

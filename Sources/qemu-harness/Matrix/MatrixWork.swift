@@ -59,7 +59,7 @@ extension MatrixWork.Cell {
             demand = CellDemand(
                 guestByteCount: prepared.guest.sharedMemoryByteCount, cpuCount: prepared.guest.cpuCount)
             memoryFolder = prepared.connection.memoryFolder(environment: environment)
-            stepCount = prepared.plan.steps.count + 2
+            stepCount = prepared.plan.stepTexts.count + 2
         } catch HarnessError.usage(let message) {
             throw HarnessError.usage("cell \(cell.number) (\(cell.name)): \(message)")
         }
@@ -71,7 +71,8 @@ extension MatrixCommand {
     /// What every cell's `run` is told.
     private var runOptions: [String] {
         (connect.map { ["--connect", $0] } ?? []) + (qemu.map { ["--qemu", $0] } ?? [])
-            + allowUnsaid.flatMap { ["--allow-unsaid", $0.rawValue] } + (slowdown == 1 ? [] : ["--slowdown", "\(slowdown)"])
+            + allowUnsaid.flatMap { ["--allow-unsaid", $0.rawValue] }
+            + (slowdown == 1 ? [] : ["--slowdown", "\(slowdown)"])
     }
 
     /// A new matrix.
@@ -90,7 +91,8 @@ extension MatrixCommand {
             do {
                 try RegularFile.checkWritable(URL(filePath: file))
             } catch {
-                Terminal.tell("cannot make \(file), which \(Shard.statusFileVariable) asks for: \(error.localizedDescription)")
+                Terminal.tell(
+                    "cannot make \(file), which \(Shard.statusFileVariable) asks for: \(error.localizedDescription)")
             }
         }
         let part = shard.part(of: all)
@@ -105,7 +107,8 @@ extension MatrixCommand {
             cells: try part.map { try .init($0, runOptions: runOptions, environment) }
         ) {
             do {
-                return try MatrixJournal(parent: parent, identifier: RunID.random().description, startedAt: startedAt) { name in
+                return try MatrixJournal(parent: parent, identifier: RunID.random().description, startedAt: startedAt) {
+                    name in
                     var information = information
                     information.matrix = name
                     return information
@@ -151,7 +154,9 @@ extension MatrixCommand {
         }
         let known = Dictionary(
             record.cells.compactMap { cell in
-                cell.ending.map { (Key(plan: cell.cell.plan, kernel: cell.cell.kernel, cpu: cell.cell.cpu), $0.seconds) }
+                cell.ending.map {
+                    (Key(plan: cell.cell.plan, kernel: cell.cell.kernel, cpu: cell.cell.cpu), $0.seconds)
+                }
             }, uniquingKeysWith: { $1 })
         let stepCounts = Dictionary(cells.map { ($0.plan, $0.weight) }) { first, _ in first }
         let steps = known.keys.reduce(0) { $0 + (stepCounts[$1.plan] ?? 0) }

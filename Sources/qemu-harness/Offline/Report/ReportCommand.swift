@@ -29,7 +29,8 @@ package struct ReportCommand: ParsableCommand {
     /// A command that is not parsed yet.
     package init() {}
 
-    @Argument(help: ArgumentHelp("A run's directory, or 'latest' in a runs directory; or a matrix's.", valueName: "run"))
+    @Argument(
+        help: ArgumentHelp("A run's directory, or 'latest' in a runs directory; or a matrix's.", valueName: "run"))
     var path = "runs/latest"
 
     @Option(help: "What to make: \(ReportFormat.allCases.map(\.rawValue).joined(separator: ", ")).")
