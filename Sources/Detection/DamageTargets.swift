@@ -37,6 +37,7 @@ package struct DamageTargets {
         case "mem_section: absent": "an entry that is not marked present is none, whatever else stands in it"
         case "mirror: generation": "whether it is odd is all that it says"
         case "mirror: origin": "its event's number is held against how many there were, and against the other entries'"
+        case "num_left, num_freed, free bits": "the other half of the word is another variable's"
         case _ where name.hasSuffix(", free bits"): "they are the processor's (R, C), software's, or reserved"
         case "several words": "each of them may be missed by itself"
         case _ where name.hasPrefix("struct page "):

@@ -56,8 +56,9 @@ public struct SnapshotField: Sendable {
         .init("sections.subsections", .judged),
         .init("sections.vmemmapBase", .judged),
         .init("freeNodes", .partlyJudged("a kernel's file need not tell where they are kept")),
-        .init("freeNodes.freed", .judged),
-        .init("freeNodes.freed.node", .judged),
+        // How they follow each other is in their links alone, which a snapshot does not have.
+        .init("freeNodes.freed", .judged, isOrdered: false),
+        .init("freeNodes.freed.node", .judged, isOrdered: false),
         .init("freeNodes.freedCount", .judged),
         .init("freeNodes.leftCount", .judged),
         .init("freeNodes.next", .judged),
