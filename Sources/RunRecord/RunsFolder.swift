@@ -10,6 +10,8 @@ public struct RunsFolder: Sendable {
     public let names: [String]
     /// The names of the folders in it that hold a soak's records.
     public let soaks: [String]
+    /// The names of the folders in it that hold a matrix's records.
+    public let matrices: [String]
 
     /// Lists a folder.
     ///
@@ -17,7 +19,7 @@ public struct RunsFolder: Sendable {
     public init(_ url: URL) throws {
         self.url = url
         let files = FileManager.default
-        var (names, soaks): ([String], [String]) = ([], [])
+        var (names, soaks, matrices): ([String], [String], [String]) = ([], [], [])
         for name in try files.contentsOfDirectory(atPath: url.path).sorted() {
             let folder = url.appending(path: name)
             // Links lead to records that are listed anyway.
@@ -26,9 +28,11 @@ public struct RunsFolder: Sendable {
                 names.append(name)
             } else if Self.isThere(folder.appending(path: SoakJournal.fileName)) {
                 soaks.append(name)
+            } else if Self.isThere(folder.appending(path: MatrixJournal.informationName)) {
+                matrices.append(name)
             }
         }
-        (self.names, self.soaks) = (names, soaks)
+        (self.names, self.soaks, self.matrices) = (names, soaks, matrices)
     }
 
     /// What stands at a path itself, links not followed.

@@ -73,26 +73,22 @@ struct MatrixPage {
 
     /// Plans down, kernels and CPU models across.
     private static func grid(_ matrix: MatrixRecord) -> PageSection? {
-        struct Column: Hashable {
-            var kernel: String
-            var cpu: String
-        }
-        var (columns, plans): ([Column], [String]) = ([], [])
-        var cells: [String: [Column: MatrixRecord.Cell]] = [:]
-        for cell in matrix.cells {
-            let column = Column(kernel: cell.cell.kernel, cpu: cell.cell.cpu)
-            if !columns.contains(column) { columns.append(column) }
-            if cells[cell.cell.plan] == nil { plans.append(cell.cell.plan) }
-            cells[cell.cell.plan, default: [:]][column] = cell
+        var cells: [[String]: MatrixRecord.Cell] = [:]
+        for cell in matrix.cells { cells[[cell.cell.plan, cell.cell.kernel, cell.cell.cpu]] = cell }
+        let plans = inOrder(matrix.cells.map(\.cell.plan))
+        let kernels = inOrder(matrix.cells.map(\.cell.kernel))
+        let cpus = inOrder(matrix.cells.map(\.cell.cpu))
+        let columns = kernels.flatMap { kernel in cpus.map { [kernel, $0] } }.filter { column in
+            plans.contains { cells[[$0] + column] != nil }
         }
         guard !plans.isEmpty else { return nil }
-        let heads = columns.map {
-            PageColumn(HTML([HTML(lastName($0.kernel)), HTML("span", [.classes("count")], [HTML($0.cpu)])]))
+        let heads = columns.map { column in
+            PageColumn(HTML([HTML(lastName(column[0])), HTML("span", [.classes("count")], [HTML(column[1])])]))
         }
         let rows = plans.map { plan in
             PageRow(
                 [HTML(lastName(plan))]
-                    + columns.map { column in cells[plan]?[column].map { link(to: $0, badge($0)) } ?? HTML() })
+                    + columns.map { column in cells[[plan] + column].map { link(to: $0, badge($0)) } ?? HTML() })
         }
         return PageSection(
             id: "grid", shortTitle: "Grid", title: "Plans by kernel and CPU model",
@@ -108,7 +104,7 @@ struct MatrixPage {
                 HTML(cell.cell.cpu), badge(cell), HTML("\(cell.attempts.count)"),
                 HTML(ending.map { "\($0.verificationCount)" } ?? ""), HTML(ending.map { "\($0.entryCount)" } ?? ""),
                 HTML(ending.map { String(format: "%.1f", ReportText.seconds($0.seconds)) } ?? ""),
-                HTML(ending?.record ?? ""),
+                ending?.record.map { .code($0) } ?? HTML(),
             ])
         }
         return PageSection(
@@ -131,6 +127,12 @@ struct MatrixPage {
     private static func link(to cell: MatrixRecord.Cell, _ content: HTML) -> HTML {
         guard let record = cell.ending?.record else { return content }
         return HTML("a", [.link(toFile: [MatrixReport.pagesFolder, record + ".html"])], [content])
+    }
+
+    /// Each of these once, as they come.
+    private static func inOrder(_ names: [String]) -> [String] {
+        var known: Set<String> = []
+        return names.filter { known.insert($0).inserted }
     }
 
     private static func lastName(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }

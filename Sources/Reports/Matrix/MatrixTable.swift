@@ -70,9 +70,9 @@ package struct MatrixTable {
         if matrix.cells.contains(where: { $0.ending == nil }) {
             lines.append("go on: qemu-harness matrix --resume \(ResultTable.quoted(ResultTable.relative(matrix.url)))")
         }
-        if let pointer = Explanation.pointer(to: matrix.cells.flatMap { $0.ending?.findings.keys.sorted() ?? [] }) {
-            lines.append(pointer)
-        }
+        let names = matrix.cells.flatMap { $0.ending?.findings.keys.sorted() ?? [] }
+        // The names come from a file, and may be anything.
+        if let pointer = Explanation.pointer(to: names.filter { Explanation.of($0) != nil }) { lines.append(pointer) }
         return lines
     }
 
