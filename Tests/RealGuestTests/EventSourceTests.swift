@@ -95,8 +95,7 @@ extension RealGuest {
         /// A ring that is too small, on purpose: what it lost is said and healed, and nothing is wrong. What mirror and model
         /// cannot say of it any more makes the run incomplete, unless that is allowed or expected.
         @Test(
-            arguments: RealGuest.cases(
-                [(["unsaid: [model, mirror]"], 0), (["--plug", "512MiB"], 4)] as [([String], Int32)], everyTime: 1))
+            .long, arguments: [(["unsaid: [model, mirror]"], 0), (["--plug", "512MiB"], 4)] as [([String], Int32)])
         func lossesAreHealed(options: [String], code: Int32) async throws {
             try await Self.expectHealedLosses(options, code: code)
         }
