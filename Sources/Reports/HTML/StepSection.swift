@@ -28,6 +28,7 @@ struct StepSection {
                     step.goneEntries.map { "\($0.count)" } ?? "",
                     verdict.map { "\($0.coveredSectionCount) of \($0.sectionCount)" } ?? "",
                     HTML(String(format: "%.2f", step.seconds.isFinite ? step.seconds : 0)),
+                    step.mirrorLag.map { HTML(ReportText.lag($0)) } ?? "",
                 ], [.id("step-\(step.number)"), .attribute("data-where", "Step \(step.number)")])
         }
         section = PageSection(
@@ -38,6 +39,7 @@ struct StepSection {
                     [
                         "Step", "What was done", "Outcome", .number("Findings"), .number("Entries"),
                         .number("New"), .number("Gone"), .number("Sections covered"), .number("Seconds"),
+                        .number("Mirror lag"),
                     ], rows)
             ])
     }
