@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
-import RunRecord
-
 /// Texts from anyone, made fit for a document that programs read.
 enum ReportText {
     /// What is kept of a line, in Unicode scalars.
@@ -34,13 +31,5 @@ enum ReportText {
     /// A number of seconds that a document may say: what is none, or less than none, is 0.
     static func seconds(_ seconds: Double) -> Double {
         seconds.isFinite && seconds > 0 ? min(seconds, 1e9) : 0
-    }
-
-    /// How far the mirror was behind.
-    static func lag(_ lag: MirrorLag) -> String {
-        func milliseconds(_ microseconds: UInt64) -> String {
-            String(format: "%.2f ms", Double(microseconds) / 1000)
-        }
-        return "\(milliseconds(lag.medianMicroseconds)), at most \(milliseconds(lag.maximumMicroseconds))"
     }
 }
