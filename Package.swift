@@ -317,6 +317,7 @@ let package = Package(
                 "Verification",
                 "VmemmapPopulate",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             swiftSettings: everywhere),

@@ -8,20 +8,30 @@ public struct RingRecord: Equatable, Sendable {
     public var kind: UInt64
     /// The guest's clock: microseconds since its boot.
     public var microseconds: UInt64
+    /// When it was published, by the same clock; 0 when the agent does not know.
+    ///
+    /// The agent's own clock and that of what it reads began at different times. How far apart they are it learns from its
+    /// marks, whose way into the source takes time as well: so this is late by the quickest mark's way, and never early.
+    public var publishedMicroseconds: UInt64
     /// The kind's words.
     public var operands: [4 of UInt64]
 
     /// Makes a record.
-    public init(sequence: UInt64, kind: UInt64, microseconds: UInt64, operands: [4 of UInt64]) {
+    public init(
+        sequence: UInt64, kind: UInt64, microseconds: UInt64, publishedMicroseconds: UInt64 = 0,
+        operands: [4 of UInt64]
+    ) {
         self.sequence = sequence
         self.kind = kind
         self.microseconds = microseconds
+        self.publishedMicroseconds = publishedMicroseconds
         self.operands = operands
     }
 
     /// Compares all words.
     public static func == (left: RingRecord, right: RingRecord) -> Bool {
         left.sequence == right.sequence && left.kind == right.kind && left.microseconds == right.microseconds
+            && left.publishedMicroseconds == right.publishedMicroseconds
             && left.operands[0] == right.operands[0] && left.operands[1] == right.operands[1]
             && left.operands[2] == right.operands[2] && left.operands[3] == right.operands[3]
     }
@@ -52,6 +62,7 @@ public struct EventRing: Sendable {
         for index in 0..<4 {
             try region.store(record.operands[index], at: slot + 24 + UInt64(index) * 8)
         }
+        try region.store(record.publishedMicroseconds, at: slot + 56)
         try region.store(record.sequence, at: slot)
         try region.setHeader(.eventCount, record.sequence)
     }
@@ -74,7 +85,11 @@ public struct EventRing: Sendable {
         for index in 0..<4 {
             operands[index] = try region.word(at: slot + 24 + UInt64(index) * 8)
         }
+        let published = try region.word(at: slot + 56)
         guard try region.word(at: slot) == sequence else { return .lost }
-        return .record(RingRecord(sequence: sequence, kind: kind, microseconds: microseconds, operands: operands))
+        return .record(
+            RingRecord(
+                sequence: sequence, kind: kind, microseconds: microseconds, publishedMicroseconds: published,
+                operands: operands))
     }
 }

@@ -27,7 +27,7 @@ public struct SharedRegionLayout: Equatable, Sendable {
     public static let ringOffset: UInt64 = 65536
     /// How many events the ring holds; enough for 3 GiB of 4 KiB blocks between two looks of the host.
     public static let ringSlotCount: UInt64 = 16384
-    /// Eight words.
+    /// Eight words: sequence number, kind, when it happened, four operands, when it was published.
     public static let ringSlotByteCount: UInt64 = 64
 
     /// Where the report area starts.

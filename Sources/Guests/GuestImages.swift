@@ -29,15 +29,14 @@ package enum GuestImages {
                 .filter { !$0.hasPrefix(".") }.sorted()
             let known = names.isEmpty ? "none is fetched yet" : "fetched are: \(names.joined(separator: ", "))"
             throw HarnessError.usage(
-                "no kernel '\(text)': it is no file, and no kernel of that name was fetched with scripts/guest-kernel "
-                    + "(\(known))")
+                "no kernel '\(text)': it is no file, and no kernel of that name was fetched with "
+                    + "\(Program.script("guest-kernel")) (\(known))")
         }
         _ = try byteOrder(ofKernel: fetched)
         return fetched
     }
 
-    /// The agent's initramfs for kernels of a byte order: beside the program that runs, where scripts/build-agent puts
-    /// it, or where the environment says.
+    /// The agent's initramfs for kernels of a byte order: among what comes with the program, or where the environment says.
     package static func initramfs(_ order: ByteOrder, environment: [String: String], executable: URL) throws -> URL {
         let initramfsName = "initramfs-\(machine(order)).cpio.gz"
         if let folder = environment[agentVariable] {
@@ -47,13 +46,9 @@ package enum GuestImages {
             }
             return try checked(file.absoluteURL)
         }
-        var folder = executable.resolvingSymlinksInPath().deletingLastPathComponent()
-        while folder.path != "/" {
-            let file = folder.appending(path: "guest").appending(path: initramfsName)
-            if FileManager.default.fileExists(atPath: file.path) { return try checked(file) }
-            folder.deleteLastPathComponent()
-        }
-        throw HarnessError.infrastructure("the agent is not built for \(machine(order)): run scripts/build-agent")
+        if let file = Program.companion("guest/\(initramfsName)", of: executable) { return try checked(file) }
+        throw HarnessError.infrastructure(
+            "the agent is not built for \(machine(order)): run \(Program.script("build-agent", of: executable))")
     }
 
     private static func checked(_ initramfs: URL) throws -> URL {

@@ -4,7 +4,7 @@ import AgentProtocol
 import GuestMemory
 import KernelState
 import MemoryBackends
-import RunRecord
+package import RunRecord
 package import Verification
 package import VmemmapPopulate
 
@@ -27,6 +27,10 @@ package actor GuestObserver {
     private var faults = FaultLedger()
     /// The most entries that the kernel's list has had.
     private var peak = EntryPeak()
+    /// How long after the kernel the mirror had its changes, since that was last asked for.
+    private var lags: [UInt64] = []
+    /// More changes than one step makes.
+    private static let lagLimit = 1 << 20
 
     init(agent: AgentClient, watch: MachineWatch, timeouts: Timeouts, events: RunEvents, console: ConsoleLog) {
         self.agent = agent
@@ -67,7 +71,10 @@ package actor GuestObserver {
                 try events.note(.unknownGuestEvent(kind: ringRecord.kind))
                 continue
             }
-            try events.note(.guest(event, sequence: ringRecord.sequence, microseconds: ringRecord.microseconds))
+            let lag = MirrorLag.lag(of: event, in: ringRecord)
+            if let lag, lags.count < Self.lagLimit { lags.append(lag) }
+            try events.note(
+                .guest(event, sequence: ringRecord.sequence, microseconds: ringRecord.microseconds, lag: lag))
             take(event)
         }
         historyKeeper?.takeMissed(count: feed.missedCount)
@@ -88,6 +95,12 @@ package actor GuestObserver {
         peak.take(event)
         faults.note(event)
         if lmbs.note(event) { historyKeeper?.take(event) }
+    }
+
+    /// How far the mirror was behind the kernel since the last time; nil when it has not changed.
+    package func takeMirrorLag() -> MirrorLag? {
+        defer { lags = [] }
+        return MirrorLag(lags)
     }
 
     // MARK: - Memory

@@ -43,7 +43,7 @@ package struct GuestTools: Sendable {
             let archive = files.appending(path: "tools.cpio.gz")
             guard FileManager.default.fileExists(atPath: archive.path) else {
                 throw HarnessError.infrastructure(
-                    "\(name) is not there, which the plan needs: run scripts/guest-tools \(name)")
+                    "\(name) is not there, which the plan needs: run \(Program.script("guest-tools")) \(name)")
             }
             do {
                 try RegularFile.check(archive)

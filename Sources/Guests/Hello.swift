@@ -33,7 +33,8 @@ package struct Hello: Equatable {
         let version = try number("protocol")
         guard version == Self.protocolVersion else {
             throw HarnessError.infrastructure(
-                "the agent speaks protocol \(version), this program \(Self.protocolVersion): run scripts/build-agent")
+                "the agent speaks protocol \(version), this program \(Self.protocolVersion): run "
+                    + Program.script("build-agent"))
         }
         pageByteCount = try number("page")
         vmemmapBase = try number("vmemmap-base")

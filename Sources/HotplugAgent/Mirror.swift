@@ -76,6 +76,10 @@ struct Mirror: ~Copyable {
     private(set) var eventCount: UInt64 = 0
     /// What the kernel's page tables map, where it keeps no list.
     private var tables: RadixTables?
+    /// The agent's clock.
+    private let now: () -> UInt64
+    /// How far the events' clock is ahead of the agent's, at most; nil while no mark has told.
+    private var clockLead: Int64?
 
     /// What a node of the list is made of.
     private struct Block {
@@ -85,10 +89,23 @@ struct Mirror: ~Copyable {
         let byteShift: UInt64
     }
 
-    init(region: SharedRegion) {
+    init(region: SharedRegion, now: @escaping () -> UInt64 = { 0 }) {
         self.region = region
+        self.now = now
         ring = EventRing(region)
         list = VmemmapList(store: RegionNodeStore(region: region), isIndexed: true)
+    }
+
+    /// Takes in when a mark was written by the agent's clock, and when it came into a source by that one's: somewhat later.
+    mutating func noteMark(writtenAt marker: UInt64, microseconds: UInt64) {
+        let lead = Int64(truncatingIfNeeded: microseconds &- marker)
+        clockLead = min(clockLead ?? lead, lead)
+    }
+
+    /// Now, by the events' clock; 0 while that is not known.
+    private var eventTime: UInt64 {
+        guard let clockLead else { return 0 }
+        return UInt64(max(0, Int64(truncatingIfNeeded: now()) &+ clockLead))
     }
 
     /// The list's variables as the agent has them, whatever stands in the region.
@@ -99,7 +116,9 @@ struct Mirror: ~Copyable {
         let (kind, operands) = event.encoded
         eventCount += 1
         try ring.publish(
-            RingRecord(sequence: eventCount, kind: kind, microseconds: microseconds, operands: operands))
+            RingRecord(
+                sequence: eventCount, kind: kind, microseconds: microseconds, publishedMicroseconds: eventTime,
+                operands: operands))
     }
 
     /// Mirrors one block that the kernel was seen to populate, and publishes the event that says so.

@@ -48,7 +48,7 @@ final class MirrorKeeper<System: AgentSystem> {
     init(system: System, reader: KcoreReader, region: SharedRegion, bufferKibibytes: UInt64) {
         self.system = system
         self.reader = reader
-        mirror = Mirror(region: region)
+        mirror = Mirror(region: region) { system.microseconds() }
         rules = reader.rules(hasHadEntries: reader.kernel.mmu == .radix && reader.keepsList(system: system))
         log = KernelLog(system: system)
         // Only what is wrong with the kernel is of account: the snapshot holds what came of all else.
@@ -252,7 +252,9 @@ final class MirrorKeeper<System: AgentSystem> {
             // The snapshot may hold what was populated there since.
             if isSeeding || !isKnown { needsHealing = true }
         case .marker(let marker):
-            if marker == self.marker { isMarkerInTrace = true }
+            guard marker == self.marker else { return }
+            isMarkerInTrace = true
+            mirror.noteMark(writtenAt: marker, microseconds: hit.microseconds)
         case .other:
             break
         }
@@ -373,7 +375,9 @@ final class MirrorKeeper<System: AgentSystem> {
         case .hotplugFailed(let failure):
             try settle(.hotplugFailed(failure), microseconds: time)
         case .marker(let marker):
-            if marker == self.marker { isMarkerInLog = true }
+            guard marker == self.marker else { return }
+            isMarkerInLog = true
+            mirror.noteMark(writtenAt: marker, microseconds: time)
         case .other:
             break
         }

@@ -34,7 +34,7 @@ enum EventField: String, CodingKey {
     case step, title, outcome, findingCount, name, message, error
     case alias, base, byteCount, refusedLMBCount, result, action, errno, dimmCount, eventCount
     case reason, event, detail, line
-    case ringSequence, guestMicroseconds, eventKind
+    case ringSequence, guestMicroseconds, lagMicroseconds, eventKind
     case start, end, node, altmap, virtAddr, phys, mirrorNode, drcIndex, request, marker
     case recordCount, newEntryCount, fault, count, text
 }
@@ -64,7 +64,7 @@ extension RunEvent {
         case .eventsLeftOut: "events.left-out"
         case .consoleLeftOut: "console.left-out"
         case .machine(let event): event.kind
-        case .guest(let event, _, _): event.kind
+        case .guest(let event, _, _, _): event.kind
         case .unknownGuestEvent: "guest.unknown-event"
         case .agentAnnounced: "agent.announced"
         }
@@ -104,9 +104,10 @@ extension RunEvent {
         case .eventsLeftOut(let count): try line.encode(count, forKey: .eventCount)
         case .consoleLeftOut(let byteCount): try line.encode(byteCount, forKey: .byteCount)
         case .machine(let event): try event.encodeFields(to: &line)
-        case .guest(let event, let sequence, let microseconds):
+        case .guest(let event, let sequence, let microseconds, let lag):
             try line.encode(sequence, forKey: .ringSequence)
             try line.encode(microseconds, forKey: .guestMicroseconds)
+            try line.encodeIfPresent(lag, forKey: .lagMicroseconds)
             try event.encodeFields(to: &line)
         case .unknownGuestEvent(let kind): try line.encode(kind, forKey: .eventKind)
         case .agentAnnounced(let text): try line.encode(text, forKey: .line)

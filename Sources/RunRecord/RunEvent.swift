@@ -29,8 +29,9 @@ public enum RunEvent: Equatable, Sendable {
     case consoleLeftOut(byteCount: Int)
     /// Something that libvirt says of the machine.
     case machine(MachineEvent)
-    /// What the agent saw: its number in the event ring, and microseconds since the guest booted.
-    case guest(AgentEvent, sequence: UInt64, microseconds: UInt64)
+    /// What the agent saw: its number in the event ring, and microseconds since the guest booted; and how long after that
+    /// the mirror had it, where it changed the mirror and that is known.
+    case guest(AgentEvent, sequence: UInt64, microseconds: UInt64, lag: UInt64? = nil)
     /// The event ring holds an event of a kind that this program does not know.
     case unknownGuestEvent(kind: UInt64)
     /// The agent said something that nobody asked it for.

@@ -52,6 +52,8 @@ public struct StepResult: Codable, Equatable, Sendable {
     /// What a person is told of the step beside its outcome: which kernel booted, or what came of a step that can come out
     /// in more than one right way.
     public var note: String?
+    /// How far the mirror was behind the kernel, where the step changed the mirror and the agent's source tells times.
+    public var mirrorLag: MirrorLag?
     /// What came of a dump.
     public var dump: DumpResult?
     /// What a step that is no verification found.

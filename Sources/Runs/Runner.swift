@@ -178,6 +178,7 @@ package struct Runner {
                 }
             }
             result.seconds = start.duration(to: .now).inSeconds
+            result.mirrorLag = await context.guest?.observer.takeMirrorLag()
             result.conclude()
             results.append(result)
             if result.expectedFindings == nil { context.previous = result }

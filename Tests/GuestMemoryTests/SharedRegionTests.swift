@@ -92,7 +92,9 @@ struct EventRingTests {
             for number: UInt64 in 1...5 {
                 let operands: [4 of UInt64] = [number, number << 8, 0, .max]
                 try ring.publish(
-                    RingRecord(sequence: number, kind: number + 100, microseconds: number * 10, operands: operands))
+                    RingRecord(
+                        sequence: number, kind: number + 100, microseconds: number * 10,
+                        publishedMicroseconds: number * 11, operands: operands))
                 #expect(try region.header(.eventCount) == number)
             }
             for number: UInt64 in 1...5 {
@@ -100,6 +102,7 @@ struct EventRingTests {
                     sequence: number,
                     kind: number + 100,
                     microseconds: number * 10,
+                    publishedMicroseconds: number * 11,
                     operands: [number, number << 8, 0, .max]
                 )
                 #expect(try ring.read(number) == .record(expected))
@@ -114,6 +117,8 @@ struct EventRingTests {
         others.append(RingRecord(sequence: 9, kind: 2, microseconds: 3, operands: [4, 5, 6, 7]))
         others.append(RingRecord(sequence: 1, kind: 9, microseconds: 3, operands: [4, 5, 6, 7]))
         others.append(RingRecord(sequence: 1, kind: 2, microseconds: 9, operands: [4, 5, 6, 7]))
+        others.append(
+            RingRecord(sequence: 1, kind: 2, microseconds: 3, publishedMicroseconds: 9, operands: [4, 5, 6, 7]))
         for index in 0..<4 {
             var other = record
             other.operands[index] = 9

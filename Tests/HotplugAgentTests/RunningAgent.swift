@@ -94,14 +94,17 @@ final class RunningAgent {
     }
 
     /// All events so far, by their sequence number less 1.
-    func events() throws -> [AgentEvent] {
+    func events() throws -> [AgentEvent] { try records().map { try #require(AgentEvent($0)) } }
+
+    /// The same as they stand in the ring.
+    func records() throws -> [RingRecord] {
         try guest.withRegion { region in
             let count = try region.header(.eventCount)
             return try (0..<count).map { index in
                 guard case .record(let record) = try EventRing(region).read(index + 1) else {
                     throw MemoryAccessError.unmapped(index)
                 }
-                return try #require(AgentEvent(record))
+                return record
             }
         }
     }

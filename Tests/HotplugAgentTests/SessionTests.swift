@@ -36,6 +36,30 @@ struct ObservingTests {
         #expect(try running.mirror().dropFirst().allSatisfy { $0.provenance == .seeded })
     }
 
+    /// What the clocks of log and trace say was published then is by the same clock, however far that is from the agent's.
+    @Test(arguments: [(0, false), (-700_000, false), (12_345_678, false), (-700_000, true), (12_345_678, true)])
+    func tellsWhenTheMirrorHadIt(lead: Int64, hasTrace: Bool) throws {
+        let guest = FakeGuest()
+        if hasTrace { guest.trace = FakeTrace() }
+        guest.sourceLead = lead
+        guest.populate(0..<16)
+        let running = try RunningAgent.ready(guest)
+        let before = Int64(guest.clock) + lead
+        guest.populate(16..<18)
+        #expect(running.agent.step())
+        let after = Int64(guest.clock) + lead
+        let records = try running.records().filter {
+            if case .blockMirrored = AgentEvent($0) { true } else { false }
+        }
+        #expect(records.count == 2)
+        for record in records {
+            #expect(record.microseconds >= UInt64(before))
+            #expect(record.publishedMicroseconds >= record.microseconds)
+            // Late by no more than its marks were on their way, which here is no time but that of looking at the clock.
+            #expect(record.publishedMicroseconds <= UInt64(after) + 100)
+        }
+    }
+
     @Test func allOtherEvents() throws {
         let running = try runningAgent()
         let guest = running.guest

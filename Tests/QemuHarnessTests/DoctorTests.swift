@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import RunRecord
 import TestSupport
 import Testing
 
@@ -108,5 +109,19 @@ import Testing
         ).diagnoses()
         #expect(diagnoses.map(\.status) == [.fail, .fail])
         #expect(diagnoses.map(\.fix) == ["scripts/guest-kernel", "scripts/build-agent"])
+    }
+
+    /// What `doctor --json` prints has its form.
+    @Test func diagnosesHaveTheirForm() async throws {
+        let diagnoses = [
+            Diagnosis.ok("qemu", "it is there"), .warn("agent", "old", fix: "scripts/build-agent"),
+            .fail("guest kernel", "none", fix: "scripts/guest-kernel"),
+        ]
+        let schema = JSONSchema("doctor")
+        #expect(try await schema.refusals(of: RunDirectory.json(diagnoses)) == [nil])
+        let json = try JSONSerialization.jsonObject(with: RunDirectory.json(diagnoses))
+        let variants = try JSONSchema.variants(of: json).map { try JSONSerialization.data(withJSONObject: $0) }
+        let refusals = try await schema.refusals(of: Data(variants.joined(separator: [0x0a])))
+        #expect(refusals.count == variants.count && refusals.allSatisfy { $0 != nil })
     }
 }

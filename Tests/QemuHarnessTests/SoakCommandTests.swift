@@ -56,6 +56,6 @@ import Testing
         #expect(
             lines.contains(
                 "one again: qemu-harness soak --seed 42 --cpu POWER8 --steps 16 --from N --runs 1 --keep-clean"))
-        #expect(text.hasSuffix("\nfailed: /tmp/soak\n"))
+        #expect(text.hasSuffix("\nfailed: /tmp/soak\nmore:   qemu-harness explain list-cycle\n"))
     }
 }

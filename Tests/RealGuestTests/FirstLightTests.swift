@@ -31,6 +31,10 @@ extension RealGuest {
             let expected = (UInt64(16)..<32).reversed().map { 0xc00c_0000_0000_0000 + $0 << 16 }
             #expect(virts == expected)
 
+            // The agent knows when the kernel's log had each block, and when the mirror had it.
+            let lags = results.steps.compactMap(\.mirrorLag)
+            #expect(lags.reduce(0) { $0 + $1.blockCount } == 16)
+
             let summary = try JSONDecoder().decode(Summary.self, from: Data(ending.output.utf8))
             #expect(summary.record == harness.record.resolvingSymlinksInPath().path)
             #expect(summary.information.versions == (try harness.information().versions))
@@ -63,6 +67,7 @@ extension RealGuest {
             #expect(verdicts.map(\.coveredSectionCount) == [64, 320])
             try expectAllWitnessesAgree(verdicts)
             #expect(verdicts.last?.provenance == [.seeded: 1, .observed: 2])
+            #expect(try harness.results().steps.compactMap(\.mirrorLag).reduce(0) { $0 + $1.blockCount } == 2)
             #expect(try harness.information().guest.vmemmapPageByteCount == 2 << 20)
             #expect(ending.output.contains("step 4 new: 0xc00c000000200000 to 0xc00c0000005fffff, 2 entries\n"))
             let words = ending.output.split(whereSeparator: \.isWhitespace).joined(separator: " ")

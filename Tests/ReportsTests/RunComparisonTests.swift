@@ -53,6 +53,17 @@ import Verification
         }
     }
 
+    /// Records of older programs say nothing of it, and have no column for it.
+    @Test func lagsAreBesideEachOther() throws {
+        let good = try #require(SampleRuns.all.first { $0.name == "passed" })
+        var (a, b) = (good.run.results.steps[1], good.run.results.steps[1])
+        (a.mirrorLag, b.mirrorLag) = (MirrorLag([1500]), MirrorLag([250]))
+        let step = RunComparison.step(a, b)
+        #expect(step.mirrorLag == .init(a: a.mirrorLag, b: b.mirrorLag) && step.isSame)
+        let none = ComparisonText(comparison("run-6.1-power8", "run-6.1-power9")).text
+        #expect(!none.contains("lag ms"))
+    }
+
     @Test func findingsDiffer() throws {
         let (good, bad) = (
             try #require(SampleRuns.all.first { $0.name == "passed" }),

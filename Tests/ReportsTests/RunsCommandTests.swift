@@ -127,6 +127,40 @@ import Verification
         }
     }
 
+    /// Whoever follows a run whose process is killed gets what it has said, and is told that there is no more.
+    @Test func aRunThatIsKilledIsFollowedToThere() async throws {
+        let name = "20261128T230000Z-killedxx"
+        let directory = folder.url.appending(path: name)
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: false)
+        let fixture = SampleRecord.fixture("run-6.1-power9")
+        var run = try String(contentsOf: fixture.appending(path: "run.json"), encoding: .utf8)
+        run.replace(/"outcome" : "passed",/, with: "")
+        try run.write(to: directory.appending(path: "run.json"), atomically: true, encoding: .utf8)
+        let events = directory.appending(path: "events.jsonl")
+        try Data(
+            #"{"schema":2,"seq":1,"time":0.5,"kind":"step.started","step":1,"title":"boot"}"#.utf8 + [0x0a]
+        ).write(to: events)
+        try Data("[    1.000000] its last words".utf8).write(to: directory.appending(path: "console.log"))
+
+        // A process that holds the record as a run does, and does nothing else.
+        let holder = Process()
+        holder.executableURL = URL(filePath: "/usr/bin/flock")
+        holder.arguments = ["--no-fork", events.path, "sleep", "600"]
+        try holder.run()
+        while try await !program("runs").output.contains("\(name)  running") {
+            try #require(holder.isRunning)
+        }
+        let runs = folder.url.path
+        async let followed = Self.program(["logs", "killedxx", "--follow"], runs: runs)
+        try await Task.sleep(for: .milliseconds(500))
+        #expect(kill(holder.processIdentifier, SIGKILL) == 0)
+        holder.waitUntilExit()
+        let ending = try await followed
+        #expect(ending.status == .exited(2))
+        #expect(ending.output.contains("1 boot") && ending.output.contains("its last words"), "\(ending.output)")
+        #expect(ending.errors.contains("the run was killed: its record has no end"), "\(ending.errors)")
+    }
+
     @Test(
         arguments: [
             ("30d", 2_592_000.0), ("0h", 0), ("45m", 2700), ("2w", 1_209_600), ("d", nil), ("-1d", nil), ("1y", nil),

@@ -72,6 +72,10 @@ import Verification
             "guest.block-mirrored",
             #"{"virtAddr":"0xc00c000000000000","byteCount":65536,"phys":"0x20000000","mirrorNode":"0x18"}"#
         ),
+        (
+            .guest(.blockFreed(virtAddr: 16, phys: 32), sequence: 7, microseconds: 2_345_901, lag: 40),
+            "guest.block-freed", #"{"virtAddr":"0x10","phys":"0x20","lagMicroseconds":40}"#
+        ),
         (guest(.mappingFailed(errno: 12)), "guest.mapping-failed", #"{"errno":12}"#),
         (guest(.freeCalled(start: 1, end: .max)), "guest.free", #"{"start":"0x1","end":"0xffffffffffffffff"}"#),
         (guest(.blockFreed(virtAddr: 16, phys: 32)), "guest.block-freed", #"{"virtAddr":"0x10","phys":"0x20"}"#),

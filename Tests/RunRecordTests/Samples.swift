@@ -32,6 +32,7 @@ enum Samples {
             BackedWindow(place: entry.node, virtAddr: entry.virtAddr, phys: entry.phys, byteCount: 65536)
         ]
         verify.goneEntries = []
+        verify.mirrorLag = MirrorLag([4, 2, 3])
         verify.verdict = Verdict(
             findings: [Finding(.list, .cycle, "back to 0x0"), Finding(.crashHeader, .hashTableSize, "24 and 27")],
             witnesses: [

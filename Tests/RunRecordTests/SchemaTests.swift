@@ -131,7 +131,7 @@ import Testing
             var variants = Data()
             var variantCount = 0
             for text in texts.values {
-                for variant in Self.variants(try JSONSerialization.jsonObject(with: text)) {
+                for variant in JSONSchema.variants(of: try JSONSerialization.jsonObject(with: text)) {
                     variants += try JSONSerialization.data(withJSONObject: variant) + Data([0x0a])
                     variantCount += 1
                 }
@@ -142,23 +142,6 @@ import Testing
                 let line = variants.split(separator: 0x0a)[index].prefix(2000)
                 Issue.record("the schema takes \(String(decoding: line, as: UTF8.self))")
             }
-        }
-    }
-
-    /// A value with one change in each of its places in turn; of an array, the longest element stands for all.
-    private static func variants(_ value: Any) -> [Any] {
-        switch value {
-        case let object as [String: Any]:
-            var variants: [Any] = [object.merging(["unexpected": 1]) { $1 }]
-            for (key, member) in object {
-                variants += Self.variants(member).map { variant in object.merging([key: variant]) { $1 } as Any }
-            }
-            return variants + [[1, 2]]
-        case let array as [Any]:
-            let longest = array.max { "\($0)".count < "\($1)".count }
-            return (longest.map { Self.variants($0).map { [$0] } } ?? []) + [["unexpected": 1]]
-        default:
-            return [["unexpected": 1], [1, 2]]
         }
     }
 }

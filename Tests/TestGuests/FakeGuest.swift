@@ -72,6 +72,9 @@ package final class FakeGuest: AgentSystem {
     package private(set) var buffers: [UInt64: (buffer: KernelBuffer, frame: UInt64)] = [:]
     private var nextBufferAddress: UInt64 = 1 << 40
     package private(set) var clock: UInt64 = 1_000_000
+    /// How far the clock of log and trace is ahead of the program's.
+    package var sourceLead: Int64 = 0
+    private var sourceClock: UInt64 { UInt64(Int64(clock) + sourceLead) }
 
     /// Called before the so-many-th opening of /proc/kcore, counting from 1.
     package var beforeKcore: [Int: (FakeGuest) -> Void] = [:]
@@ -176,7 +179,7 @@ package final class FakeGuest: AgentSystem {
     ///
     /// The kernel's own records have facility 0; 15 is the priority of a program's (`LOG_USER`, `LOG_DEBUG`).
     package func log(_ text: String, sequence: UInt64? = nil, priority: Int = 7) {
-        records[nextSequence] = Array("\(priority),\(sequence ?? nextSequence),\(clock),-;\(text)\n".utf8)
+        records[nextSequence] = Array("\(priority),\(sequence ?? nextSequence),\(sourceClock),-;\(text)\n".utf8)
         nextSequence += 1
     }
 
@@ -203,7 +206,8 @@ package final class FakeGuest: AgentSystem {
         guard told else { return }
         if trace.isEnabled {
             trace.populate(
-                start: virtAddr, end: virtAddr + 0x4000, blocks: [(virtAddr, 65536, LinearMap.base + phys)], at: clock)
+                start: virtAddr, end: virtAddr + 0x4000, blocks: [(virtAddr, 65536, LinearMap.base + phys)],
+                at: sourceClock)
         }
         guard isDebugging else { return }
         log("vmemmap_populate \(hex(virtAddr))..\(hex(virtAddr + 0x4000)), node 0")
@@ -218,7 +222,7 @@ package final class FakeGuest: AgentSystem {
         memory.store(next, at: index == 0 ? FakeKernelMemory.listHead : entries[index - 1].node)
         entries.remove(at: index)
         guard told else { return }
-        if trace.isEnabled { trace.free(start: virtAddr, end: virtAddr + 0x4000, virtAddr: virtAddr, at: clock) }
+        if trace.isEnabled { trace.free(start: virtAddr, end: virtAddr + 0x4000, virtAddr: virtAddr, at: sourceClock) }
         guard isDebugging else { return }
         for section in 1...4 {
             log("vmemmap_free \(hex(virtAddr))...\(hex(virtAddr + 0x4000 * UInt64(section)))")
@@ -327,7 +331,7 @@ package final class FakeGuest: AgentSystem {
             return readLog(descriptor, position: position)
         case .trace(.pipe):
             if isTalkative {
-                trace.hit("somebody_elses: (f+0x8/0x40)", at: clock)
+                trace.hit("somebody_elses: (f+0x8/0x40)", at: sourceClock)
                 clock += 1000
             }
             return trace.read(byteCount: byteCount)
@@ -374,7 +378,7 @@ package final class FakeGuest: AgentSystem {
 
     package func put(_ descriptor: Int, _ bytes: [UInt8]) -> UInt64 {
         switch descriptors[descriptor] {
-        case .trace(let file): return trace.put(String(decoding: bytes, as: UTF8.self), into: file, at: clock)
+        case .trace(let file): return trace.put(String(decoding: bytes, as: UTF8.self), into: file, at: sourceClock)
         case .sink(let path): written[path, default: []] += bytes
         case .channel:
             defer { channelRoom = nil }

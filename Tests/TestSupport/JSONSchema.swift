@@ -30,6 +30,23 @@ package struct JSONSchema {
         return result.standardOutput.split(separator: "\n").map { $0 == "valid" ? nil : String($0) }
     }
 
+    /// A value with one change in each of its places in turn; of an array, the longest element stands for all.
+    package static func variants(of value: Any) -> [Any] {
+        switch value {
+        case let object as [String: Any]:
+            var changed: [Any] = [object.merging(["unexpected": 1]) { $1 }]
+            for (key, member) in object {
+                changed += variants(of: member).map { variant in object.merging([key: variant]) { $1 } as Any }
+            }
+            return changed + [[1, 2]]
+        case let array as [Any]:
+            let longest = array.max { "\($0)".count < "\($1)".count }
+            return (longest.map { variants(of: $0).map { [$0] } } ?? []) + [["unexpected": 1]]
+        default:
+            return [["unexpected": 1], [1, 2]]
+        }
+    }
+
     package struct Failure: Error {
         let text: String
     }

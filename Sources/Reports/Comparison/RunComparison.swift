@@ -26,6 +26,8 @@ public struct RunComparison: Encodable, Sendable {
         public var outcome: Pair<Outcome>
         /// In seconds.
         public var seconds: Pair<Double>
+        /// How far the mirror was behind the kernel.
+        public var mirrorLag: Pair<MirrorLag>
         /// Entries of the kernel's account.
         public var entryCount: Pair<Int>
         /// Of those, entries that the verification before did not find.
@@ -42,7 +44,7 @@ public struct RunComparison: Encodable, Sendable {
         /// How witnesses stand, of those that stand otherwise in the two.
         public var witnesses: [String: Pair<WitnessStatement.Standing>]
 
-        /// Whether nothing differs but how long it took.
+        /// Whether nothing differs but how long it took, and how far the mirror was behind.
         public var isSame: Bool {
             number.a != nil && number.b != nil && outcome.isSame && entryCount.isSame && newEntryCount.isSame
                 && goneEntryCount.isSame && coveredSectionCount.isSame && findings.isEmpty && witnesses.isEmpty
@@ -119,7 +121,7 @@ public struct RunComparison: Encodable, Sendable {
         }
         return Step(
             number: pair(\.number), title: ReportText.line(a?.title ?? b?.title ?? "", limit: 160),
-            outcome: pair(\.outcome), seconds: pair { ReportText.seconds($0.seconds) },
+            outcome: pair(\.outcome), seconds: pair { ReportText.seconds($0.seconds) }, mirrorLag: pair(\.mirrorLag),
             entryCount: pair(\.verdict?.entryCount), newEntryCount: pair(\.newEntries?.count),
             goneEntryCount: pair(\.goneEntries?.count), coveredSectionCount: pair(\.verdict?.coveredSectionCount),
             findings: differences(counts(a), counts(b)), witnesses: differences(standings(a), standings(b)))

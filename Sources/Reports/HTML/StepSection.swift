@@ -13,6 +13,7 @@ struct StepSection {
             section = nil
             return
         }
+        let hasLags = run.results.steps.contains { $0.mirrorLag != nil }
         let rows = run.results.steps.map { step in
             let verdict = step.verdict
             var title: [HTML] = [HTML(step.title.prefix(400))]
@@ -20,26 +21,37 @@ struct StepSection {
             if let dump = step.dump, step.note?.contains(dump.text) != true {
                 title.append(HTML("span", [.classes("note")], ["\(dump.tool) \(dump.text.prefix(1000))"]))
             }
+            var cells: [HTML] = [
+                "\(step.number)", HTML(title), .badge(step.outcome),
+                step.allFindings.isEmpty ? "" : "\(step.allFindings.count)",
+                verdict.map { "\($0.entryCount)" } ?? "", step.newEntries.map { "\($0.count)" } ?? "",
+                step.goneEntries.map { "\($0.count)" } ?? "",
+                verdict.map { "\($0.coveredSectionCount) of \($0.sectionCount)" } ?? "",
+                HTML(String(format: "%.2f", step.seconds.isFinite ? step.seconds : 0)),
+            ]
+            if hasLags { cells.append(step.mirrorLag.map(Self.lag) ?? "") }
             return PageRow(
-                [
-                    "\(step.number)", HTML(title), .badge(step.outcome),
-                    step.allFindings.isEmpty ? "" : "\(step.allFindings.count)",
-                    verdict.map { "\($0.entryCount)" } ?? "", step.newEntries.map { "\($0.count)" } ?? "",
-                    step.goneEntries.map { "\($0.count)" } ?? "",
-                    verdict.map { "\($0.coveredSectionCount) of \($0.sectionCount)" } ?? "",
-                    HTML(String(format: "%.2f", step.seconds.isFinite ? step.seconds : 0)),
-                ], [.id("step-\(step.number)"), .attribute("data-where", "Step \(step.number)")])
+                cells, [.id("step-\(step.number)"), .attribute("data-where", "Step \(step.number)")])
         }
+        var columns: [PageColumn] = [
+            "Step", "What was done", "Outcome", .number("Findings"), .number("Entries"), .number("New"),
+            .number("Gone"), .number("Sections covered"), .number("Seconds"),
+        ]
+        if hasLags { columns.append(.number("Mirror lag, ms")) }
         section = PageSection(
             id: "steps", shortTitle: "Steps", title: "Steps",
             [
                 .table(
                     caption: "Each step, and the entries of the kernel's account where it verified",
-                    [
-                        "Step", "What was done", "Outcome", .number("Findings"), .number("Entries"),
-                        .number("New"), .number("Gone"), .number("Sections covered"), .number("Seconds"),
-                    ], rows)
+                    columns, rows)
             ])
+    }
+
+    /// How far the mirror was behind the kernel with half of its changes, and with the last.
+    private static func lag(_ lag: MirrorLag) -> HTML {
+        func milliseconds(_ microseconds: UInt64) -> String { String(format: "%.2f", Double(microseconds) / 1000) }
+        let most = HTML("span", [.classes("count")], ["at most \(milliseconds(lag.maximumMicroseconds))"])
+        return HTML([HTML(milliseconds(lag.medianMicroseconds)), most])
     }
 }
 

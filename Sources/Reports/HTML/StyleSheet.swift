@@ -6,7 +6,7 @@ enum StyleSheet {
         :root{color-scheme:light dark;--bg:#f7f7f5;--panel:#fff;--text:#1b1f24;--muted:#5b6470;--line:#d8dce1;--link:#1a5aa3;
         --ok:#17673a;--bad:#ad1f17;--warn:#825200;--okbg:#e2f3e8;--badbg:#fbe6e4;--warnbg:#fbf0d9;--code:#eef0f3;
         --mem:#dfe4ea;--block:#2c6cb0;--new:#c4540f;--alt:#7446b3;--hole:#c4161c}
-        @media (prefers-color-scheme:dark){:root{--bg:#14171b;--panel:#1c2026;--text:#e4e7eb;--muted:#9da7b3;--line:#343b44;
+        @media screen and (prefers-color-scheme:dark){:root{--bg:#14171b;--panel:#1c2026;--text:#e4e7eb;--muted:#9da7b3;--line:#343b44;
         --link:#7db4f2;--ok:#7bd39c;--bad:#ff938a;--warn:#f0c069;--okbg:#173324;--badbg:#3f1d1b;--warnbg:#3a2d12;--code:#272d35;
         --mem:#343c46;--block:#5e9fe3;--new:#f08a45;--alt:#b08ce6;--hole:#ff6b62}}
         *{box-sizing:border-box}
@@ -111,13 +111,17 @@ enum StyleSheet {
         pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.78em}
         }
         @media print{
-        :root{--bg:#fff;--panel:#fff;--text:#000;--muted:#444;--line:#bbb;--link:#000}
+        :root{color-scheme:light;--bg:#fff;--panel:#fff;--text:#000;--muted:#444;--line:#bbb;--link:#000}
         .bar,.skip,.pager{display:none}
         section,.verdict{border:0;padding:0;margin:1rem 0}
         article,figure,tr{break-inside:avoid}
         h2,h3{break-after:avoid}
         pre,.scroll{max-height:none;overflow:visible}
         pre{white-space:pre-wrap;overflow-wrap:anywhere}
+        table{font-size:.8rem}
+        th,td{padding-right:.6rem}
+        .n{padding-left:.3rem}
+        thead th{white-space:normal}
         rect,.badge{print-color-adjust:exact;-webkit-print-color-adjust:exact}
         }
         """

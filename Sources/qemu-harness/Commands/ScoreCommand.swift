@@ -8,6 +8,7 @@ import HarnessBasics
 import Libvirt
 import OfflineCommands
 import Plans
+import Reports
 import RunFixture
 import RunRecord
 import Runs
@@ -184,8 +185,10 @@ struct ScoreCommand: AsyncParsableCommand {
             timeouts: Timeouts(factor: slowdown), observers: [], keepsGuest: false
         ).run(in: RunFixture(sharing: root), record: record, interrupts: interrupts, commandLine: CommandLine.arguments)
         guard report.exitCode == 0 else {
-            let names = report.results.steps.flatMap(\.allFindings).map(\.name).joined(separator: ", ")
-            throw HarnessError.infrastructure(report.results.error ?? "the guest has not passed: \(names)")
+            let names = report.results.steps.flatMap { $0.allFindings.map(\.name) }
+            let pointer = Explanation.pointer(to: names).map { "\n\($0)" } ?? ""
+            let findings = "the guest has not passed: \(names.joined(separator: ", "))"
+            throw HarnessError.infrastructure((report.results.error ?? findings) + pointer)
         }
         return tally.withLock { $0 }
     }

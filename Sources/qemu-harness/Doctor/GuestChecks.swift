@@ -20,7 +20,7 @@ struct GuestChecks {
         do {
             return .ok("guest kernel", try GuestImages.kernel(named: kernelName, environment: environment).path)
         } catch {
-            return .fail("guest kernel", "\(error)", fix: "scripts/guest-kernel")
+            return .fail("guest kernel", "\(error)", fix: Program.script("guest-kernel"))
         }
     }
 
@@ -84,7 +84,7 @@ struct GuestChecks {
     }
 
     private func agent() -> Diagnosis {
-        let name = "agent"
+        let (name, fix) = ("agent", Program.script("build-agent", of: executable))
         do {
             // A kernel that cannot be read has a line of its own.
             let kernel = try? GuestImages.kernel(named: kernelName, environment: environment)
@@ -94,10 +94,10 @@ struct GuestChecks {
             let program = initramfs.deletingLastPathComponent().appending(path: "agent-\(machine)")
             guard let beginning = try? RegularFile.beginning(of: program, byteCount: ELFIdentity.byteCount),
                 let identity = try? ELFIdentity([UInt8](beginning)), identity.isPPC64, identity.order == order
-            else { return .fail(name, "\(program.path) is no \(machine) program", fix: "scripts/build-agent") }
+            else { return .fail(name, "\(program.path) is no \(machine) program", fix: fix) }
             return .ok(name, initramfs.path)
         } catch {
-            return .fail(name, "\(error)", fix: "scripts/build-agent")
+            return .fail(name, "\(error)", fix: fix)
         }
     }
 }

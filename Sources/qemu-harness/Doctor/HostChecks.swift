@@ -29,7 +29,7 @@ struct HostChecks {
         let program = "qemu-system-ppc64"
         let folders = (environment["PATH"] ?? "").split(separator: ":") + ["/usr/bin"]
         let found = folders.map { "\($0)/\(program)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
-        guard let found else { return .fail(name, "no \(program) on PATH", fix: "scripts/setup") }
+        guard let found else { return .fail(name, "no \(program) on PATH", fix: Program.script("setup")) }
         return .ok(name, found)
     }
 
@@ -44,7 +44,7 @@ struct HostChecks {
         } catch {
             return .fail(
                 program.name, "\(path) does not make the machine that a run needs: \(error)",
-                fix: "take another one: scripts/setup, or --qemu PATH")
+                fix: "take another one: \(Program.script("setup")), or --qemu PATH")
         }
     }
 

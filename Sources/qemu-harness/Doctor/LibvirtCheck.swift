@@ -2,6 +2,7 @@
 
 import Foundation
 import Guests
+import HarnessBasics
 import Libvirt
 import RunFixture
 import SystemPackage
@@ -50,7 +51,7 @@ struct LibvirtCheck {
 
     private var fix: String {
         switch target {
-        case .embedded: "scripts/setup"
+        case .embedded: Program.script("setup")
         case .daemon: "start that daemon, or leave --connect away"
         }
     }

@@ -26,6 +26,7 @@ struct SoakText {
             "go on: \(summary.goingOn)", "one again: \(summary.command) --from N --runs 1 --keep-clean", "",
             "\(summary.outcome?.rawValue ?? "ended"): \(folder.path)",
         ]
+        if let pointer = Explanation.pointer(to: summary.findings.keys.sorted()) { lines.append(pointer) }
         return Terminal.printable(lines.joined(separator: "\n") + "\n")
     }
 

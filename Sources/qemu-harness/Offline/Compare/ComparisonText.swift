@@ -35,16 +35,19 @@ struct ComparisonText {
 
     private var stepLines: [String] {
         guard !comparison.steps.isEmpty else { return [] }
+        let hasLags = comparison.steps.contains { $0.mirrorLag.a != nil || $0.mirrorLag.b != nil }
         let rows = comparison.steps.map { step in
             [
                 step.isSame ? "" : "*", step.number.a.map { "\($0)" } ?? "-", step.number.b.map { "\($0)" } ?? "-",
                 Terminal.printable(step.title), Self.text(step.entryCount), Self.text(step.newEntryCount),
-                Self.text(step.goneEntryCount), Self.text(step.seconds),
-            ]
+                Self.text(step.goneEntryCount), Self.text(step.seconds, Self.seconds),
+            ] + (hasLags ? [Self.text(step.mirrorLag, Self.milliseconds)] : [])
         }
+        let lagHead = hasLags ? ["lag ms"] : []
         return TextTable(
-            [.left(), .right, .right, .left(givesWay: true), .right, .right, .right, .right],
-            [["", "A", "B", "step", "entries", "new", "gone", "seconds"]] + rows
+            [.left(), .right, .right, .left(givesWay: true), .right, .right, .right, .right]
+                + lagHead.map { _ in .right },
+            [["", "A", "B", "step", "entries", "new", "gone", "seconds"] + lagHead] + rows
         ).lines(width: Terminal.width)
     }
 
@@ -79,12 +82,16 @@ struct ComparisonText {
             + (rest > 0 ? ["… and \(rest) more with --json"] : [])
     }
 
-    private static func text<Value>(_ pair: RunComparison.Pair<Value>) -> String {
-        func word(_ value: Value?) -> String {
-            if let number = value as? Double { return String(format: "%.2f", number) }
-            return value.map { "\($0)" } ?? "-"
-        }
+    private static func text<Value>(
+        _ pair: RunComparison.Pair<Value>, _ word: (Value) -> String = { "\($0)" }
+    ) -> String {
         if pair.a == nil, pair.b == nil { return "" }
-        return pair.isSame ? word(pair.a) : "\(word(pair.a)) / \(word(pair.b))"
+        let (a, b) = (pair.a.map(word) ?? "-", pair.b.map(word) ?? "-")
+        return pair.isSame ? a : "\(a) / \(b)"
     }
+
+    private static func seconds(_ seconds: Double) -> String { String(format: "%.2f", seconds) }
+
+    /// How far the mirror was behind with half of its changes.
+    private static func milliseconds(_ lag: MirrorLag) -> String { seconds(Double(lag.medianMicroseconds) / 1000) }
 }

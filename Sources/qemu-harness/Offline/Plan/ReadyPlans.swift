@@ -9,14 +9,11 @@ package enum ReadyPlans {
     /// The environment variable that names the folder with the ready plans.
     package static let variable = "QEMU_HARNESS_PLANS_DIR"
 
-    /// The folder with the ready plans: where the environment says, or `plans` in a folder above the program.
+    /// The folder with the ready plans: where the environment says, or `plans` among what comes with the program.
     package static func folder(environment: [String: String], executable: URL) throws -> URL {
         if let folder = environment[variable] { return URL(filePath: folder) }
-        var folder = executable.resolvingSymlinksInPath().deletingLastPathComponent()
-        while folder.path != "/" {
-            let plans = folder.appending(path: "plans")
-            if FileManager.default.fileExists(atPath: plans.appending(path: "first-light.yaml").path) { return plans }
-            folder.deleteLastPathComponent()
+        if let plan = Program.companion("plans/first-light.yaml", of: executable) {
+            return plan.deletingLastPathComponent()
         }
         throw HarnessError.infrastructure(
             "no ready plans: there is no folder 'plans' above the program, and \(variable) names none")

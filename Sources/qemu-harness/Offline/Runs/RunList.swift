@@ -51,17 +51,17 @@ struct RunList: Encodable {
         var lines: [String] = []
         if !runs.isEmpty {
             let rows = runs.map { row -> [String] in
-                let findings = (row.findings ?? [:]).keys.sorted().joined(separator: " ")
-                return [
-                    row.run, row.outcome.rawValue, row.cpu ?? "", row.kernel ?? "",
+                [
+                    row.run, row.outcome.rawValue, row.cpu ?? "", Self.shortened(row.kernel ?? ""),
                     row.entryCount.map { "\($0)" } ?? "", row.duration.map { String(format: "%.1f", $0) } ?? "",
-                    findings,
                 ].map { Terminal.printable($0.replacing("\n", with: " ")) }
             }
-            lines = TextTable(
-                [.left(), .left(), .left(), .left(givesWay: true), .right, .right, .left()],
-                [["run", "outcome", "cpu", "kernel", "entries", "s", "findings"]] + rows
-            ).lines()
+            let table = TextTable(
+                [.left(), .left(), .left(), .left(givesWay: true), .right, .right],
+                [["run", "outcome", "cpu", "kernel", "entries", "s"]] + rows
+            ).lines(width: Terminal.width)
+            lines = Array(table.prefix(1))
+            for (row, line) in zip(runs, table.dropFirst()) { lines += [line] + Self.findingLines(row.findings ?? [:]) }
         }
         for row in runs where [.damaged, .cutOff].contains(row.outcome) {
             lines += Terminal.paragraph("\(row.run): \(row.problem ?? "its run was killed")")
@@ -71,5 +71,16 @@ struct RunList: Encodable {
             lines += Terminal.paragraph("a soak's runs: qemu-harness runs --runs-dir \(folder)/\(soak)")
         }
         return lines.map { $0 + "\n" }.joined()
+    }
+
+    /// A release without its middle: versions stand at its beginning, the page size at its end.
+    private static func shortened(_ release: String) -> String {
+        release.count <= 20 ? release : "\(release.prefix(11))…\(release.suffix(8))"
+    }
+
+    /// The findings of a run, below it.
+    private static func findingLines(_ findings: [String: Int]) -> [String] {
+        findings.isEmpty
+            ? [] : Terminal.paragraph("  found: \(findings.keys.sorted().joined(separator: ", "))", indent: "    ")
     }
 }
