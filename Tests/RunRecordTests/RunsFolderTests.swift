@@ -45,12 +45,14 @@ import Verification
         try make("20261101T000000Z-cutoffxx")
         try make("notes")
         try make("soak-20261101T000000Z-abcdefgh", ["soak.jsonl": ""])
+        try make("matrix-20261101T000000Z-abcdefgh", ["matrix.json": ""])
         _ = try folder.write([], to: "20261101T000000Z-afilexxx")
         try FileManager.default.createSymbolicLink(
             atPath: folder.path("latest"), withDestinationPath: "20261128T183747Z-qrpkerfj")
         let runs = try RunsFolder(folder.url)
         #expect(runs.names == ["20261101T000000Z-cutoffxx", "20261128T183747Z-qrpkerfj", "somebody's copy"])
         #expect(runs.soaks == ["soak-20261101T000000Z-abcdefgh"])
+        #expect(runs.matrices == ["matrix-20261101T000000Z-abcdefgh"])
         #expect(runs.names.map { runs.summary($0).state } == [.damaged, .ended, .ended])
         #expect(throws: (any Error).self) { try RunsFolder(folder.url.appending(path: "nowhere")) }
     }

@@ -45,6 +45,8 @@ struct RunList: Encodable {
     var runs: [RunRow]
     /// The folders beside them that hold a soak's records.
     var soaks: [String]
+    /// The folders beside them that hold a matrix's records.
+    var matrices: [String]
 
     /// A table of 80 columns, and a line for each record that cannot be read.
     func text(folder: String) -> String {
@@ -69,6 +71,9 @@ struct RunList: Encodable {
         if runs.isEmpty { lines.append("no such runs in \(Terminal.printable(folder))") }
         for soak in soaks.suffix(8) {
             lines += Terminal.paragraph("a soak's runs: qemu-harness runs --runs-dir \(folder)/\(soak)")
+        }
+        for matrix in matrices.suffix(8) {
+            lines += Terminal.paragraph("a matrix's runs: qemu-harness runs --runs-dir \(folder)/\(matrix)")
         }
         return lines.map { $0 + "\n" }.joined()
     }

@@ -55,8 +55,8 @@ package struct RunsListCommand: ParsableCommand {
     package func run() throws {
         let folder = try options.folder()
         let rows = folder.names.lazy.map { folder.summary($0) }.filter(isAsked).map { RunRow($0) }
-        if json { return try show(json: RunList(runs: Array(rows), soaks: folder.soaks)) }
-        show(RunList(runs: Array(rows), soaks: folder.soaks).text(folder: options.runsDir))
+        if json { return try show(json: RunList(runs: Array(rows), soaks: folder.soaks, matrices: folder.matrices)) }
+        show(RunList(runs: Array(rows), soaks: folder.soaks, matrices: folder.matrices).text(folder: options.runsDir))
     }
 
     private func isAsked(_ summary: RecordSummary) -> Bool {
