@@ -18,6 +18,11 @@ public enum ContentDigest {
 
     /// The same in hexadecimal digits.
     public static func sha256Digits(_ data: Data) -> String? { sha256(data)?.hexadecimalDigits }
+
+    /// That of a file, in hexadecimal digits.
+    public static func sha256Digits(ofFile file: URL) throws(RecordProblem) -> String {
+        try RecordFile.digest(of: file)
+    }
 }
 
 extension Sequence<UInt8> {

@@ -2,7 +2,7 @@
 
 import Foundation
 
-/// The lock on `events.jsonl` that a run holds as long as it writes its record: the kernel gives it up with the process, so
+/// The lock on `events.jsonl` that a run holds as long as it writes its record, and a matrix on its journal: the kernel gives it up with the process, so
 /// that a record says by itself whether its run goes on.
 enum RecordLock {
     /// Takes the lock for a file that this process writes. A reader may be looking at that very moment, so this is tried for
@@ -15,10 +15,12 @@ enum RecordLock {
     }
 
     /// Whether a process holds the lock of a record.
-    static func isHeld(in directory: URL) -> Bool {
+    static func isHeld(in directory: URL) -> Bool { isHeld(directory.appending(path: RunDirectory.eventsName)) }
+
+    /// Whether a process holds the lock of a file.
+    static func isHeld(_ file: URL) -> Bool {
         // SAFETY: a C string that lives for the length of the call, as the status below does.
-        let descriptor = unsafe open(
-            directory.appending(path: RunDirectory.eventsName).path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        let descriptor = unsafe open(file.path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
         guard descriptor >= 0 else { return false }
         defer { close(descriptor) }
         var status = stat()

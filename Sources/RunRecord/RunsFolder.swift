@@ -61,10 +61,15 @@ public struct RunsFolder: Sendable {
         name.firstIndex(of: "-").map { String(name[name.index(after: $0)...]) } ?? name
     }
 
+    /// Whether the record of the run with this identifier may have this name; such a name leads out of no folder.
+    static func isName(_ name: String, ofRun identifier: String) -> Bool {
+        start(ofRun: name) != nil && self.identifier(ofRun: name) == identifier
+    }
+
     /// The record of the run with this identifier; nil where a folder has none.
     public static func record(ofRun identifier: String, in folder: URL) -> URL? {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []
-        return names.first { start(ofRun: $0) != nil && self.identifier(ofRun: $0) == identifier }
+        return names.first { isName($0, ofRun: identifier) }
             .map { folder.appending(path: $0) }
     }
 

@@ -18,7 +18,7 @@ package final class Interrupts: Sendable {
     var signal: UnixSignal? { state.withLock { $0.first } }
 
     /// Sets what a second signal does, to somebody who does not want to wait.
-    func onSecondSignal(_ action: @escaping @Sendable () -> Void) {
+    package func onSecondSignal(_ action: @escaping @Sendable () -> Void) {
         state.withLock { $0.secondSignalAction = action }
     }
 

@@ -75,19 +75,22 @@ struct MatrixPage {
     private static func grid(_ matrix: MatrixRecord) -> PageSection? {
         var cells: [[String]: MatrixRecord.Cell] = [:]
         for cell in matrix.cells { cells[[cell.cell.plan, cell.cell.kernel, cell.cell.cpu]] = cell }
-        let plans = inOrder(matrix.cells.map(\.cell.plan))
-        let kernels = inOrder(matrix.cells.map(\.cell.kernel))
-        let cpus = inOrder(matrix.cells.map(\.cell.cpu))
-        let columns = kernels.flatMap { kernel in cpus.map { [kernel, $0] } }.filter { column in
-            plans.contains { cells[[$0] + column] != nil }
+        let plans = places(of: matrix.cells.map(\.cell.plan)).sorted { $0.value < $1.value }.map(\.key)
+        let kernels = places(of: matrix.cells.map(\.cell.kernel))
+        let cpus = places(of: matrix.cells.map(\.cell.cpu))
+        let columns = Set(matrix.cells.map { [$0.cell.kernel, $0.cell.cpu] }).sorted {
+            (kernels[$0[0]] ?? 0, cpus[$0[1]] ?? 0) < (kernels[$1[0]] ?? 0, cpus[$1[1]] ?? 0)
         }
+        let names = Dictionary(
+            matrix.cells.flatMap { [($0.cell.kernel, $0.cell.kernelName), ($0.cell.plan, $0.cell.planName)] }
+        ) { first, _ in first }
         guard !plans.isEmpty else { return nil }
         let heads = columns.map { column in
-            PageColumn(HTML([HTML(lastName(column[0])), HTML("span", [.classes("count")], [HTML(column[1])])]))
+            PageColumn(HTML([HTML(names[column[0]] ?? ""), HTML("span", [.classes("count")], [HTML(column[1])])]))
         }
         let rows = plans.map { plan in
             PageRow(
-                [HTML(lastName(plan))]
+                [HTML(names[plan] ?? "")]
                     + columns.map { column in cells[[plan] + column].map { link(to: $0, badge($0)) } ?? HTML() })
         }
         return PageSection(
@@ -129,11 +132,8 @@ struct MatrixPage {
         return HTML("a", [.link(toFile: [MatrixReport.pagesFolder, record + ".html"])], [content])
     }
 
-    /// Each of these once, as they come.
-    private static func inOrder(_ names: [String]) -> [String] {
-        var known: Set<String> = []
-        return names.filter { known.insert($0).inserted }
+    /// Where each of these comes first.
+    private static func places(of names: [String]) -> [String: Int] {
+        Dictionary(names.enumerated().map { ($1, $0) }) { first, _ in first }
     }
-
-    private static func lastName(_ path: String) -> String { path.split(separator: "/").last.map(String.init) ?? path }
 }

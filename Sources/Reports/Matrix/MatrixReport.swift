@@ -27,14 +27,16 @@ public struct MatrixReport {
         }
     }
 
-    /// Writes the page of an attempt's run, from its record, which is in the matrix's folder.
+    /// Writes the page of a run, from its record, which is in the matrix's folder; one that is there stays.
     ///
     /// - Throws: `CocoaError` where it cannot be written.
     public static func writePage(ofRecord name: String, in matrix: URL) throws {
         let pages = matrix.appending(path: pagesFolder, directoryHint: .isDirectory)
         try FileManager.default.createDirectory(at: pages, withIntermediateDirectories: true)
+        let file = pages.appending(path: name + ".html")
+        guard !FileManager.default.fileExists(atPath: file.path) else { return }
         let page = ReportFormat.html.document(of: RecordedRun(directory: matrix.appending(path: name)))
-        try Data(page.utf8).write(to: pages.appending(path: name + ".html"), options: .atomic)
+        try Data(page.utf8).write(to: file, options: .atomic)
     }
 
     /// Each cell as a run that frameworks of tests know: its record judged anew, one at a time.
@@ -46,7 +48,12 @@ public struct MatrixReport {
             guard let name = ending.record else {
                 return (cell.cell, Self.missing(cell, ending.error ?? "it has no record"))
             }
-            return (cell.cell, TestRun(RecordedRun(directory: matrix.url.appending(path: name))))
+            let run = TestRun(RecordedRun(directory: matrix.url.appending(path: name)))
+            // What the record does not tell: the process that made it was killed, or it is another run's.
+            guard ending.outcome == .error, !run.tests.contains(where: { $0.status == .error }) else {
+                return (cell.cell, run)
+            }
+            return (cell.cell, run.adding(error: ending.error ?? "the run failed"))
         }
     }
 

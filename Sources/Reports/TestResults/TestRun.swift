@@ -13,7 +13,7 @@ struct TestRun {
     /// What was tested, with what, and how it ended, by names that stay.
     let properties: [(name: String, value: String)]
     /// The steps in order, those that were never taken among them; behind them what is true of the run as a whole.
-    let tests: [TestCase]
+    private(set) var tests: [TestCase]
     /// How long the run took, in seconds.
     let seconds: Double
     /// When it began; nil where the record does not say, or says what is no date of our time.
@@ -36,9 +36,20 @@ struct TestRun {
         seconds = ReportText.seconds(span ?? run.results.steps.reduce(0) { $0 + ReportText.seconds($1.seconds) })
     }
 
+    /// The same with something that went wrong and that its record does not tell.
+    func adding(error: String) -> TestRun {
+        var run = self
+        run.tests.append(Self.failed(error))
+        return run
+    }
+
+    private static func failed(_ error: String) -> TestCase {
+        TestCase(title: "run", status: .error, reason: error, details: ["error: \(error)"])
+    }
+
     /// A run without a record that can be read, or none at all.
     init(error: String, properties: [(name: String, value: String)]) {
-        tests = [TestCase(title: "run", status: .error, reason: error, details: ["error: \(error)"])]
+        tests = [Self.failed(error)]
         self.properties = properties.map { ($0.name, ReportText.line($0.value)) }
         (seconds, startedAt) = (0, nil)
     }

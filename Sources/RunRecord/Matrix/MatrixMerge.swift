@@ -13,7 +13,10 @@ public struct MatrixMerge: Sendable {
     public init(_ shards: [MatrixRecord]) throws(RecordProblem) {
         self.shards = shards.sorted { $0.information.shard.index < $1.information.shard.index }
         guard let first = self.shards.first else { throw RecordProblem("merge", "has no shards to join") }
-        for shard in self.shards.dropFirst() { try Self.check(shard, isOfMatrixOf: first) }
+        for shard in self.shards {
+            try Self.check(shard, isOfMatrixOf: first)
+            try Self.checkIsThrough(shard)
+        }
         try checkPlaces(count: first.information.shard.count)
         try checkVersions()
     }
@@ -34,12 +37,27 @@ public struct MatrixMerge: Sendable {
             throw refuse("the number of cells", "\(one.cells.count)", "\(other.cells.count)")
         }
         for (cell, otherCell) in zip(one.cells, other.cells) where cell != otherCell {
-            if cell.name == otherCell.name, cell.planDigest != otherCell.planDigest {
+            for (what, its, theirs) in [
+                ("plan \(cell.plan)", otherCell.planDigest, cell.planDigest),
+                ("kernel \(cell.kernel)", otherCell.kernelDigest, cell.kernelDigest),
+            ] where cell.told == otherCell.told && its != theirs {
                 throw RecordProblem(
-                    shard.url, "has another plan \(cell.plan) than \(first.url.lastPathComponent), under the same name")
+                    shard.url, "has another \(what) than \(first.url.lastPathComponent), under the same name")
             }
             throw refuse("cell \(cell.number)", cell.told, otherCell.told)
         }
+    }
+
+    /// A shard that has ended, and whose records are what its journal says.
+    private static func checkIsThrough(_ shard: MatrixRecord) throws(RecordProblem) {
+        guard !RecordLock.isHeld(shard.url.appending(path: MatrixJournal.fileName)) else {
+            throw RecordProblem(shard.url, "is being written: its matrix goes on")
+        }
+        if let cell = shard.cells.first(where: { $0.ending == nil })?.cell {
+            throw RecordProblem(
+                shard.url, "has not taken cell \(cell.number) (\(cell.name)): matrix --resume goes on with it")
+        }
+        if let problem = shard.checked().problems.first { throw RecordProblem(shard.url, "has \(problem)") }
     }
 
     /// Each shard once, and each cell in one of them.
@@ -109,24 +127,38 @@ public struct MatrixMerge: Sendable {
                 commandLine: commandLine, runOptions: first.runOptions, cells: first.cells, shard: .whole,
                 part: first.cells.map(\.number))
         }
-        let files = FileManager.default
-        for shard in shards {
-            for (attempt, ending) in shard.cells.flatMap(\.attempts) {
-                try journal.note(.cellStarted(attempt, at: shard.information.startedAt))
-                guard let ending else { continue }
-                if let name = ending.record {
-                    try files.copyItem(at: shard.url.appending(path: name), to: journal.url.appending(path: name))
-                }
-                try journal.note(.cellEnded(attempt, ending))
-            }
+        do {
+            for shard in shards { try copy(shard, to: journal) }
+            let record = try MatrixRecord(journal.url)
+            try journal.note(.ended(record.outcome))
+            return record
+        } catch {
+            // Half a matrix looks like a whole one that was ended.
+            try? FileManager.default.removeItem(at: journal.url)
+            throw error
         }
-        let record = try MatrixRecord(journal.url)
-        try journal.note(.ended(record.outcome))
-        return record
+    }
+
+    private func copy(_ shard: MatrixRecord, to journal: MatrixJournal) throws {
+        let files = FileManager.default
+        for (attempt, ending) in shard.cells.flatMap(\.attempts) {
+            try journal.note(.cellStarted(attempt, at: shard.information.startedAt))
+            guard var ending else { continue }
+            if let name = ending.record {
+                let record = shard.url.appending(path: name)
+                // Somebody may have removed that of a run that was taken again.
+                if files.fileExists(atPath: record.path) {
+                    try files.copyItem(at: record, to: journal.url.appending(path: name))
+                } else {
+                    ending.record = nil
+                }
+            }
+            try journal.note(.cellEnded(attempt, ending))
+        }
     }
 }
 
 extension MatrixCell {
     /// All of it that two matrices may differ in, for a message.
-    fileprivate var told: String { "\(name), weight \(weight)" }
+    fileprivate var told: String { "\(plan), \(kernel), \(cpu), weight \(weight)" }
 }

@@ -38,8 +38,9 @@ public struct MatrixRecord: Sendable {
         cells = information.part.compactMap { byNumber[$0].map { Cell(cell: $0) } }
         let entries: [MatrixEntry] = try JournalFile.lines(of: url.appending(path: MatrixJournal.fileName))
         let places = Dictionary(uniqueKeysWithValues: cells.enumerated().map { ($1.cell.number, $0) })
+        var runs: Set<String> = []
         for entry in entries {
-            let problem = Self.add(entry, to: &cells, places)
+            let problem = Self.add(entry, to: &cells, places, &runs)
             if let problem { throw RecordProblem(MatrixJournal.fileName, problem) }
         }
     }
@@ -51,13 +52,20 @@ public struct MatrixRecord: Sendable {
         else {
             throw RecordProblem(MatrixJournal.informationName, "has a cell twice, or one in its part that it has not")
         }
+        guard information.cells.count <= MatrixCell.countLimit else {
+            throw RecordProblem(
+                MatrixJournal.informationName,
+                "has \(information.cells.count) cells; \(MatrixCell.countLimit) are the most that it can have")
+        }
         guard Shard(index: information.shard.index, count: information.shard.count) != nil,
-            information.cells.allSatisfy({ $0.weight.isFinite && $0.weight >= 0 })
+            information.cells.allSatisfy({ MatrixCell.weights.contains($0.weight) })
         else { throw RecordProblem(MatrixJournal.informationName, "has a shard or a weight that cannot be") }
     }
 
     /// What is wrong with an entry; nil when nothing is.
-    private static func add(_ entry: MatrixEntry, to cells: inout [Cell], _ places: [Int: Int]) -> String? {
+    private static func add(
+        _ entry: MatrixEntry, to cells: inout [Cell], _ places: [Int: Int], _ runs: inout Set<String>
+    ) -> String? {
         switch entry {
         case .resumed, .ended: return nil
         case .cellStarted(let attempt, _):
@@ -65,20 +73,37 @@ public struct MatrixRecord: Sendable {
             guard attempt.attempt == cells[place].attempts.count + 1 else {
                 return "has run \(attempt.attempt) of cell \(attempt.cell) behind run \(cells[place].attempts.count)"
             }
+            guard runs.insert(attempt.run).inserted else { return "has the run '\(attempt.run.prefix(40))' twice" }
             cells[place].attempts.append((attempt, nil))
         case .cellEnded(let attempt, let ending):
             guard let place = places[attempt.cell], let last = cells[place].attempts.last, last.attempt == attempt,
                 last.ending == nil
             else { return "has the end of a run of cell \(attempt.cell) that had not begun" }
-            guard ending.record.map(Self.isName) ?? true else { return "names a record that is none of its folder" }
+            guard ending.isPossible else { return "has an end of cell \(attempt.cell) that cannot be" }
+            guard ending.record.map({ RunsFolder.isName($0, ofRun: attempt.run) }) ?? true else {
+                return "names a record of cell \(attempt.cell) that is none of its run"
+            }
             cells[place].attempts[cells[place].attempts.count - 1].ending = ending
         }
         return nil
     }
 
-    /// A folder's name, and no way out of the folder that it lies in.
-    private static func isName(_ text: String) -> Bool {
-        !text.isEmpty && !text.hasPrefix(".") && !text.contains("/") && text.utf8.count <= 255
+    /// The same, but that what no record bears out is an error; and what is wrong, cell by cell.
+    public func checked() -> (record: MatrixRecord, problems: [String]) {
+        var (record, problems) = (self, [String]())
+        for place in cells.indices {
+            guard let problem = problem(of: cells[place]), var ending = cells[place].ending else { continue }
+            (ending.outcome, ending.error) = (.error, problem)
+            record.cells[place].attempts[cells[place].attempts.count - 1].ending = ending
+            problems.append("cell \(cells[place].cell.number) (\(cells[place].cell.name)): \(problem)")
+        }
+        return (record, problems)
+    }
+
+    /// Why what the journal says of a cell is not what its record says; nil when it is.
+    func problem(of cell: Cell) -> String? {
+        guard let ending = cell.ending else { return nil }
+        return ending.problem(of: cell.cell, ending.record.map { RecordSummary(of: url.appending(path: $0)) })
     }
 
     /// What all of it comes to: what was found counts most, and what nobody took is no pass.

@@ -11,7 +11,7 @@ package enum MatrixEvent: Sendable {
     /// It has found something.
     case found(MatrixCell, finding: String, message: String)
     /// It has ended; whether it is taken again.
-    case cellEnded(MatrixCell, MatrixAttempt, MatrixEnding, isRepeated: Bool)
+    case cellEnded(MatrixCell, MatrixEnding, isRepeated: Bool)
 }
 
 /// Somebody who is told what happens in a matrix.

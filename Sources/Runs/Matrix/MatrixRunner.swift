@@ -69,14 +69,17 @@ package struct MatrixRunner: Sendable {
                 }
                 guard let (work, ending) = await group.next() else { return }
                 running[work.cell.number] = nil
-                let isRepeated = ending.outcome == .error && work.takenCount <= retryLimit && !Task.isCancelled
-                // Whoever watches is told of it all the same where the journal cannot be written any more.
                 do {
                     try journal.note(.cellEnded(work.attempt, ending))
                 } catch {
                     failure = failure ?? error
                 }
-                observer.observe(.cellEnded(work.cell, work.attempt, ending, isRepeated: isRepeated))
+                // What was found, even by a run that was killed, is not to go by taking the cell again.
+                let isRepeated =
+                    ending.outcome == .error && ending.findings.isEmpty && work.takenCount <= retryLimit
+                    && failure == nil && !Task.isCancelled
+                // Whoever watches is told of it all the same where the journal cannot be written any more.
+                observer.observe(.cellEnded(work.cell, ending, isRepeated: isRepeated))
                 if isRepeated {
                     let attempt = MatrixAttempt(
                         cell: work.cell.number, attempt: work.attempt.attempt + 1, run: identifier())

@@ -115,6 +115,7 @@ struct MatrixCommand: AsyncParsableCommand {
         }
         let hasCells = !plan.isEmpty || !kernel.isEmpty || !cpu.isEmpty || cells != nil
         let hasOptions = connect != nil || qemu != nil || !allowUnsaid.isEmpty || slowdown != 1
+        guard !(json && dryRun) else { throw ValidationError("--dry-run prints a table alone") }
         guard resume == nil || !(hasCells || hasOptions || shard != nil || durations != nil || dryRun) else {
             throw ValidationError("--resume goes on with the cells and the options that the matrix has")
         }
@@ -136,12 +137,15 @@ struct MatrixCommand: AsyncParsableCommand {
             // Held as long as this process lives: when it has gone, the runs end.
             let pipe = try FileDescriptor.pipe()
             defer { try? pipe.readEnd.close() }
+            let running = RunningProcesses()
+            interrupts.onSecondSignal { running.interrupt() }
             let runner = MatrixRunner(
                 capacity: capacity, demands: work.demands, retryLimit: retryLimit, journal: journal, observer: observer
             ) { cell, attempt in
                 let process = CellProcess(
                     cell: cell, attempt: attempt, folder: journal.url,
-                    options: work.options(of: cell) + runOptions, input: pipe.readEnd)
+                    options: work.options(of: cell) + runOptions, input: pipe.readEnd,
+                    running: running)
                 return await Self.taken(process, telling: observer)
             }
             let ticker = Task { await observer.tick() }
@@ -160,20 +164,13 @@ struct MatrixCommand: AsyncParsableCommand {
         try MatrixEnd(journal: journal, isJSON: json).finish(signalCode: code, hasFailed: failure != nil)
     }
 
-    /// Takes a cell's run while its record is watched, and makes the run's page.
+    /// Takes a cell's run while its record is watched.
     private static func taken(_ process: CellProcess, telling observer: MatrixProgress) async -> MatrixEnding {
         let watch = CellWatch(process.cell, process.attempt, in: process.folder, telling: observer)
         let watcher = Task { await watch.watch() }
         let ending = await process.run()
         watcher.cancel()
         await watcher.value
-        if let record = ending.record {
-            do {
-                try MatrixReport.writePage(ofRecord: record, in: process.folder)
-            } catch {
-                Terminal.tell("cannot write the report of \(record): \(error.localizedDescription)")
-            }
-        }
         return ending
     }
 }

@@ -5,6 +5,7 @@ import HarnessBasics
 import RunRecord
 import Runs
 import Subprocess
+import Synchronization
 import SystemPackage
 
 /// A cell's run, in a process of its own: what happens to it happens to no other.
@@ -17,17 +18,19 @@ struct CellProcess {
     let options: [String]
     /// What the run's process has as its standard input: it ends when nobody holds the other end any more.
     let input: FileDescriptor
+    /// The processes that run.
+    let running: RunningProcesses
 
     /// A run that was asked to end has so long before it is asked again, and then to give up the guest.
     private static let patience = Duration.seconds(90)
     /// What is kept of what a run says on stderr.
     private static let wordsByteLimit = 1 << 16
 
-    /// Takes the run; when the task is cancelled, the run is interrupted as by Ctrl-C.
+    /// Takes the run; when the task is cancelled, the run is interrupted as by Ctrl-C. It has come to what its exit code says
+    /// where its record bears that out.
     func run() async -> MatrixEnding {
         let start = ContinuousClock.now
-        let status: TerminationStatus
-        let words: String
+        let (status, words): (TerminationStatus, String)
         do {
             (status, words) = try await perform()
         } catch {
@@ -35,20 +38,21 @@ struct CellProcess {
                 outcome: Task.isCancelled ? .interrupted : .error, seconds: start.duration(to: .now).inSeconds,
                 error: "its process: \(error)")
         }
-        var ending = MatrixEnding(outcome: .error, seconds: start.duration(to: .now).inSeconds)
-        let lastWords = words.split(separator: "\n").last.map(String.init)
-        if let record = RunsFolder.record(ofRun: attempt.run, in: folder) {
-            ending.take(RecordSummary(of: record))
-        }
-        switch status {
-        case .exited(let code):
-            guard let outcome = Outcome(exitCode: Int32(code)) else {
-                ending.error = ending.error ?? lastWords ?? "its process ended with \(code)"
-                break
+        let (outcome, fault): (Outcome, String?) =
+            switch status {
+            case .exited(let code):
+                Outcome(exitCode: Int32(code)).map { ($0, nil) } ?? (.error, "its process ended with \(code)")
+            case .signaled(let signal):
+                (Task.isCancelled ? .interrupted : .error, "its process was killed by signal \(signal)")
             }
-            ending.outcome = outcome
-            if outcome == .error { ending.error = ending.error ?? lastWords }
-        case .signaled(let signal): ending.error = "its process was killed by signal \(signal)"
+        let lastWords = outcome == .error ? words.split(separator: "\n").last.map(String.init) : nil
+        var ending = MatrixEnding(
+            outcome: outcome, seconds: start.duration(to: .now).inSeconds, error: fault ?? lastWords)
+        let record = RunsFolder.record(ofRun: attempt.run, in: folder).map { RecordSummary(of: $0) }
+        if let record { ending.take(record) }
+        // One that was interrupted is taken again in any case, and may have been killed before it had a record.
+        if ending.outcome != .interrupted, let problem = ending.problem(of: cell, record) {
+            (ending.outcome, ending.error) = (.error, problem)
         }
         return ending
     }
@@ -65,6 +69,8 @@ struct CellProcess {
             .path(FilePath(Program.executable.path)), arguments: Arguments(arguments), platformOptions: platform,
             input: .fileDescriptor(input, closeAfterSpawningProcess: false), output: .discarded, error: .sequence
         ) { execution in
+            running.insert(execution.processIdentifier.value)
+            defer { running.remove(execution.processIdentifier.value) }
             var words: [UInt8] = []
             for try await piece in execution.standardError {
                 // SAFETY: the bytes are copied at once.
@@ -78,5 +84,18 @@ struct CellProcess {
 
     private var arguments: [String] {
         ["run"] + options + ["--cell", attempt.run, "--runs-dir", folder.path, "--progress", "none", "--json"]
+    }
+}
+
+/// The processes of runs, for somebody who does not want to wait.
+final class RunningProcesses: Sendable {
+    private let identifiers = Mutex<Set<pid_t>>([])
+
+    func insert(_ identifier: pid_t) { identifiers.withLock { _ = $0.insert(identifier) } }
+    func remove(_ identifier: pid_t) { identifiers.withLock { _ = $0.remove(identifier) } }
+
+    /// Interrupts all of them: one that was interrupted before gives its guest up.
+    func interrupt() {
+        identifiers.withLock { for identifier in $0 { kill(identifier, SIGINT) } }
     }
 }

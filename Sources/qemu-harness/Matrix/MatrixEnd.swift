@@ -24,19 +24,9 @@ struct MatrixEnd {
         }
         MatrixDocuments.write(record)
         try MatrixDocuments.show(record, isJSON: isJSON)
-        var status = signalCode ?? record.outcome.exitCode()
-        if hasFailed, status == ExitStatus.passed { status = ExitStatus.infrastructure }
+        var status = record.outcome.exitCode()
+        if record.outcome == .interrupted { status = signalCode ?? ExitStatus.infrastructure }
+        if hasFailed, record.outcome != .failed { status = ExitStatus.infrastructure }
         if status != ExitStatus.passed { throw ExitCode(status) }
-    }
-}
-
-/// The cells of a matrix that is not begun, as a table.
-struct MatrixListing {
-    let text: String
-
-    init(_ cells: [MatrixCell]) {
-        let rows = cells.map { ["\($0.number)", $0.plan, $0.kernel, $0.cpu].map(Terminal.printable) }
-        text = TextTable([.right, .left(), .left(), .left()], [["cell", "plan", "kernel", "cpu"]] + rows).lines()
-            .map { $0 + "\n" }.joined()
     }
 }

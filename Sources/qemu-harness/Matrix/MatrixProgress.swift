@@ -67,7 +67,7 @@ final class MatrixProgress: MatrixObserver {
             }
         case .found(let cell, let finding, let message):
             block.finish("cell \(cell.number) (\(cell.name)): \(finding): \(message)")
-        case .cellEnded(let cell, _, let ending, let isRepeated):
+        case .cellEnded(let cell, let ending, let isRepeated):
             state.withLock { state in
                 state.running[cell.number] = nil
                 guard !isRepeated else { return }
@@ -118,6 +118,7 @@ final class MatrixProgress: MatrixObserver {
 
     /// A time as a person reads it.
     private static func time(_ seconds: Double) -> String {
+        guard seconds.isFinite else { return "?" }
         let seconds = Int(min(max(seconds, 0), 1e7).rounded())
         if seconds < 60 { return "\(seconds) s" }
         if seconds < 3600 { return "\(seconds / 60) min \(seconds % 60) s" }

@@ -3,8 +3,6 @@
 import Foundation
 import HarnessBasics
 import OfflineCommands
-import Plans
-import Reports
 import RunRecord
 import Runs
 
@@ -29,14 +27,18 @@ extension MatrixCommand {
                 "the matrix was begun by qemu-harness \(information.harness), and this is \(Program.version)")
         }
         try Self.settle(try Self.read(folder), journal)
+        try Self.check(runOptions: information.runOptions)
         let cells = try Self.read(folder).cells.filter { cell in
-            cell.ending == nil || retryInfrastructure > 0 && cell.ending?.outcome == .error
+            guard let ending = cell.ending else { return true }
+            return retryInfrastructure > 0 && ending.outcome == .error && ending.findings.isEmpty
         }
-        try Self.checkPlans(cells.map(\.cell), environment)
+        let kernels = KernelDigests()
         let work = MatrixWork(
             information: information,
             cells: try cells.map { cell in
-                var work = try MatrixWork.Cell(cell.cell, runOptions: information.runOptions, environment)
+                var work = try MatrixWork.Cell(
+                    cell.cell, runOptions: information.runOptions, kernels: kernels, environment)
+                try Self.check(work.cell, isAsItWas: cell.cell)
                 work.attemptCount = cell.attempts.count
                 return work
             }
@@ -57,7 +59,13 @@ extension MatrixCommand {
                     let seconds = information.finishedAt.map { $0.timeIntervalSince(information.startedAt) } ?? 0
                     ending = MatrixEnding(outcome: outcome, seconds: seconds, error: information.error)
                     ending.take(summary)
-                    try? MatrixReport.writePage(ofRecord: summary.name, in: record.url)
+                    if ending.outcome != .interrupted, let problem = ending.problem(of: cell.cell, summary) {
+                        (ending.outcome, ending.error) = (.error, problem)
+                    }
+                } else {
+                    // Of a run that was killed there may be findings, which are not to go by taking the cell again.
+                    ending.take(summary)
+                    if !ending.findings.isEmpty { (ending.outcome, ending.error) = (.error, "its run was killed") }
                 }
             }
             try journal.note(.cellEnded(last.attempt, ending))
@@ -75,13 +83,22 @@ extension MatrixCommand {
         throw HarnessError.infrastructure("the run of cell \(cell.number) (\(cell.name)) goes on: \(record.path)")
     }
 
-    /// Refuses plans that are others than those that the matrix was begun with.
-    private static func checkPlans(_ cells: [MatrixCell], _ environment: [String: String]) throws {
-        for cell in cells {
-            let plan = try ReadyPlans.plan(named: cell.plan, environment: environment, executable: Program.executable)
-            guard try MatrixCell.digest(of: plan) == cell.planDigest else {
-                throw HarnessError.usage("the plan \(cell.plan) has changed since the matrix began")
-            }
+    /// Refuses a plan or a kernel that is another one than that with which the matrix was begun.
+    private static func check(_ cell: MatrixCell, isAsItWas old: MatrixCell) throws {
+        for (what, isAsItWas) in [
+            ("plan \(cell.plan)", cell.planDigest == old.planDigest),
+            ("kernel \(cell.kernel)", cell.kernelDigest == old.kernelDigest),
+        ] where !isAsItWas {
+            throw HarnessError.usage("the \(what) has changed since the matrix began")
+        }
+    }
+
+    /// Refuses options that no matrix writes: its folder may be anyone's.
+    private static func check(runOptions options: [String]) throws {
+        for place in stride(from: 0, to: options.count, by: 2) {
+            guard place + 1 < options.count, !options[place + 1].hasPrefix("-"),
+                ["--connect", "--qemu", "--allow-unsaid", "--slowdown"].contains(options[place])
+            else { throw HarnessError.usage("the matrix has the option '\(options[place])', which none is begun with") }
         }
     }
 }

@@ -15,7 +15,7 @@ import Verification
 /// The cells that a matrix is to take, each looked at as `run` looks at what it is to do, and the folder that they go into.
 struct MatrixWork: Sendable {
     struct Cell: Sendable {
-        let cell: MatrixCell
+        var cell: MatrixCell
         /// `run`'s arguments for it.
         let options: [String]
         let demand: CellDemand
@@ -44,7 +44,9 @@ struct MatrixWork: Sendable {
 
 extension MatrixWork.Cell {
     /// Looks at a cell's run. All errors of all cells come before the first guest.
-    init(_ cell: MatrixCell, runOptions: [String], _ environment: [String: String]) throws {
+    init(
+        _ cell: MatrixCell, runOptions: [String], kernels: KernelDigests, _ environment: [String: String]
+    ) throws {
         do {
             let plan = try ReadyPlans.plan(named: cell.plan, environment: environment, executable: Program.executable)
             // What a plan settles no option can say again.
@@ -60,10 +62,21 @@ extension MatrixWork.Cell {
                 guestByteCount: prepared.guest.sharedMemoryByteCount, cpuCount: prepared.guest.cpuCount)
             memoryFolder = prepared.connection.memoryFolder(environment: environment)
             stepCount = prepared.plan.stepTexts.count + 2
+            self.cell = cell
+            self.cell.planDigest = try Self.digest(of: Data(prepared.plan.yaml().utf8))
+            self.cell.kernelDigest = try kernels.digest(of: prepared.guest.kernel)
         } catch HarnessError.usage(let message) {
             throw HarnessError.usage("cell \(cell.number) (\(cell.name)): \(message)")
+        } catch HarnessError.infrastructure(let message) {
+            throw HarnessError.infrastructure("cell \(cell.number) (\(cell.name)): \(message)")
         }
-        self.cell = cell
+    }
+
+    private static func digest(of data: Data) throws -> String {
+        guard let digits = ContentDigest.sha256Digits(data) else {
+            throw HarnessError.infrastructure("libcrypto has no SHA-256")
+        }
+        return digits
     }
 }
 
@@ -95,16 +108,19 @@ extension MatrixCommand {
                     "cannot make \(file), which \(Shard.statusFileVariable) asks for: \(error.localizedDescription)")
             }
         }
+        let kernels = KernelDigests()
+        let cells = try all.map { try MatrixWork.Cell($0, runOptions: runOptions, kernels: kernels, environment) }
         let part = shard.part(of: all)
         if part.isEmpty { Terminal.tell("shard \(shard.text) has none of the \(all.count) cells") }
+        for axis in axes.unused(by: all) { Terminal.tell(axis) }
         let startedAt = Date()
         let information = MatrixInformation(
             matrix: "", startedAt: startedAt, harness: Program.version, commandLine: CommandLine.arguments,
-            runOptions: runOptions, cells: all, shard: shard, part: part.map(\.number))
+            runOptions: runOptions, cells: cells.map(\.cell), shard: shard, part: part.map(\.number))
         let parent = URL(filePath: output)
         return MatrixWork(
             information: information,
-            cells: try part.map { try .init($0, runOptions: runOptions, environment) }
+            cells: cells.filter { cell in part.contains { $0.number == cell.cell.number } }
         ) {
             do {
                 return try MatrixJournal(parent: parent, identifier: RunID.random().description, startedAt: startedAt) {
@@ -151,20 +167,23 @@ extension MatrixCommand {
             var plan: String
             var kernel: String
             var cpu: String
+
+            init(_ cell: MatrixCell) { (plan, kernel, cpu) = (cell.plan, cell.kernel, cell.cpu) }
         }
-        let known = Dictionary(
-            record.cells.compactMap { cell in
-                cell.ending.map {
-                    (Key(plan: cell.cell.plan, kernel: cell.cell.kernel, cpu: cell.cell.cpu), $0.seconds)
-                }
-            }, uniquingKeysWith: { $1 })
+        // A cell that was kept from a verdict says nothing of how long it takes.
+        let ended = record.cells.compactMap { cell in
+            cell.ending.flatMap { $0.outcome == .error ? nil : (key: Key(cell.cell), seconds: $0.seconds) }
+        }
+        let known = Dictionary(ended.map { ($0.key, $0.seconds) }) { $1 }
         let stepCounts = Dictionary(cells.map { ($0.plan, $0.weight) }) { first, _ in first }
-        let steps = known.keys.reduce(0) { $0 + (stepCounts[$1.plan] ?? 0) }
-        let seconds = known.reduce(0) { $0 + (stepCounts[$1.key.plan] == nil ? 0 : $1.value) }
-        let rate = steps > 0 ? seconds / steps : 1
+        // Summed in order, so that each shard comes to the same.
+        let compared = ended.filter { stepCounts[$0.key.plan] != nil }
+        let steps = compared.reduce(0) { $0 + (stepCounts[$1.key.plan] ?? 0) }
+        let rate = steps > 0 ? compared.reduce(0) { $0 + $1.seconds } / steps : 1
         return cells.map { cell in
             var cell = cell
-            cell.weight = known[Key(plan: cell.plan, kernel: cell.kernel, cpu: cell.cpu)] ?? cell.weight * rate
+            let weight = known[Key(cell)] ?? cell.weight * rate
+            cell.weight = (weight * 1000).rounded() / 1000
             return cell
         }
     }

@@ -47,8 +47,16 @@ package enum MatrixDocuments {
         FileManager.default.fileExists(atPath: folder.appending(path: MatrixJournal.informationName).path)
     }
 
-    /// Writes index.html, junit.xml and matrix.ktap. What cannot be written is told of.
+    /// Writes the page of each cell's run that has none yet, index.html, junit.xml and matrix.ktap. What cannot be written is
+    /// told of.
     package static func write(_ record: MatrixRecord) {
+        for name in record.cells.compactMap(\.ending?.record) {
+            do {
+                try MatrixReport.writePage(ofRecord: name, in: record.url)
+            } catch {
+                Terminal.tell("cannot write the report of \(name): \(error.localizedDescription)")
+            }
+        }
         let report = MatrixReport(record)
         for (format, name) in [(ReportFormat.html, "index.html"), (.junit, "junit.xml"), (.ktap, "matrix.ktap")] {
             do {

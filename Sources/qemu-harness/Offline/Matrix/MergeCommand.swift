@@ -3,7 +3,6 @@
 package import ArgumentParser
 import Foundation
 import HarnessBasics
-import Reports
 import RunRecord
 
 /// `merge`: joins what the shards of a matrix have left.
@@ -44,14 +43,8 @@ package struct MergeCommand: ParsableCommand {
                 parent: URL(filePath: output), identifier: String(UUID().uuidString.lowercased().prefix(8)),
                 startedAt: Date(), commandLine: CommandLine.arguments)
         } catch {
-            throw HarnessError.infrastructure("cannot join: \(error)")
-        }
-        for name in merged.cells.compactMap(\.ending?.record) {
-            do {
-                try MatrixReport.writePage(ofRecord: name, in: merged.url)
-            } catch {
-                Terminal.tell("cannot write the report of \(name): \(error.localizedDescription)")
-            }
+            throw HarnessError.infrastructure(
+                "cannot join: " + ((error as? RecordProblem)?.description ?? error.localizedDescription))
         }
         MatrixDocuments.write(merged)
         try MatrixDocuments.show(merged, isJSON: json)

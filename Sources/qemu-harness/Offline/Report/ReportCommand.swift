@@ -77,9 +77,9 @@ package struct ReportCommand: ParsableCommand {
     }
 
     private func reportMatrix(_ url: URL) throws {
-        let matrix: MatrixRecord
+        let (matrix, problems): (MatrixRecord, [String])
         do throws(RecordProblem) {
-            matrix = try MatrixRecord(url)
+            (matrix, problems) = try MatrixRecord(url).checked()
         } catch {
             throw HarnessError.infrastructure("cannot report \(path): \(error)")
         }
@@ -89,5 +89,7 @@ package struct ReportCommand: ParsableCommand {
         } else {
             try? FileHandle.standardOutput.write(contentsOf: Data(document.utf8))
         }
+        for problem in problems { Terminal.tell(problem) }
+        if !problems.isEmpty { throw ExitCode(ExitStatus.infrastructure) }
     }
 }
