@@ -20,16 +20,12 @@ import Testing
     }
 
     private func writeProgram(_ script: String, to path: String) throws {
-        let text = try folder.write(Array("#!/bin/bash\nset -eu\n\(script)\n".utf8), to: path + ".text")
-        // Another process writes it: what this one has open for that, a child of another test's holds for a moment as well,
-        // and a program that is open for writing cannot be started.
-        let copy = Process()
-        copy.executableURL = URL(filePath: "/usr/bin/install")
-        copy.arguments = ["-m", "700", text, folder.path(path)]
-        try copy.run()
-        copy.waitUntilExit()
-        try #require(copy.terminationStatus == 0)
-        try FileManager.default.removeItem(atPath: text)
+        let file = try folder.write(Array("#!/bin/bash\nset -eu\n\(script)\n".utf8), to: path)
+        try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: file)
+        // A child that another test has just started may have it open for writing for a moment yet, as this process had, and
+        // what is open so cannot be started. There is a read lease (F_SETLEASE) as soon as nobody has.
+        let handle = try FileHandle(forReadingFrom: URL(filePath: file))
+        while fcntl(handle.fileDescriptor, 1024, F_RDLCK) != 0, errno == EAGAIN { usleep(1000) }
     }
 
     /// Runs a script with the programs in `bin` before all others.

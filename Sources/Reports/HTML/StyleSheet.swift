@@ -121,7 +121,7 @@ enum StyleSheet {
         table{font-size:.8rem}
         th,td{padding-right:.6rem}
         .n{padding-left:.3rem}
-        thead th{white-space:normal}
+        thead th,thead th.n{white-space:normal}
         rect,.badge{print-color-adjust:exact;-webkit-print-color-adjust:exact}
         }
         """
