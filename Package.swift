@@ -325,7 +325,7 @@ let package = Package(
             name: "RealGuestTests",
             dependencies: [
                 "qemu-harness", "Runs", "Guests", "HotplugAgent", "AgentProtocol", "GuestMemory", "HarnessBasics",
-                "CLibvirt", "Inspection", "KernelState",
+                "CLibvirt", "Detection", "Inspection", "KernelState",
                 "VmemmapPopulate",
                 "MemoryBackends",
                 "Libvirt", "Plans", "RunFixture", "Verification", "RunRecord", "TestSupport",
