@@ -238,8 +238,8 @@ let package = Package(
         .testTarget(
             name: "InspectionTests",
             dependencies: [
-                "Inspection", "OfflineCommands", "GuestMemory", "HarnessBasics", "MemoryBackends", "RunRecord",
-                "TestSupport", "Verification", "VmemmapPopulate",
+                "Inspection", "OfflineCommands", "GuestMemory", "HarnessBasics", "KernelState", "MemoryBackends",
+                "RunRecord", "TestSupport", "Verification", "VmemmapPopulate",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
@@ -327,7 +327,7 @@ let package = Package(
             name: "RealGuestTests",
             dependencies: [
                 "qemu-harness", "Runs", "Guests", "HotplugAgent", "AgentProtocol", "GuestMemory", "HarnessBasics",
-                "CLibvirt", "Inspection", "KernelState",
+                "CLibvirt", "Detection", "Inspection", "KernelState",
                 "VmemmapPopulate",
                 "MemoryBackends",
                 "Libvirt", "Plans", "RunFixture", "Verification", "RunRecord", "TestSupport",

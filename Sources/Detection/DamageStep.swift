@@ -36,8 +36,7 @@ package struct DamageStep: RunStep {
         let sync = try await guest.agent.ask("sync")
         let memory = await guest.memory.ram
         let writable = try WritableMemory(
-            memory, region: context.host.id.sharedRegionFile,
-            regionByteCount: taker.booted.region.layout.regionByteCount)
+            memory, region: (context.host.id.sharedRegionFile, taker.booted.region.layout.regionByteCount))
         try await guest.domain.suspend()
         let done: Result<DetectionTally, any Error>
         do {

@@ -13,7 +13,7 @@ import VmemmapPopulate
 /// agent and with nothing of the machine but what the dump holds.
 public struct Inspection: Sendable {
     /// What was read, in the form of a run's snapshots: one witness, the kernel's own account; two where a radix kernel keeps
-    /// a list and page tables.
+    /// a list and page tables; and the `struct page`s, where they were asked for.
     public let snapshot: Snapshot
     /// The verdict on it.
     public let verdict: Verdict
@@ -37,22 +37,24 @@ public struct Inspection: Sendable {
     /// - Parameters:
     ///   - dump: the dump.
     ///   - note: the kernel's note; it is looked for in the dump if nil.
-    ///   - image: the kernel's own file, where it was given: what the note lacks of symbols is looked up there.
+    ///   - image: the kernel's own file, where it was given: what the note lacks of symbols is looked up there, and where the
+    ///     nodes are that the list does not have.
     ///   - frames: the page frame numbers of pages to look at.
+    ///   - surveysStructPages: whether the `struct page`s of online memory are looked at, which takes all of the memory map.
     ///   - target: a new file, for what was needed of the dump, which is a dump itself; it has the `struct page`s of those pages.
     /// - Throws: ``InspectionProblem``, `NoteSearchError`, or ``SnapshotProblem``; `Errno` or ``ReducedDumpProblem`` where that
     ///   file cannot be written.
     public init(
         of dump: DumpMemory, note: KernelNote? = nil, image: FilePath? = nil, frames: [UInt64] = [],
-        reducingTo target: FilePath? = nil
+        surveyingStructPages surveysStructPages: Bool = false, reducingTo target: FilePath? = nil
     ) throws {
         let note = try note ?? KernelNote(of: dump)
         guard let target else {
-            try self.init(reading: dump, note, image, frames)
+            try self.init(reading: dump, note, image, frames, surveysStructPages)
             return
         }
         dump.recordReads()
-        try self.init(reading: dump, note, image, frames)
+        try self.init(reading: dump, note, image, frames, surveysStructPages)
         let descriptor = try FileDescriptor.open(
             target, .writeOnly, options: [.create, .exclusiveCreate], permissions: [.ownerReadWrite])
         do {
@@ -63,7 +65,9 @@ public struct Inspection: Sendable {
         }
     }
 
-    private init(reading dump: DumpMemory, _ note: KernelNote, _ image: FilePath?, _ frames: [UInt64]) throws {
+    private init(
+        reading dump: DumpMemory, _ note: KernelNote, _ image: FilePath?, _ frames: [UInt64], _ surveysStructPages: Bool
+    ) throws {
         var kernel: Kernel
         do throws(Kernel.Problem) {
             if let image {
@@ -91,8 +95,8 @@ public struct Inspection: Sendable {
             state = try KernelState(
                 of: kernel, in: memory,
                 within: ReadingBounds(
-                    memoryEnd: PhysicalAddress(end), nodeLimit: Self.nodeLimit(of: dump, end), leafLimit: Self.leafLimit
-                ))
+                    memoryEnd: PhysicalAddress(end), nodeLimit: Self.nodeLimit(of: dump, end),
+                    freeNodeLimit: Self.freeNodeLimit, leafLimit: Self.leafLimit))
         } catch {
             throw InspectionProblem.read(error)
         }
@@ -101,14 +105,30 @@ public struct Inspection: Sendable {
         let account: KernelAccount = rules == .radixTables ? .pageTables : .list
         var witnesses: [Witness] = account == .list ? [.kernelList] : [.pageTables]
         if account == .list, kernel.mmu == .radix { witnesses.append(.pageTables) }
+        if surveysStructPages { witnesses.append(.structPages) }
         let sections = Self.sections(state, kernel, KernelMemory(dump, order: kernel.order))
-        snapshot = Snapshot(
+        var snapshot = Snapshot(
             witnesses: witnesses, kernel: KernelFacts(kernel, state.memoryMap),
             memory: try Self.memory(of: sections, kernel.layout.sectionSizeBits), sections: sections,
             kernelList: state.list, pageTables: state.tables.map(WalkedTables.init),
             // How long the list has been is not known: no number of node pages is too many.
             peakEntryCount: .max)
-        verdict = Self.judged(try Verifier.verdict(on: snapshot), dump, snapshot)
+        let freeNodes = FreeNodesInDump(state, kernel, dump, hasImage: image != nil)
+        snapshot.add(freeNodes.nodes)
+        let layout = StructPageLayout(
+            note.info, order: kernel.order, byteCount: kernel.layout.structPageByteCount)
+        if surveysStructPages {
+            let order = kernel.order
+            snapshot.structPages = StructPageSurvey.survey(
+                snapshot, layout, nodeCount: note.info.decimal("LENGTH(node_data)"), looksAtAll: false,
+                judgesFreeLists: false
+            ) { address in
+                (try? dump.storedWord(at: address)).map(order.value(ofStored:))
+            }
+        }
+        var verdict = Self.judged(try Verifier.verdict(on: snapshot), dump, snapshot)
+        if account == .list { verdict.unsaid += freeNodes.unsaid }
+        (self.snapshot, self.verdict) = (snapshot, verdict)
         source = dump.format
         memoryByteCount = dump.byteCount
         mmuSource = "\(kernel.mmuSource)"
@@ -119,11 +139,14 @@ public struct Inspection: Sendable {
                 "the order of the list and where its nodes are: there is no history",
                 "the mirror, the guest's report and the MMU: there is no agent and no machine",
             ]
-            + [dump.lack, kernel.mmu == .unknown ? "the page tables: nothing says which MMU the kernel used" : nil]
-            .compactMap { $0 }
+            + [
+                account == .list ? freeNodes.unjudged : nil,
+                surveysStructPages
+                    ? "whether free pages are where their neighbours on the allocator's list have them: the kernel may have "
+                        + "been at work on it" : nil,
+                dump.lack, kernel.mmu == .unknown ? "the page tables: nothing says which MMU the kernel used" : nil,
+            ].compactMap { $0 }
         isWhole = dump.lack == nil && kernel.mmu != .unknown
-        let layout = StructPageLayout(
-            note.info, order: kernel.order, byteCount: kernel.layout.structPageByteCount)
         structPageLayout = layout
         pages = Self.pages(frames, layout, snapshot, in: dump)
     }
@@ -172,6 +195,9 @@ public struct Inspection: Sendable {
     private static let memoryEnd = PhysicalAddress(64 << 40)
     /// 16 TiB have 2^17 leaves where pages have 4 KiB and blocks of 2 MiB map their memory map, and some may be base pages.
     static let leafLimit = 1 << 20
+
+    /// As many nodes as a snapshot's table has rows. What is free may be of memory that is long gone.
+    private static let freeNodeLimit = 1 << 22
 
     /// The present sections as pieces of memory.
     private static func memory(

@@ -15,6 +15,7 @@ public struct StructPageSurvey {
     private let index: TranslationIndex
     private var words: Words
     private var result: StructPagesSnapshot
+    private let judgesFreeLists: Bool
 
     /// The members that are looked at.
     private struct Layout {
@@ -81,18 +82,20 @@ public struct StructPageSurvey {
     ///   - layout: what VMCOREINFO tells of `struct page`.
     ///   - nodeCount: `LENGTH(node_data)`, the most NUMA nodes; nil where the kernel knows of none.
     ///   - looksAtAll: whether each one is looked at, and not one in each 4 KiB of the memory map.
+    ///   - judgesFreeLists: whether a free page that is not where its neighbours have it is a fault: the kernel may be at work
+    ///     on them, and only one that runs on can be looked at again.
     ///   - memory: the words of physical memory, in the kernel's byte order; nil where none is.
     /// - Returns: what was found; nil where ``isPossible(_:)`` is false.
     public static func survey(
         _ snapshot: Snapshot, _ layout: StructPageLayout, nodeCount: UInt64?, looksAtAll: Bool,
-        in memory: @escaping (PhysicalAddress) -> UInt64?
+        judgesFreeLists: Bool = true, in memory: @escaping (PhysicalAddress) -> UInt64?
     ) -> StructPagesSnapshot? {
         guard let layout = Layout(layout, nodeCount: nodeCount) else { return nil }
         let index = TranslationIndex(snapshot)
         let stride = looksAtAll ? 1 : max(1, 4096 / snapshot.kernel.structPageByteCount)
         var survey = StructPageSurvey(
             layout: layout, kernel: snapshot.kernel, index: index, words: Words(index: index, read: memory),
-            result: StructPagesSnapshot(frameStride: stride))
+            result: StructPagesSnapshot(frameStride: stride), judgesFreeLists: judgesFreeLists)
         survey.lookAtPages(of: snapshot, stride: stride)
         survey.lookForProofs(snapshot)
         survey.lookForFreePlaces(snapshot)
@@ -143,7 +146,7 @@ public struct StructPageSurvey {
         }
         switch place(of: page) {
         case .elsewhere(let link): return faulty(.otherPage, link)
-        case .torn(let link): return faulty(.brokenLinks, link)
+        case .torn(let link): return judgesFreeLists ? faulty(.brokenLinks, link) : nil
         case .proven, .unknown: return nil
         }
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import GuestMemory
 public import HarnessBasics
+import KernelState
 import VmemmapPopulate
 
 /// In what a kernel records what backs its memory map. It is the kernel's own account, which every other
@@ -58,6 +60,18 @@ extension Snapshot {
     /// Which one the kernel keeps: it showed that when its agent said hello, and whatever stands in the other one since is
     /// no account.
     public var account: KernelAccount { witnesses.contains(.kernelList) ? .list : .pageTables }
+
+    /// Whether nothing tells that an empty list is wrong: a radix kernel since 6.6 has one, and neither the MMU, nor the memory
+    /// map's page size, nor an entry that was there before says whether this is such a kernel.
+    var mayKeepNoList: Bool {
+        guard account == .list, kernel.mmu == .unknown, kernelList.entries.isEmpty, kernelList.end == .terminated
+        else { return false }
+        // A dump does not tell how long its list has been (`.max`); where there was ever a node, one is free now.
+        let hasHadEntries = 1..<Int.max ~= peakEntryCount || freeNodes.map { $0.next != 0 } ?? false
+        let rules = PopulateRules(
+            isRadix: true, vmemmapPageShift: kernel.vmemmapPageShift, hasHadEntries: hasHadEntries)
+        return rules == .radixTables
+    }
 
     /// The kernel's own account, as the host read it in guest RAM: a list newest first, page tables ascending.
     public var accountEntries: [BackedWindow] {

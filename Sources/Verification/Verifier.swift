@@ -42,6 +42,11 @@ public enum Verifier {
     private static func judgeKernelList(_ snapshot: Snapshot) -> Judgement {
         let list = snapshot.kernelList
         if snapshot.account == .pageTables { return judgeUnusedList(snapshot) }
+        guard !snapshot.mayKeepNoList else {
+            return Judgement(
+                .kernelList, silentAbout: 0, isAbsent: false,
+                "the list is empty, and nothing says whether this is a radix kernel, which may keep none")
+        }
         var findings = ListChecks(subject: .list, list: list, kernel: snapshot.kernel).findings()
         if list.entries.isEmpty, list.end == .terminated {
             findings.append(Finding(.list, .empty, "the list is empty"))

@@ -127,4 +127,21 @@ import Verification
         #expect(truncate(path, 0x1000) == 0)
         #expect(throws: InspectionProblem.self) { try Inspection(of: memory) }
     }
+
+    /// A dump that lacks what would say which MMU the kernel has: its empty list is right on radix since 6.6, and not on hash.
+    @Test func anEmptyListOfAnUnknownKernelIsUnsaid() throws {
+        var kernel = SampleKernel()
+        kernel.words[0x20_0000] = 0
+        kernel.put(12, 4, at: 0x20_1000 + 2 * 96)
+        kernel.lacking = [kernel.tables.root.rawValue]
+        let inspection = try Inspection(of: DumpMemory(FilePath(folder.write(kernel.bytes, to: "dump"))))
+        #expect(inspection.verdict.findings == [])
+        #expect(
+            inspection.verdict.unsaid.map(\.reason) == [
+                "the list is empty, and nothing says whether this is a radix kernel, which may keep none"
+            ])
+        #expect(inspection.outcome == .incomplete)
+        kernel.lacking = []
+        #expect(try inspected(kernel.bytes).findings.first == "list-empty")
+    }
 }

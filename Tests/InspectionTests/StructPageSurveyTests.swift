@@ -5,11 +5,14 @@ import GuestMemory
 import HarnessBasics
 import Inspection
 import MemoryBackends
+import RunRecord
 import SystemPackage
 import TestSupport
 import Testing
 import Verification
 import VmemmapPopulate
+
+@testable import OfflineCommands
 
 /// What is found in `struct page`s, on a kernel that nobody ran: each way in which one can be wrong, in both byte orders.
 @Suite struct StructPageSurveyTests {
@@ -189,5 +192,75 @@ import VmemmapPopulate
 
     @Test func aKernelThatDoesNotTellIsNotSurveyed() throws {
         #expect(try survey(Self.kernel(.little, keys: Array(Self.keys.dropFirst()))) == nil)
+    }
+
+    // MARK: - In dumps
+
+    private func inspection(_ kernel: SampleKernel) throws -> Inspection {
+        let folder = try TemporaryFolder()
+        let dump = try DumpMemory(FilePath(folder.write(kernel.bytes, to: "dump")))
+        return try Inspection(of: dump, surveyingStructPages: true)
+    }
+
+    /// The page frames that are looked at are the multiples of 64.
+    static let dumps: [(title: String, findings: [String], spoil: @Sendable (inout SampleKernel) -> Void)] = [
+        ("nothing", [], { _ in }),
+        ("poisoned", ["struct-pages-not-initialised"], { $0.put(.max, 8, page: 704, offset: 0) }),
+        ("another node", ["struct-pages-other-numa-node"], { $0.put(2 << 56, 8, page: 704, offset: 0) }),
+        ("a negative count", ["struct-pages-impossible-count"], { $0.put(0xffff_fff0, 4, page: 704, offset: 52) }),
+        (
+            "the links of another page", ["struct-pages-other-page"],
+            { putLinks(&$0, 704, link($0, 800), link($0, 800)) }
+        ),
+        ("a block that nobody uses", ["list-in-free-memory"], { $0.put(0, 4, page: 0x83, offset: 52) }),
+        // A kernel that died may have been at work on them, and nobody can look again.
+        (
+            "a free page that its neighbour does not know", [],
+            {
+                $0.put(0xffff_ff7f, 4, page: 704, offset: 48)
+                putLinks(&$0, 704, link($0, 800), link($0, 900))
+            }
+        ),
+    ]
+
+    @Test(arguments: dumps.indices, [ByteOrder.little, .big]) func isFoundInADump(
+        index: Int, order: ByteOrder
+    ) throws {
+        let spoilt = Self.dumps[index]
+        var kernel = Self.kernel(order)
+        spoilt.spoil(&kernel)
+        let inspection = try inspection(kernel)
+        #expect(inspection.verdict.findings.map(\.name) == spoilt.findings, "\(spoilt.title)")
+        #expect(inspection.verdict.unsaid.isEmpty)
+        #expect(inspection.outcome == (spoilt.findings.isEmpty ? .passed : .failed))
+        let statement = try #require(inspection.verdict.witnesses.first { $0.witness == .structPages })
+        #expect(statement.agreeingCount == 16)
+    }
+
+    /// Without the option nothing is said of them, and the memory map is not read.
+    @Test func aDumpIsSurveyedWhereThatIsAskedFor() throws {
+        var kernel = Self.kernel(.little)
+        kernel.put(.max, 8, page: 704, offset: 0)
+        let folder = try TemporaryFolder()
+        let inspection = try Inspection(of: DumpMemory(FilePath(folder.write(kernel.bytes, to: "dump"))))
+        #expect(inspection.snapshot.structPages == nil)
+        #expect(inspection.outcome == .passed)
+    }
+
+    /// What a dump lacks is no damage, and nothing that passed.
+    @Test func whatADumpLacksIsUnsaid() throws {
+        var kernel = Self.kernel(.little)
+        kernel.lacking = [SampleKernel.blocks + 704 * 64]
+        var inspection = try inspection(kernel)
+        #expect(inspection.verdict.findings == [])
+        #expect(
+            inspection.verdict.unsaid == [
+                Unsaid(.structPages, count: 1, "struct pages in memory that cannot be read")
+            ])
+        #expect(inspection.outcome == .incomplete)
+        inspection = try self.inspection(Self.kernel(.little, keys: Array(Self.keys.dropFirst())))
+        #expect(
+            inspection.verdict.unsaid == [Unsaid(.structPages, count: 16, "the struct pages were not looked at")])
+        #expect(inspection.verdict.findings == [])
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Detection
 import Foundation
 import GuestMemory
 import HarnessBasics
@@ -52,19 +53,17 @@ extension RealGuest {
         private static func eraseNote(_ context: RunContext) async throws {
             let guest = try context.runningGuest()
             let address = try await guest.runningKernel().hello.vmcoreinfoAddress
-            let ram = await guest.memory.ram
-            let region = try #require(ram.regions.first { $0.range.contains(address) })
-            let file = try MappedFile(region.file.path, byteCount: region.file.words.byteCount, isWritable: true)
+            let memory = try WritableMemory(await guest.memory.ram)
             for offset in stride(from: 0, to: 256 as UInt64, by: 8) {
-                try file.words.store(0, at: (address - region.base.rawValue).alignedDown(to: 8) + offset)
+                try memory.store(0, at: .ram(address.alignedDown(to: 8) + offset))
             }
         }
 
         private static func spoilRegion(_ context: RunContext) async throws {
             let region = try await context.runningGuest().runningKernel().region
-            let file = try MappedFile(
-                context.host.id.sharedRegionFile, byteCount: region.words.byteCount, isWritable: true)
-            try file.words.store(4096, at: SharedRegionLayout.Field.pageByteCount.offset)
+            let memory = try WritableMemory(
+                GuestRAM([]), region: (context.host.id.sharedRegionFile, region.words.byteCount))
+            try memory.store(4096, at: .region(SharedRegionLayout.Field.pageByteCount.offset))
         }
 
         private static func spoilTables(_ context: RunContext) async throws {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Detection
 import GuestMemory
 import KernelState
-import MemoryBackends
 import RunRecord
 import Testing
 import Verification
@@ -35,19 +35,16 @@ extension RealGuest {
                 let note = try await guest.runningKernel().kernel.note
                 let address = try #require(note.addresses.first).rawValue
                 #expect(note.addresses.count == 1)
-                let region = try #require(await guest.memory.ram.regions.first { $0.range.contains(address) })
-                let file = try MappedFile(
-                    region.file.path, byteCount: region.file.words.byteCount, isWritable: true)
-                let offset = address - region.base.rawValue + 64
-                let word = try file.words.load(at: offset)
-                try file.words.store(word ^ 1, at: offset)
+                let memory = try WritableMemory(await guest.memory.ram)
+                let place = WritableMemory.Place.ram(address + 64)
+                try memory.store(memory.stored(at: place) ^ 1, at: place)
                 let outcome: Result<Void, any Error>
                 do {
                     outcome = .success(try await VerifyStep().perform(in: &context, result: &result))
                 } catch {
                     outcome = .failure(error)
                 }
-                try file.words.store(word, at: offset)
+                try memory.undo()
                 try outcome.get()
             }
         }

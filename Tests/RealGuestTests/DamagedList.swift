@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Detection
 import GuestMemory
 import KernelState
 import MemoryBackends
@@ -20,47 +21,37 @@ final class DamagedList {
     /// An address where a node could stand if there were memory.
     let outside: UInt64
 
-    private let load: (UInt64) throws -> UInt64
-    private let put: (UInt64, UInt64) throws -> Void
-    private var former: [(address: UInt64, value: UInt64)] = []
+    private let memory: WritableMemory
+    private let order: ByteOrder
+    private let place: (UInt64) throws -> WritableMemory.Place
 
     /// The kernel's list in guest RAM.
     init(memory: GuestRAM, kernel: Kernel) throws {
-        let writable = GuestRAM(
-            try memory.regions.map { region in
-                GuestRAM.Region(
-                    name: region.name, base: region.base,
-                    file: try MappedFile(region.file.path, byteCount: region.file.words.byteCount, isWritable: true))
-            })
-        let view = KernelMemory(writable, order: kernel.order)
+        let view = KernelMemory(memory, order: kernel.order)
         headAddress = kernel.layout.listHeadAddress
         pageByteCount = kernel.layout.pageByteCount
         outside = LinearMap.base + 1 << 40
         walk = ListWalk(
             head: try view.word(at: headAddress), in: view, pageByteCount: pageByteCount, limit: 1 << 16)
-        load = { try view.word(at: $0) }
-        put = { address, value in
-            guard let physical = LinearMap.physical(address),
-                let region = writable.regions.first(where: { $0.range.contains(physical.rawValue) })
-            else { throw MemoryAccessError.unmapped(address) }
-            try region.file.words.store(
-                kernel.order.value(ofStored: value), at: physical.rawValue - region.base.rawValue)
+        self.memory = try WritableMemory(memory)
+        order = kernel.order
+        place = { address in
+            guard let physical = LinearMap.physical(address) else { throw MemoryAccessError.unmapped(address) }
+            return .ram(physical.rawValue)
         }
     }
 
     /// The mirror in the shared region, whose addresses are offsets.
     init(mirror region: SharedRegion, file path: FilePath) throws {
-        let file = try MappedFile(path, byteCount: region.words.byteCount, isWritable: true)
-        let writable = SharedRegion(words: file.words, layout: region.layout, order: region.order)
         headAddress = SharedRegionLayout.Field.head.offset
         pageByteCount = region.layout.pageByteCount
         outside = region.layout.regionByteCount
         walk = ListWalk(
-            head: try writable.header(.head), in: writable, pageByteCount: pageByteCount,
+            head: try region.header(.head), in: region, pageByteCount: pageByteCount,
             limit: Int(region.layout.nodeCapacity))
-        load = { try writable.word(at: $0) }
-        // The mapping lasts as long as its file.
-        put = { address, value in try withExtendedLifetime(file) { try writable.store(value, at: address) } }
+        memory = try WritableMemory(GuestRAM([]), region: (path, region.words.byteCount))
+        order = region.order
+        place = { .region($0) }
     }
 
     /// The nodes, newest first.
@@ -68,8 +59,7 @@ final class DamagedList {
 
     /// Stores a word, and remembers the one that stood there.
     func store(_ value: UInt64, at address: UInt64) throws {
-        former.append((address, try load(address)))
-        try put(address, value)
+        try memory.store(order.value(ofStored: value), at: place(address))
     }
 
     func setHead(_ value: UInt64) throws { try store(value, at: headAddress) }
@@ -87,7 +77,5 @@ final class DamagedList {
     }
 
     /// Puts back every word.
-    func undo() throws {
-        while let word = former.popLast() { try put(word.address, word.value) }
-    }
+    func undo() throws { try memory.undo() }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Detection
 import GuestMemory
 import HarnessBasics
 import KernelState
@@ -94,19 +95,14 @@ struct MemoryDamage: Sendable {
 /// A paused guest's memory, with the means to spoil it and to undo that.
 final class DamagedMemory {
     private let memory: GuestRAM
+    private let writable: WritableMemory
     private let kernel: Kernel
     private let snapshot: Snapshot
-    private let maps: SubsectionMaps?
-    private var undoing: [(PhysicalAddress, UInt64)] = []
 
     init(_ memory: GuestRAM, _ booted: BootedKernel, _ snapshot: Snapshot) throws {
-        self.memory = GuestRAM(
-            try memory.regions.map { region in
-                GuestRAM.Region(
-                    name: region.name, base: region.base,
-                    file: try MappedFile(region.file.path, byteCount: region.file.words.byteCount, isWritable: true))
-            })
-        (kernel, maps) = (booted.kernel, booted.subsectionMaps)
+        self.memory = memory
+        writable = try WritableMemory(memory)
+        kernel = booted.kernel
         self.snapshot = snapshot
     }
 
@@ -183,21 +179,10 @@ final class DamagedMemory {
     }
 
     private func store(_ word: UInt64, at place: PhysicalAddress) throws {
-        undoing.append((place, kernel.order.value(ofStored: try memory.storedWord(at: place))))
-        try overwrite(word, at: place)
+        try writable.store(kernel.order.value(ofStored: word), at: .ram(place.rawValue))
     }
 
-    private func overwrite(_ word: UInt64, at place: PhysicalAddress) throws {
-        guard let region = memory.regions.first(where: { $0.range.contains(place.rawValue) }) else {
-            throw MemoryAccessError.unmapped(place.rawValue)
-        }
-        try region.file.words.store(kernel.order.value(ofStored: word), at: place.rawValue - region.base.rawValue)
-    }
-
-    func undo() throws {
-        for (place, word) in undoing.reversed() { try overwrite(word, at: place) }
-        undoing = []
-    }
+    func undo() throws { try writable.undo() }
 }
 
 /// Spoils memory while the guest is paused, reads sections and `struct page`s as they are then, and puts it back before the

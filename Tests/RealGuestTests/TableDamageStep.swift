@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Detection
 import GuestMemory
 import HarnessBasics
 import KernelState
@@ -29,17 +30,12 @@ struct TableDamage: Sendable {
 
 /// The page tables of a guest, with the means to spoil them and to undo that.
 struct DamagedTables {
-    private let memory: GuestRAM
+    private let memory: WritableMemory
     private let layout: KernelLayout
     private let base: UInt64
 
     init(_ memory: GuestRAM, kernel: Kernel, vmemmapBase: UInt64) throws {
-        self.memory = GuestRAM(
-            try memory.regions.map { region in
-                GuestRAM.Region(
-                    name: region.name, base: region.base,
-                    file: try MappedFile(region.file.path, byteCount: region.file.words.byteCount, isWritable: true))
-            })
+        self.memory = try WritableMemory(memory)
         layout = kernel.layout
         base = vmemmapBase
     }
@@ -60,16 +56,15 @@ struct DamagedTables {
     }
 
     func word(at address: PhysicalAddress) throws -> UInt64 {
-        ByteOrder.big.value(ofStored: try memory.storedWord(at: address))
+        ByteOrder.big.value(ofStored: try memory.stored(at: .ram(address.rawValue)))
     }
 
     func store(_ word: UInt64, at address: PhysicalAddress) throws {
-        guard let region = memory.regions.first(where: { $0.range.contains(address.rawValue) }) else {
-            throw MemoryAccessError.unmapped(address.rawValue)
-        }
-        try region.file.words.store(
-            ByteOrder.big.value(ofStored: word), at: address.rawValue - region.base.rawValue)
+        try memory.store(ByteOrder.big.value(ofStored: word), at: .ram(address.rawValue))
     }
+
+    /// Puts back every word.
+    func undo() throws { try memory.undo() }
 }
 
 /// Spoils an entry while the guest is paused, has the page tables walked and the MMU asked as they are then, and puts the
@@ -95,8 +90,7 @@ struct TableDamageStep: RunStep {
             try await Task.sleep(for: .milliseconds(5))
             try await guest.domain.suspend()
         }
-        let word = try tables.word(at: place)
-        try tables.store(damage.change(word), at: place)
+        try tables.store(damage.change(tables.word(at: place)), at: place)
         let spoilt: Result<MemoryMapReader.Result, any Error>
         do {
             let walk = kernel.memoryMapTables(
@@ -109,7 +103,7 @@ struct TableDamageStep: RunStep {
         } catch {
             spoilt = .failure(error)
         }
-        try tables.store(word, at: place)
+        try tables.undo()
         try await guest.domain.resume()
         let reading = try spoilt.get()
         // These are reached as the spoilt tables say, too.
@@ -148,7 +142,7 @@ struct StaleLeafStep: RunStep {
         } catch {
             outcome = .failure(error)
         }
-        try tables.store(0, at: place)
+        try tables.undo()
         try outcome.get()
     }
 }

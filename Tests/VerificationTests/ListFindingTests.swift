@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import GuestMemory
+import KernelState
 import Testing
 import Verification
 import VmemmapPopulate
@@ -99,6 +100,32 @@ extension Snapshot {
         Change("empty, and the kernel does not say its MMU", ["list-empty"] + holes(128)) {
             $0.clearLists()
             $0.kernel.mmu = .unknown
+        },
+        Change("the same where it may be a radix kernel's, which keeps none", [], of: GoodSnapshot.hashOfSmallWindows) {
+            $0.clearLists()
+            $0.kernel.mmu = .unknown
+            $0.peakEntryCount = 0
+        },
+        Change("the same without a page size", []) {
+            $0.clearLists()
+            $0.kernel.mmu = .unknown
+            $0.kernel.vmemmapPageShift = nil
+            $0.peakEntryCount = .max
+        },
+        Change(
+            "the same where it has had entries", ["list-empty"] + holes(128), of: GoodSnapshot.hashOfSmallWindows
+        ) {
+            $0.clearLists()
+            $0.kernel.mmu = .unknown
+        },
+        Change(
+            "the same where nodes are free", ["list-empty"] + holes(128), of: GoodSnapshot.hashOfSmallWindows
+        ) {
+            $0.clearLists()
+            $0.kernel.mmu = .unknown
+            $0.peakEntryCount = .max
+            let node = GoodSnapshot.nodePage
+            $0.add(FreeNodes(next: node, leftCount: 2729, freedCount: 1, freed: [node], unused: node + 24))
         },
         Change(
             "empty in the kernel only",

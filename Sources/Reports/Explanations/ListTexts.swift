@@ -238,7 +238,8 @@ extension FindingText {
         FindingText(
             [.list], .empty, "no entry, and the list is the account",
             compared: "The list of a kernel whose account it is, hash or radix before 6.6: that has an entry for each "
-                + "window of memory since boot.",
+                + "window of memory since boot. Where nothing says which MMU a kernel has, and its list may always have "
+                + "been empty, that is left unsaid.",
             dump: "crash and makedumpfile take an empty list for a radix kernel since 6.6 and walk page tables, which "
                 + "a hash kernel does not have for its memory map.",
             causes: ["something that wrote over vmemmap_list itself", "this program: the wrong kernel's symbols"],

@@ -19,7 +19,9 @@ package struct InspectOptions: ParsableArguments, Sendable {
         help: ArgumentHelp("A dump, a run's directory, or a domain's name or UUID.", valueName: "file|run|domain"))
     package var path: String
 
-    @Option(help: ArgumentHelp("The kernel's file, for symbols that the note lacks.", valueName: "path"))
+    @Option(
+        help: ArgumentHelp(
+            "The kernel's file, for symbols that the note lacks, and for the list's free nodes.", valueName: "path"))
     var vmlinux: String?
 
     @Option(
@@ -47,6 +49,12 @@ package struct InspectOptions: ParsableArguments, Sendable {
         ),
         transform: InspectOptions.address)
     var pages: [UInt64] = []
+
+    @Flag(
+        help: """
+            Judge the struct pages of online memory, as a run does: one in each 4 KiB of the memory map, which is read whole.
+            """)
+    var structPages = false
 
     @Option(
         help: ArgumentHelp(
@@ -79,8 +87,9 @@ package struct InspectOptions: ParsableArguments, Sendable {
                 status = try print(try inspection(of: path))
             }
         case .snapshot(let snapshot, let file):
-            guard reduce == nil, base == nil, vmlinux == nil, pages.isEmpty else {
-                throw HarnessError.usage("--pages, --reduce, --base and --vmlinux are for dumps; \(path) has none")
+            guard reduce == nil, base == nil, vmlinux == nil, pages.isEmpty, !structPages else {
+                throw HarnessError.usage(
+                    "--pages, --struct-pages, --reduce, --base and --vmlinux are for dumps; \(path) has none")
             }
             status = try print(try Inspection(of: snapshot, source: file.lastPathComponent))
         }
@@ -92,6 +101,9 @@ package struct InspectOptions: ParsableArguments, Sendable {
         guard base == nil else { throw HarnessError.usage("--base is for raw images; \(path) is a domain") }
         guard reduce == nil || isAtRest else {
             throw HarnessError.usage("--reduce needs a guest at rest: --pause, or a domain that is paused")
+        }
+        guard !structPages || isAtRest else {
+            throw HarnessError.usage("--struct-pages needs a guest at rest: --pause, or a domain that is paused")
         }
     }
 
@@ -105,7 +117,7 @@ package struct InspectOptions: ParsableArguments, Sendable {
         try telling(of: memory) {
             try Inspection(
                 of: memory, note: note, image: vmlinux.map { FilePath($0) }, frames: pages,
-                reducingTo: reduce.map { FilePath($0) })
+                surveyingStructPages: structPages, reducingTo: reduce.map { FilePath($0) })
         }
     }
 

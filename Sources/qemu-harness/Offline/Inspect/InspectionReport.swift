@@ -102,6 +102,9 @@ struct InspectionReport {
         var lines = Terminal.paragraph(
             "\(inspection.outcome.rawValue): \(found); \(verdict.coveredSectionCount) of \(verdict.sectionCount) sections have a "
                 + "block behind each struct page")
+        for statement in verdict.witnesses where statement.witness == .structPages && snapshot.structPages != nil {
+            lines += Terminal.paragraph("  struct pages: \(statement.detail)", indent: "    ")
+        }
         for unsaid in verdict.unsaid {
             lines += Terminal.paragraph("  not said: \(unsaid.witness.rawValue): \(unsaid.reason)", indent: "    ")
         }

@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import GuestMemory
+package import GuestMemory
 
 /// A kernel's ELF file with nothing in it but a symbol table.
-struct SampleImage {
-    struct Symbol {
-        let name: String
-        let address: UInt64
+package struct SampleImage {
+    package struct Symbol {
+        package let name: String
+        package let address: UInt64
         /// `st_info`: STB_GLOBAL and STT_OBJECT.
-        var info: UInt8 = 0x11
+        package var info: UInt8
         /// `st_shndx`: any section but SHN_UNDEF.
-        var section: UInt16 = 5
+        package var section: UInt16
+
+        package init(name: String, address: UInt64, info: UInt8 = 0x11, section: UInt16 = 5) {
+            (self.name, self.address, self.info, self.section) = (name, address, info, section)
+        }
     }
 
-    var order = ByteOrder.little
-    var symbols = [
+    package var order: ByteOrder
+    package var symbols = [
         Symbol(name: "init_uts_ns", address: 0xc000_0000_02a1_f5a8),
         Symbol(name: "old_vmemmap_list", address: 0xc000_0000_0000_0010),
         Symbol(name: "vmemmap_list", address: 0xc000_0000_0020_0000),
@@ -22,15 +26,19 @@ struct SampleImage {
         Symbol(name: "mmu_vmemmap_psize", address: 0xc000_0000_0020_000c),
     ]
     /// SHT_SYMTAB, unless it is stripped.
-    var tableType: UInt64 = 2
+    package var tableType: UInt64
 
     /// Where the section headers are: behind the ELF header.
-    static let sectionsOffset = 64
+    package static let sectionsOffset = 64
     /// Null, symbols, names.
-    static let sectionCount = 3
-    static let symbolsOffset = sectionsOffset + sectionCount * 64
+    package static let sectionCount = 3
+    package static let symbolsOffset = sectionsOffset + sectionCount * 64
 
-    var bytes: [UInt8] {
+    package init(order: ByteOrder = .little, tableType: UInt64 = 2) {
+        (self.order, self.tableType) = (order, tableType)
+    }
+
+    package var bytes: [UInt8] {
         var names: [UInt8] = [0]
         var table = [UInt8](repeating: 0, count: 24)
         for symbol in symbols {
