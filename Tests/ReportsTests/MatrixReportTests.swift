@@ -22,8 +22,9 @@ import Testing
         folder = try TemporaryFolder()
         let cells = (1...5).map {
             MatrixCell(
-                number: $0, plan: "mine/plan-\($0) \(Self.hostile)", kernel: $0 < 3 ? "6.1" : "/k/\(Self.hostile)",
-                cpu: "POWER8", planDigest: "", weight: 1)
+                number: $0, plan: "mine/plan-\($0) \(Self.hostile)", planName: "plan-\($0) \(Self.hostile)",
+                kernel: $0 < 3 ? "6.1" : "/k/\(Self.hostile)", kernelName: $0 < 3 ? "6.1" : Self.hostile, cpu: "POWER8",
+                weight: 1)
         }
         let journal = try MatrixJournal(
             parent: folder.url, identifier: "test", startedAt: Date(timeIntervalSince1970: 1_795_891_067)
@@ -73,9 +74,9 @@ import Testing
     @Test func theTableFits() throws {
         let cells = (1...2).map {
             MatrixCell(
-                number: $0, plan: "kdump-hpt-resize-fixed-and-a-long-name-\($0)", kernel: "7-64k", cpu: "POWER10",
-                planDigest: "",
-                weight: 1)
+                number: $0, plan: "kdump-hpt-resize-fixed-and-a-long-name-\($0)",
+                planName: "kdump-hpt-resize-fixed-and-a-long-name-\($0)", kernel: "7-64k", kernelName: "7-64k",
+                cpu: "POWER10", weight: 1)
         }
         let journal = try MatrixJournal(parent: folder.url, identifier: "wide", startedAt: Date()) {
             MatrixInformation(

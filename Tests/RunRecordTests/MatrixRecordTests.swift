@@ -13,8 +13,19 @@ import Verification
 
     init() throws { folder = try TemporaryFolder() }
 
-    private static let cells = (1...4).map {
-        MatrixCell(number: $0, plan: "plan-\($0)", kernel: "6.1", cpu: "POWER8", planDigest: "\($0)", weight: 1)
+    private static let records = ["run-6.1-power8", "run-6.1-power8-unplug"]
+    private static let cells = (try? cells(of: records)) ?? []
+
+    /// Four cells, whose plans are in turn those of these records.
+    private static func cells(of records: [String]) throws -> [MatrixCell] {
+        try (1...4).map { number in
+            var cell = MatrixCell(
+                number: number, plan: "plan-\(number)", planName: "plan-\(number)", kernel: "6.1", kernelName: "6.1",
+                cpu: "POWER8", weight: 1)
+            let plan = try RecordedRun.fixture(records[(number - 1) % records.count]).appending(path: "plan.yaml")
+            cell.planDigest = try ContentDigest.sha256Digits(ofFile: plan)
+            return cell
+        }
     }
 
     private func information(
@@ -82,6 +93,53 @@ import Verification
         #expect(try MatrixRecord(journal.url).outcome == outcome)
     }
 
+    /// What stands in the journal counts where a record of the cell's own run says the same.
+    @Test func aPassNeedsItsRecord() throws {
+        let good = try shard(1, of: 1, as: "a")
+        #expect(good.checked().problems == [])
+        for (cell, edit) in [
+            (0, { try FileManager.default.removeItem(at: $0) }),
+            (1, { try FileManager.default.removeItem(at: $0.appending(path: "results.json")) }),
+            (
+                2,
+                {
+                    let file = $0.appending(path: "run.json")
+                    let text = try String(contentsOf: file, encoding: .utf8)
+                    try Data(text.replacing("\"outcome\" : \"passed\"", with: "\"outcome\" : \"incomplete\"").utf8)
+                        .write(to: file)
+                }
+            ),
+            (3, { try Data("description: x".utf8).write(to: $0.appending(path: "plan.yaml")) }),
+        ] as [(Int, (URL) throws -> Void)] {
+            try edit(good.url.appending(path: try #require(good.cells[cell].ending?.record)))
+        }
+        let (record, problems) = try MatrixRecord(good.url).checked()
+        #expect(problems.count == 4, "\(problems)")
+        #expect(record.cells.allSatisfy { $0.outcome == .error && $0.ending?.error != nil })
+        #expect(record.outcome == .error)
+    }
+
+    /// A run that was ended by a signal behind what nobody could excuse any more has failed; before that it is taken again.
+    @Test(
+        arguments: [
+            ([("plug", ["plug-refused"], nil), ("verify", [], nil)], Outcome.failed),
+            ([("plug", ["plug-refused"], nil)], .interrupted),
+            ([("plug", ["plug-refused"], nil), ("expect", [], ["plug-refused"])], .interrupted),
+            ([("plug", ["plug-refused"], nil), ("expect", [], ["plug-refused"]), ("verify", [], nil)], .interrupted),
+            ([("plug", ["plug-refused"], nil), ("expect", [], ["list-cycle"]), ("verify", [], nil)], .failed),
+        ] as [([(String, [String], [String]?)], Outcome)])
+    func whatIsFoundStaysFound(steps: [(String, [String], [String]?)], outcome: Outcome) throws {
+        let results = RunResults(
+            run: "x", outcome: .interrupted, error: nil,
+            steps: steps.enumerated().map { index, step in
+                var result = StepResult(number: index + 1, title: step.0, seconds: 0, outcome: .passed)
+                result.findings = step.1.isEmpty ? nil : [Finding(.plug, .refused, "made up")]
+                result.expectedFindings = step.2
+                return result
+            })
+        #expect(results.hasFailedForGood == (outcome == .failed))
+    }
+
     /// What was being written when the process died is no line, and what comes later begins one.
     @Test func aLineThatHasNoEndIsTakenOut() throws {
         let url = try begun()
@@ -121,7 +179,22 @@ import Verification
         (
             #"{"schema":1,"kind":"cell.started","time":"2026-11-29T00:00:00Z","cell":1,"attempt":1,"run":"x"}"# + "\n"
                 + #"{"schema":1,"kind":"cell.ended","cell":1,"attempt":1,"run":"x","outcome":"passed","seconds":1,"record":"../../etc","verificationCount":0,"entryCount":0,"findings":{}}"#,
-            "names a record that is none of its folder"
+            "names a record of cell 1 that is none of its run"
+        ),
+        (
+            #"{"schema":1,"kind":"cell.started","time":"2026-11-29T00:00:00Z","cell":1,"attempt":1,"run":"x"}"# + "\n"
+                + #"{"schema":1,"kind":"cell.ended","cell":1,"attempt":1,"run":"x","outcome":"passed","seconds":1,"verificationCount":0,"entryCount":9223372036854775807,"findings":{}}"#,
+            "an end of cell 1 that cannot be"
+        ),
+        (
+            #"{"schema":1,"kind":"cell.started","time":"2026-11-29T00:00:00Z","cell":1,"attempt":1,"run":"x"}"# + "\n"
+                + #"{"schema":1,"kind":"cell.ended","cell":1,"attempt":1,"run":"x","outcome":"passed","seconds":-1,"verificationCount":0,"entryCount":0,"findings":{}}"#,
+            "an end of cell 1 that cannot be"
+        ),
+        (
+            #"{"schema":1,"kind":"cell.started","time":"2026-11-29T00:00:00Z","cell":1,"attempt":1,"run":"x"}"# + "\n"
+                + #"{"schema":1,"kind":"cell.started","time":"2026-11-29T00:00:00Z","cell":2,"attempt":1,"run":"x"}"#,
+            "has the run 'x' twice"
         ),
     ])
     func refusesLines(lines: String, message: String) throws {
@@ -135,6 +208,7 @@ import Verification
         ("\"part\" : [1,2,3,4]", "\"part\" : [1,2,3,3]", "a cell twice"),
         ("\"part\" : [1,2,3,4]", "\"part\" : [9]", "a cell twice"),
         ("\"schema\" : 1", "\"schema\" : 7", "has schema 7"), ("\"index\" : 1", "\"index\" : 2", "cannot be"),
+        ("\"weight\" : 1", "\"weight\" : 1e308", "cannot be"), ("\"weight\" : 1", "\"weight\" : -1", "cannot be"),
     ])
     func refusesInformation(old: String, new: String, message: String) throws {
         let journal = try journal { information($0) }
@@ -152,22 +226,22 @@ import Verification
     /// What a shard leaves: its cells have passed, in records of real runs.
     private func shard(
         _ index: Int, of count: Int = 2, as identifier: String, cells: [MatrixCell] = cells, options: [String] = [],
-        part: [Int]? = nil, records: [String] = ["run-6.1-power8", "run-6.1-power8-unplug"], harness: String = "0.1.0"
+        part: [Int]? = nil, records: [String] = records, harness: String = "0.1.0", isThrough: Bool = true
     ) throws -> MatrixRecord {
         let shard = try #require(Shard(index: index, count: count))
         let journal = try journal(identifier) {
             information($0, shard: shard, part: part, cells: cells, options: options, harness: harness)
         }
-        for (place, number) in try MatrixRecord(journal.url).information.part.enumerated() {
+        for number in try MatrixRecord(journal.url).information.part {
             let run = "\(identifier)\(number)"
             let attempt = MatrixAttempt(cell: number, attempt: 1, run: run)
             let name = "20261128T162116Z-\(run)"
             try FileManager.default.copyItem(
-                at: RecordedRun.fixture(records[place % records.count]), to: journal.url.appending(path: name))
+                at: RecordedRun.fixture(records[(number - 1) % records.count]), to: journal.url.appending(path: name))
             var ending = MatrixEnding(outcome: .passed, seconds: 9)
             ending.take(RecordSummary(of: journal.url.appending(path: name)))
             try journal.note(.cellStarted(attempt, at: Date()))
-            try journal.note(.cellEnded(attempt, ending))
+            if isThrough { try journal.note(.cellEnded(attempt, ending)) }
         }
         return try MatrixRecord(journal.url)
     }
@@ -191,8 +265,12 @@ import Verification
     @Test func whatDoesNotBelongTogetherIsRefusedByName() throws {
         var otherPlan = Self.cells
         otherPlan[2].planDigest = "other"
+        var otherKernel = Self.cells
+        otherKernel[2].kernelDigest = "other"
         var otherCell = Self.cells
         otherCell[2].cpu = "POWER9"
+        let mixedRecords = ["run-6.1-power8", "run-6.12-64k-power8"]
+        let mixed = try Self.cells(of: mixedRecords)
         let one = try shard(1, as: "a")
         let cases: [([MatrixRecord], String)] = try [
             ([], "merge has no shards to join"),
@@ -200,6 +278,7 @@ import Verification
             ([one, shard(1, as: "b")], "is shard 1/2, and so is matrix-"),
             ([one, shard(2, of: 3, as: "c")], "has the number of shards '3', and matrix-"),
             ([one, shard(2, as: "d", cells: otherPlan)], "has another plan plan-3 than matrix-"),
+            ([one, shard(2, as: "q", cells: otherKernel)], "has another kernel 6.1 than matrix-"),
             ([one, shard(2, as: "e", cells: otherCell)], "has cell 3 'plan-3, 6.1, POWER9, weight 1.0', and matrix-"),
             (
                 [one, shard(2, as: "f", options: ["--slowdown", "2.0"])],
@@ -210,8 +289,23 @@ import Verification
             ([one, shard(2, as: "i", part: [2])], "merge lacks cells: 4"),
             ([one, shard(2, as: "j", harness: "0.2.0")], "has qemu-harness '0.2.0', and matrix-"),
             (
-                [one, shard(2, as: "k", records: ["run-6.12-64k-power8"])],
-                "has the kernel 6.1 6.12.95+deb12-powerpc64le-64k in 20261128T162116Z-k2, and matrix-"
+                [one, shard(2, as: "k", records: ["run-6.1-power9"])],
+                "has cell 2 (plan-2, 6.1, POWER8): its record is of POWER9"
+            ),
+            (
+                [one, shard(2, as: "m", records: ["run-6.12-64k-power8"])],
+                "has cell 2 (plan-2, 6.1, POWER8): its record is of another plan"
+            ),
+            (
+                [one, shard(2, as: "n", isThrough: false)],
+                "has not taken cell 2 (plan-2, 6.1, POWER8): matrix --resume"
+            ),
+            (
+                [
+                    shard(1, as: "o", cells: mixed, records: mixedRecords),
+                    shard(2, as: "p", cells: mixed, records: mixedRecords),
+                ],
+                "has the kernel 6.1 6.12.95+deb12-powerpc64le-64k in 20261128T162116Z-p2, and matrix-"
             ),
         ]
         for (shards, message) in cases {

@@ -34,7 +34,6 @@ import Testing
         #expect(cells.map(\.number) == Array(1...6))
         // The boot and three steps.
         #expect(cells.allSatisfy { $0.weight == 4 })
-        #expect(Set(cells.map(\.planDigest)).count == 3)
     }
 
     @Test(arguments: [
@@ -57,12 +56,36 @@ import Testing
         #expect("\(error)".contains(message), "\(error)")
     }
 
+    /// Two that end in the same name are told apart, as far as it takes.
+    @Test func namesTellCellsApart() throws {
+        let cells = try cells(
+            MatrixAxes(
+                plans: ["any", "mine/any.yaml", "other/any.yaml"],
+                kernels: ["6.1", "/out/a/vmlinux", "/out/b/vmlinux", "a/vmlinux"], cpus: ["POWER8"]))
+        #expect(cells.prefix(4).map(\.kernelName) == ["6.1", "out/a/vmlinux", "b/vmlinux", "a/vmlinux"])
+        #expect(Set(cells.map(\.name)).count == 12)
+        #expect(cells[4].planName == "mine/any")
+    }
+
+    @Test func whatIsInNoCellIsSaid() throws {
+        let axes = MatrixAxes(plans: ["power9", "old"], kernels: ["6.1"], cpus: ["POWER8", "POWER10"])
+        let cells = try cells(axes)
+        #expect(cells.map(\.name) == ["power9, 6.1, POWER9", "old, 5.10, POWER8", "old, 5.10, POWER10"])
+        #expect(axes.unused(by: cells) == [])
+        let narrow = MatrixAxes(plans: ["power9"], kernels: ["6.1"], cpus: ["POWER8"])
+        #expect(
+            try narrow.unused(by: self.cells(narrow)) == [
+                "the CPU model 'POWER8' is in no cell: the plans settle their CPU models, or it is excluded"
+            ])
+    }
+
     // MARK: - Shards
 
     /// Cells of these weights.
     private func cells(weights: [Double]) -> [MatrixCell] {
         weights.enumerated().map { index, weight in
-            MatrixCell(number: index + 1, plan: "p", kernel: "k", cpu: "c", planDigest: "", weight: weight)
+            MatrixCell(
+                number: index + 1, plan: "p", planName: "p", kernel: "k", kernelName: "k", cpu: "c", weight: weight)
         }
     }
 

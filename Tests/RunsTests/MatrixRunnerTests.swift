@@ -14,7 +14,7 @@ import Testing
     private let folder: TemporaryFolder
     private let journal: MatrixJournal
     private let cells: [MatrixCell] = (1...6).map {
-        MatrixCell(number: $0, plan: "p\($0)", kernel: "k", cpu: "c", planDigest: "", weight: 1)
+        MatrixCell(number: $0, plan: "p\($0)", planName: "p\($0)", kernel: "k", kernelName: "k", cpu: "c", weight: 1)
     }
 
     init() throws {
@@ -33,9 +33,9 @@ import Testing
         var lines: [String] { heard.withLock { $0 } }
 
         func observe(_ event: MatrixEvent) {
-            guard case .cellEnded(let cell, let attempt, let ending, let isRepeated) = event else { return }
+            guard case .cellEnded(let cell, let ending, let isRepeated) = event else { return }
             heard.withLock {
-                $0.append("\(cell.number).\(attempt.attempt) \(ending.outcome)\(isRepeated ? " again" : "")")
+                $0.append("\(cell.number) \(ending.outcome)\(isRepeated ? " again" : "")")
             }
         }
     }
@@ -122,24 +122,31 @@ import Testing
         #expect(record.outcome == .failed)
     }
 
+    private static var killedWithFindings: MatrixEnding {
+        var ending = MatrixEnding(outcome: .error, seconds: 1, error: "killed")
+        ending.findings = ["list-cycle": 1]
+        return ending
+    }
+
     /// An error may be the machine's; a finding is the guest's, and taking the cell again until it is gone would hide it.
     @Test func onlyErrorsAreTakenAgain() async throws {
         let observer = Listener()
-        try await run(retryLimit: 2, observer: observer, cells: Array(cells.prefix(4))) { cell, attempt in
+        try await run(retryLimit: 2, observer: observer, cells: Array(cells.prefix(5))) { cell, attempt in
             switch cell.number {
             case 1: MatrixEnding(outcome: attempt.attempt < 3 ? .error : .passed, seconds: 1)
             case 2: MatrixEnding(outcome: .error, seconds: 1)
             case 3: MatrixEnding(outcome: attempt.attempt < 2 ? .failed : .passed, seconds: 1)
-            default: MatrixEnding(outcome: attempt.attempt < 2 ? .incomplete : .passed, seconds: 1)
+            case 4: MatrixEnding(outcome: attempt.attempt < 2 ? .incomplete : .passed, seconds: 1)
+            default: Self.killedWithFindings
             }
         }
         #expect(
             observer.lines.sorted() == [
-                "1.1 error again", "1.2 error again", "1.3 passed", "2.1 error again", "2.2 error again", "2.3 error",
-                "3.1 failed", "4.1 incomplete",
+                "1 error again", "1 error again", "1 passed", "2 error", "2 error again", "2 error again", "3 failed",
+                "4 incomplete", "5 error",
             ])
         let record = try MatrixRecord(journal.url)
-        #expect(record.cells.map(\.attempts.count) == [3, 3, 1, 1, 0, 0])
+        #expect(record.cells.map(\.attempts.count) == [3, 3, 1, 1, 1, 0])
         #expect(record.outcome == .failed)
     }
 
