@@ -14,25 +14,30 @@ actor AgentChannel {
     private let unread = Unread()
     private var isClosed = false
 
-    private let descriptor: FileDescriptor
+    private let socket: Socket
     private var nextIdentifier: UInt64 = 1
 
     /// Connects to the socket, which QEMU made before the domain was said to run.
     init(socket path: FilePath) throws {
-        descriptor = try UnixSocket.connected(to: path)
+        socket = Socket(try UnixSocket.connected(to: path))
     }
+
+    deinit { socket.shutDown() }
+
+    /// What the operating system knows the socket by.
+    nonisolated var inode: UInt64? { socket.inode }
 
     /// Starts to read; called once.
     func start() {
-        let reader = Thread { [descriptor, unread] in
+        let reader = Thread { [socket, unread] in
             var buffer = [UInt8](repeating: 0, count: 4096)
             while true {
                 // SAFETY: the file is read into the array's own buffer, and no further than that reaches.
-                let count = unsafe buffer.withUnsafeMutableBytes { unsafe (try? descriptor.read(into: $0)) ?? 0 }
+                let count = unsafe buffer.withUnsafeMutableBytes { unsafe (try? socket.descriptor.read(into: $0)) ?? 0 }
                 guard count > 0, unread.append(buffer[..<count]) else { break }
             }
             // Only a closed socket keeps the QEMU of a guest that writes on and on from waiting for a reader.
-            shutdown(descriptor.rawValue, Int32(SHUT_RDWR))
+            socket.shutDown()
             unread.end()
         }
         reader.name = "agent-channel"
@@ -41,8 +46,7 @@ actor AgentChannel {
 
     /// Ends the connection; the reading thread ends with it.
     func close() {
-        guard !isClosed else { return }
-        shutdown(descriptor.rawValue, Int32(SHUT_RDWR))
+        socket.shutDown()
     }
 
     /// Sends a request and returns its identifier. Throws `Errno` when the channel is closed.
@@ -60,7 +64,7 @@ actor AgentChannel {
             // SAFETY: the slice's own bytes, for the length of the call.
             let count = unsafe rest.withUnsafeBytes {
                 unsafe Glibc.send(
-                    descriptor.rawValue, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
+                    socket.descriptor.rawValue, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
             }
             guard count >= 0 || errno == EINTR else { throw Errno(rawValue: errno) }
             rest = rest.dropFirst(max(count, 0))
@@ -96,9 +100,26 @@ actor AgentChannel {
         let (bytes, hasEnded) = unread.take()
         inbox.take(bytes)
         if inbox.isFlooded { close() }
-        guard hasEnded, !isClosed else { return }
-        isClosed = true
-        try? descriptor.close()
+        if hasEnded { isClosed = true }
+    }
+}
+
+/// A socket that two have, the channel and its reading thread: it is closed when neither has it any more, so that nobody can
+/// use another file of the same number.
+private final class Socket: Sendable {
+    let descriptor: FileDescriptor
+
+    init(_ descriptor: FileDescriptor) { self.descriptor = descriptor }
+
+    deinit { try? descriptor.close() }
+
+    /// Ends the connection: whoever reads or writes finds it closed.
+    func shutDown() { shutdown(descriptor.rawValue, Int32(SHUT_RDWR)) }
+
+    var inode: UInt64? {
+        var status = stat()
+        // SAFETY: the status lives for the length of the call, which fills it in.
+        return unsafe fstat(descriptor.rawValue, &status) == 0 ? UInt64(status.st_ino) : nil
     }
 }
 

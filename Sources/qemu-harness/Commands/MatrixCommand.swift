@@ -35,7 +35,7 @@ struct MatrixCommand: AsyncParsableCommand {
             """
     )
 
-    @Argument(help: ArgumentHelp("Plans, as 'run' takes them. (default: unplug-replug)", valueName: "plan"))
+    @Argument(help: ArgumentHelp("Plans, as 'run' takes them.", valueName: "plan"))
     var plan: [String] = []
 
     @Option(

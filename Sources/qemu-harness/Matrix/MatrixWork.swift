@@ -145,7 +145,8 @@ extension MatrixCommand {
         ] where option && planned {
             throw HarnessError.usage("\(name) cannot go with --cells that has them")
         }
-        if axes.plans.isEmpty { axes.plans = plan.isEmpty ? ["unplug-replug"] : plan }
+        if axes.plans.isEmpty { axes.plans = plan }
+        guard !axes.plans.isEmpty else { throw HarnessError.usage("name plans, or a file that has them with --cells") }
         if axes.kernels.isEmpty { axes.kernels = kernel.isEmpty ? [RunCommand.defaultKernel] : kernel }
         if axes.cpus.isEmpty { axes.cpus = cpu.isEmpty ? ["POWER8", "POWER9"] : cpu }
         return axes
