@@ -150,13 +150,15 @@ public struct RadixWalk: Equatable, Sendable {
         let current = levels[level]
         let byteCount: UInt64 = 1 &<< current.shift
         var virtAddr = range.lowerBound.alignedDown(to: byteCount)
+        // The entries that a range is for stand in a row: it is no larger than what the table is for.
+        let index = virtAddr &>> current.shift & (1 &<< current.indexSize &- 1)
+        var address = table.rawValue &+ index &* 8
         while virtAddr < range.upperBound {
             guard leaves.count < limit, faults.count < limit else {
                 hasReachedLimit = true
                 return
             }
-            let index = virtAddr &>> current.shift & (1 &<< current.indexSize &- 1)
-            let entryAddress = PhysicalAddress(table.rawValue &+ index &* 8)
+            let entryAddress = PhysicalAddress(address)
             func fault(_ reason: Reason) {
                 note(Fault(entryAddress: entryAddress, virtAddr: virtAddr, reason: reason))
             }
@@ -194,6 +196,7 @@ public struct RadixWalk: Equatable, Sendable {
             }
             // The range ends far below the end of all addresses.
             virtAddr &+= byteCount
+            address &+= 8
         }
     }
 

@@ -77,7 +77,9 @@ extension RealGuest {
         }
 
         private static let damages = [
-            Damage(testDescription: "two blocks change places", findings: ["mirror-wrong-phys"]) { context in
+            Damage(
+                testDescription: "two blocks change places", findings: ["mirror-wrong-phys", "struct-pages-other-page"]
+            ) { context in
                 let list = try await list(context)
                 try list.setPhys(0, list.nodes[1].phys)
                 try list.setPhys(1, list.nodes[0].phys)

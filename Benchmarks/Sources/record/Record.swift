@@ -34,13 +34,19 @@ struct Record {
             return
         }
         let names = try FileManager.default.contentsOfDirectory(atPath: path).filter { $0.hasPrefix("snapshot-") }
-        var entryCount = 0
-        for name in names.sorted() { entryCount += try measure(file: url.appending(path: name)) }
+        var (entryCount, byteCount) = (0, 0)
+        for name in names.sorted() {
+            let file = url.appending(path: name)
+            entryCount += try measure(file: file)
+            byteCount += try Data(contentsOf: file).count
+        }
         var verification = RecordVerification(directory: url)
         let time = quickest { verification = RecordVerification(directory: url) }
         guard entryCount > 0 else { throw Failure(text: "\(path) has no snapshot with entries") }
         guard verification.problems.isEmpty else { throw Failure(text: "\(verification.problems)") }
-        print("verify \(path): \(verification.results.outcome), \(text(time, entryCount)) of \(entryCount) in all")
+        print(
+            "verify: \(verification.results.outcome), \(text(time, entryCount)) and snapshot, \(entryCount) in "
+                + "\(names.count) snapshots of \(size(byteCount, entryCount))")
     }
 
     /// A file as it is, in whatever form; then its content as it is written today. Returns the number of entries.

@@ -20,7 +20,10 @@ enum Judging {
             times.append(try clock.measure { verdict = try Verifier.verdict(on: snapshot) })
             guard let verdict, verdict.hasPassed, verdict.coveredSectionCount == snapshot.sections.count,
                 verdict.witnesses.allSatisfy({ $0.agreeingCount == count })
-            else { throw Walks.Failure() }
+            else {
+                for finding in verdict?.findings.prefix(3) ?? [] { print("\(finding.name): \(finding.message)") }
+                throw Walks.Failure()
+            }
         }
         let each = Walks.median(times) / .microseconds(1) / Double(count)
         print("\(Walks.padded("verdict")) \(count): \(Walks.decimal(each)) µs an entry, \(Walks.median(times))")
@@ -86,6 +89,6 @@ enum Judging {
             statements: MirrorSnapshot.statedFields.map {
                 .init(field: "\($0)", value: values[$0] ?? 0, source: "the agent")
             },
-            list: mirrored, provenance: list.entries.map { _ in .observed })
+            list: mirrored, provenance: list.entries.map { _ in .seeded })
     }
 }
