@@ -55,6 +55,13 @@ public struct MatrixEnding: Codable, Equatable, Sendable {
 
     private static func sum(_ one: Int, _ other: Int) -> Int { min(max(other, 0), countLimit - one) + one }
 
+    /// Adds what the record of its run says, nil where it has left none; what that does not bear out is an error. One that was
+    /// interrupted is taken again in any case, and may have been killed before it had a record.
+    public mutating func hold(against summary: RecordSummary?, of cell: MatrixCell) {
+        if let summary { take(summary) }
+        if outcome != .interrupted, let problem = problem(of: cell, summary) { (outcome, error) = (.error, problem) }
+    }
+
     /// Why this is not what came of a cell, by the record of its run; nil when it is. Only what went wrong needs no record.
     public func problem(of cell: MatrixCell, _ summary: RecordSummary?) -> String? {
         guard outcome != .error else { return nil }

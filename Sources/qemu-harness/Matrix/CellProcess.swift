@@ -49,11 +49,7 @@ struct CellProcess {
         var ending = MatrixEnding(
             outcome: outcome, seconds: start.duration(to: .now).inSeconds, error: fault ?? lastWords)
         let record = RunsFolder.record(ofRun: attempt.run, in: folder).map { RecordSummary(of: $0) }
-        if let record { ending.take(record) }
-        // One that was interrupted is taken again in any case, and may have been killed before it had a record.
-        if ending.outcome != .interrupted, let problem = ending.problem(of: cell, record) {
-            (ending.outcome, ending.error) = (.error, problem)
-        }
+        ending.hold(against: record, of: cell)
         return ending
     }
 

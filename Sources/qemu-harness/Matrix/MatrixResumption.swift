@@ -58,10 +58,7 @@ extension MatrixCommand {
                 if let information = summary.information, let outcome = summary.outcome {
                     let seconds = information.finishedAt.map { $0.timeIntervalSince(information.startedAt) } ?? 0
                     ending = MatrixEnding(outcome: outcome, seconds: seconds, error: information.error)
-                    ending.take(summary)
-                    if ending.outcome != .interrupted, let problem = ending.problem(of: cell.cell, summary) {
-                        (ending.outcome, ending.error) = (.error, problem)
-                    }
+                    ending.hold(against: summary, of: cell.cell)
                 } else {
                     // Of a run that was killed there may be findings, which are not to go by taking the cell again.
                     ending.take(summary)
