@@ -158,6 +158,16 @@ public struct RadixWalk: Equatable, Sendable {
                 hasReachedLimit = true
                 return
             }
+            if level > 0, (range.upperBound &- virtAddr) &>> current.shift >= LeafRow.length,
+                limit &- leaves.count >= Int(LeafRow.length),
+                let row = LeafRow(at: PhysicalAddress(address), virtAddr, byteCount: byteCount, in: memory)
+            {
+                leaves.append(contentsOf: row)
+                isEmpty = false
+                virtAddr &+= LeafRow.length &* byteCount
+                address &+= LeafRow.length &* 8
+                continue
+            }
             let entryAddress = PhysicalAddress(address)
             func fault(_ reason: Reason) {
                 note(Fault(entryAddress: entryAddress, virtAddr: virtAddr, reason: reason))
@@ -232,6 +242,14 @@ public struct RadixWalk: Equatable, Sendable {
         /// read, write, execute), Att 58 and 59.
         @inlinable static func isKernelData(_ word: UInt64) -> Bool { word & 0x3f == 0xe }
 
+        /// Whether a word is a leaf of the kernel's data: V, L, and the access.
+        @inlinable static func isKernelLeaf(_ word: UInt64) -> Bool {
+            word & 0xc000_0000_0000_003f == 0xc000_0000_0000_000e
+        }
+
+        /// A leaf's RPN, in bytes.
+        @inlinable static func phys(_ word: UInt64) -> UInt64 { word & 0x01ff_ffff_ffff_f000 }
+
         @inlinable @inline(__always) init(at address: PhysicalAddress, in memory: borrowing some PhysicalMemory) {
             let word: UInt64
             if let words: [1 of UInt64] = memory.storedWords(at: address) {
@@ -246,7 +264,7 @@ public struct RadixWalk: Equatable, Sendable {
             if word & 0x8000_0000_0000_0000 == 0 {
                 self = word == 0 ? .empty : .notValid(word: word)
             } else if word & 0x4000_0000_0000_0000 != 0 {
-                self = .leaf(word: word, phys: word & 0x01ff_ffff_ffff_f000)
+                self = .leaf(word: word, phys: Self.phys(word))
             } else {
                 self = .table(
                     word: word, base: PhysicalAddress(word & 0x0fff_ffff_ffff_ff00), indexSize: word & 0x1f)

@@ -54,7 +54,10 @@ package actor Guest {
         if let initramfs = configuration.crashInitramfs { try await host.makeInitramfs(try initramfs.content()) }
         let xml = try configuration.domain(on: host, console: FilePath(record.consoleLog.path)).xml()
         try record.write(domainXML: xml)
-        let domain = try await host.start(domain: xml)
+        let started = try await answer(to: "start", within: timeouts, orElse: { host.killGuests() }) {
+            try await host.start(domain: xml)
+        }
+        let domain = TimedDomain(started, timeouts)
         let guest = Guest(
             configuration, domain: domain, channel: try AgentChannel(socket: host.controlSocket),
             streamSocket: host.streamSocket,
@@ -67,7 +70,7 @@ package actor Guest {
     }
 
     private init(
-        _ configuration: GuestConfiguration, domain: any GuestDomain, channel: AgentChannel, streamSocket: FilePath,
+        _ configuration: GuestConfiguration, domain: TimedDomain, channel: AgentChannel, streamSocket: FilePath,
         regionFile: MappedFile, dumpFile: DumpFile?, console: URL, events: RunEvents, timeouts: Timeouts
     ) {
         self.configuration = configuration

@@ -5,7 +5,7 @@ import SystemPackage
 
 /// How a guest ends: by its own power-off, by force, or by something that went wrong.
 package struct GuestEnding: Sendable {
-    let domain: any GuestDomain
+    let domain: TimedDomain
     let watch: MachineWatch
     let agent: AgentClient
     let observer: GuestObserver
@@ -59,10 +59,12 @@ package struct GuestEnding: Sendable {
         var causes: [String] = []
         if let panic = console.log.panicLine() {
             causes.append("the guest's kernel has panicked (\(panic))")
+        } else if let silence = domain.silence {
+            causes.append("\(silence)")
         } else if let end = await watch.end {
             causes.append("qemu \(end), which this program has not asked for")
         }
-        if !(error is GuestEnded) { causes.append("\(error)") }
+        if !(error is GuestEnded), !(error is QemuSilent) { causes.append("\(error)") }
         if let complaint = await agent.complaint() { causes.append(complaint) }
         let lines = console.log.lastLines(10)
         causes.append(

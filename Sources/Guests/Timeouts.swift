@@ -4,6 +4,10 @@
 package struct Timeouts: Sendable {
     /// From the domain's start to the agent's hello. A guest boots in 3 to 7 s under emulation on an idle machine.
     package var boot: Duration
+    /// For QEMU's answer to libvirt, after which it is killed. It gives each in less than a second on an idle machine.
+    package var monitor: Duration
+    /// For QEMU's answer to libvirt, once nobody wants it any more.
+    package var parting: Duration
     /// For an answer of the agent. Its own wait for a marker is 20 s.
     var answer: Duration
     /// From the plug to the last LMB's message.
@@ -23,6 +27,8 @@ package struct Timeouts: Sendable {
     /// `factor` is `--slowdown`.
     package init(factor: Double) {
         boot = .seconds(90) * factor
+        monitor = .seconds(60) * factor
+        parting = .seconds(5) * factor
         answer = .seconds(30) * factor
         plug = .seconds(120) * factor
         unplug = .seconds(120) * factor

@@ -279,4 +279,50 @@ struct RadixWalkTests {
             #expect(leaf.virtAddr < range.upperBound && leaf.virtAddr + leaf.byteCount > range.lowerBound)
         }
     }
+
+    /// Memory that gives words in a row, as mapped memory does.
+    private struct InRows: PhysicalMemory {
+        let tables: SampleRadixTables
+
+        func storedWord(at address: PhysicalAddress) throws(MemoryAccessError) -> UInt64 {
+            try tables.storedWord(at: address)
+        }
+
+        func storedWords<let count: Int>(at address: PhysicalAddress) -> [count of UInt64]? {
+            let words = (0..<count).compactMap {
+                try? tables.storedWord(at: PhysicalAddress(address.rawValue + UInt64($0) * 8))
+            }
+            return words.count == count ? [count of UInt64] { words[$0] } : nil
+        }
+    }
+
+    /// Entries that are read in rows come to what each of them alone does: wherever a range and a limit end, and whatever stands
+    /// among them.
+    @Test(arguments: 1...40 as ClosedRange<UInt64>)
+    func rowsAndSingleEntriesAgree(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        let pageByteCount: UInt64 = seed % 2 == 0 ? 4096 : 65536
+        var tables = SampleRadixTables(pageByteCount: pageByteCount)
+        for index: UInt64 in 0..<96 {
+            tables.map(Self.base + index * pageByteCount, to: index << 16, byteCount: pageByteCount)
+        }
+        for index: UInt64 in 8..<30 {
+            tables.map(Self.base + index * Self.block, to: index << 21, byteCount: Self.block)
+        }
+        for address in tables.words.keys.sorted() where generator.next() % 20 == 0 {
+            let words = [0, 1, generator.next(), 0xc000_0000_0000_018f, 0xc000_0000_0000_000e, 0x8000_0000_1000_0009]
+            tables.words[address] = words[Int(generator.next() % 6)]
+        }
+        for _ in 0..<20 {
+            let start = Self.base + generator.next() % (4 * Self.block)
+            let range = start..<start + generator.next() % (32 * Self.block)
+            for limit in [Int(generator.next() % 120), .max] {
+                #expect(
+                    RadixWalk(root: tables.root, range: range, pageByteCount: pageByteCount, limit: limit, in: tables)
+                        == RadixWalk(
+                            root: tables.root, range: range, pageByteCount: pageByteCount, limit: limit,
+                            in: InRows(tables: tables)))
+            }
+        }
+    }
 }

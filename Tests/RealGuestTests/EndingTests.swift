@@ -138,6 +138,20 @@ extension RealGuest {
             #expect(try harness.leftovers() == [])
         }
 
+        /// One signal is enough, where libvirt waits for a QEMU that stands still.
+        @Test func oneSignalEndsAHungGuest() async throws {
+            let harness = try HarnessProcess()
+            defer { harness.cleanUp() }
+            let ending = try await harness.run(["--plug", "256MiB"]) { process in
+                try await harness.waitForEvent("step.ended", containing: "\"title\":\"boot\"")
+                try harness.signalQemu(SIGSTOP)
+                #expect(kill(process.value, SIGINT) == 0)
+            }
+            #expect(ending.status == .exited(130), "\(ending.errors)")
+            #expect(try harness.information().outcome == .interrupted)
+            #expect(try harness.leftovers() == [])
+        }
+
         /// Two runs at once, one of them recorded in another file system, know nothing of each other.
         @Test func twoRunsAtOnce() async throws {
             let first = try HarnessProcess()

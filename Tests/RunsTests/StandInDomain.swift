@@ -109,7 +109,7 @@ struct StandInDomain: GuestDomain {
 
     /// The commands with which QEMU's MMU is asked: a CPU in the kernel, with translation on.
     func monitor(hmp: String) async throws -> String {
-        try checkRunning("virDomainQemuMonitorCommand")
+        try await waitForMonitor()
         if hmp == "info registers" { return "NIP c000000000010000\r\nMSR 8000000000009033 HID0 0000000000000000\r\n" }
         guard hmp.hasPrefix("gva2gpa "), let address = UInt64(hexadecimal: hmp.dropFirst("gva2gpa ".count)) else {
             return "unknown command: '\(hmp)'\r\n"
@@ -119,7 +119,7 @@ struct StandInDomain: GuestDomain {
 
     /// The command that reads memory through QEMU's MMU.
     func monitor(qmp: String) async throws -> String {
-        try checkRunning("virDomainQemuMonitorCommand")
+        try await waitForMonitor()
         struct Command: Decodable {
             struct Arguments: Decodable {
                 let val: Int64?
@@ -145,6 +145,12 @@ struct StandInDomain: GuestDomain {
     }
 
     func qemuVersion() async throws -> String { "no QEMU" }
+
+    /// libvirt waits for an answer as long as QEMU is there, whatever becomes of the task that waits for libvirt.
+    private func waitForMonitor() async throws {
+        if !machine.answers { _ = await Task { try await exit() }.result }
+        try checkRunning("virDomainQemuMonitorCommand")
+    }
 
     /// libvirt's calls fail on a domain that has ended, before anybody is told of the end.
     private func checkRunning(_ call: String) throws {

@@ -27,6 +27,8 @@ final class StandInKernel {
         case endsInPlug(StandInMachine.Ending)
         /// The machine does not read memory through its MMU.
         case savesNoMemory
+        /// QEMU's monitor never answers.
+        case answersNothing
         /// Its agent does not start.
         case hasNoAgent
         /// Its header for a crash lacks the DIMMs, also when it is loaded again.

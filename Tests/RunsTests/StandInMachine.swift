@@ -48,6 +48,8 @@ final class StandInMachine: Sendable {
     let mmu = StandInMMU()
     /// Whether it reads memory through the MMU.
     var savesMemory: Bool { if case .savesNoMemory = flaw { false } else { true } }
+    /// Whether its monitor answers.
+    var answers: Bool { if case .answersNothing = flaw { false } else { true } }
     /// What libvirt tells of it.
     let events: AsyncStream<DomainEvent>
     private let eventSink: AsyncStream<DomainEvent>.Continuation

@@ -44,9 +44,10 @@ struct StandInRun {
         let machineFolder = folder.url.appending(path: "machine")
         try FileManager.default.createDirectory(at: machineFolder, withIntermediateDirectories: false)
         let host = StandInHost(in: machineFolder, flaw: flaw, hasKprobes: hasKprobes)
-        // All that these tests wait for comes, but for a hello: they may run beside others on a busy machine.
+        // All that these tests wait for comes, but for a hello and a monitor's answer: they may run beside others on a busy machine.
         var timeouts = Timeouts(factor: 20)
         if case .hasNoAgent = flaw { timeouts.boot = .milliseconds(50) }
+        if case .answersNothing = flaw { timeouts.monitor = .milliseconds(500) }
         let observer = Listener(cancelsAtStep: cancelledAtStep)
         let runner = Runner(
             plan: plan, steps: plan.runSteps(configuration, keepsGuest: keepsGuest), configuration: configuration,

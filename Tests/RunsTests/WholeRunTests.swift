@@ -243,6 +243,18 @@ import Verification
         try run.expectCompleteRecord(snapshots: [])
     }
 
+    @Test("a monitor that never answers is waited for, and no longer: QEMU is killed")
+    func noAnswer() async throws {
+        let run = try await StandInRun.take(Self.plan, flaw: .answersNothing)
+        #expect(run.report.exitCode == 2)
+        let error = try #require(run.report.results.error)
+        #expect(error.hasPrefix("qemu has not answered '"), "\(error)")
+        #expect(error.contains("' within 0.5 seconds, and was killed; the console"), "\(error)")
+        #expect(run.report.results.steps.last?.outcome == .error)
+        #expect(run.host.endings == [.removed(hasGuestEnded: true)])
+        try run.expectCompleteRecord(snapshots: [])
+    }
+
     @Test("a run that is cancelled ends its guest, and its record is complete", arguments: [1, 3, 4])
     func cancelled(step: Int) async throws {
         let run = try await StandInRun.take(Self.plan, cancelledAtStep: step)

@@ -10,13 +10,13 @@ import VmemmapPopulate
 /// file and keeps the same of them; and what it takes to judge a snapshot.
 ///
 /// The C code checks that it stays in memory, and counts. The walks do more than that: they tell apart how a list or a table
-/// can be damaged. Exits with 1 when the list takes more than twice as long or the tables two and a half times, or the
+/// can be damaged. Exits with 1 when one of them takes more than twice as long, or the
 /// verifier more than 1 µs an entry.
 @main
 struct Walks {
     static let roundCount = 101
     static let listLimit = 2.0
-    static let tablesLimit = 2.5
+    static let tablesLimit = 2.0
     static let judgingLimit = 1.0
 
     struct Failure: Error {}
