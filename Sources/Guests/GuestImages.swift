@@ -17,13 +17,12 @@ package enum GuestImages {
 
     /// The kernel that `--kernel` names: a file, or the name of one that scripts/guest-kernel has fetched.
     package static func kernel(named text: String, environment: [String: String]) throws -> URL {
-        let file = URL(filePath: text)
-        if text.contains("/") || FileManager.default.fileExists(atPath: file.path) {
+        if let file = file(namedAs: text) {
             _ = try byteOrder(ofKernel: file)
             return file.absoluteURL
         }
-        let folder = cache(environment).appending(path: "kernels")
-        let fetched = folder.appending(path: text).appending(path: "vmlinux")
+        let folder = fetchedKernels(environment)
+        let fetched = fetchedKernel(text, environment)
         guard FileManager.default.fileExists(atPath: fetched.path) else {
             let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [])
                 .filter { !$0.hasPrefix(".") }.sorted()
@@ -34,6 +33,25 @@ package enum GuestImages {
         }
         _ = try byteOrder(ofKernel: fetched)
         return fetched
+    }
+
+    /// Whether a kernel that `--kernel` names has not to be fetched first.
+    package static func isThere(_ kernel: String, _ environment: [String: String]) -> Bool {
+        file(namedAs: kernel) != nil
+            || FileManager.default.fileExists(atPath: fetchedKernel(kernel, environment).path)
+    }
+
+    private static func file(namedAs text: String) -> URL? {
+        let file = URL(filePath: text)
+        return text.contains("/") || FileManager.default.fileExists(atPath: file.path) ? file : nil
+    }
+
+    private static func fetchedKernels(_ environment: [String: String]) -> URL {
+        cache(environment).appending(path: "kernels")
+    }
+
+    private static func fetchedKernel(_ name: String, _ environment: [String: String]) -> URL {
+        fetchedKernels(environment).appending(path: name).appending(path: "vmlinux")
     }
 
     /// The agent's initramfs for kernels of a byte order: among what comes with the program, or where the environment says.

@@ -37,10 +37,9 @@ package struct GuestTools: Sendable {
     /// Throws an infrastructure error that names a tool that is not there, and a usage error for one that nobody has.
     package init?(for plan: Plan, _ order: ByteOrder, environment: [String: String]) throws {
         guard plan.guest.crashKernel != nil else { return nil }
-        let folder = GuestImages.cache(environment).appending(path: "tools/2")
         func tool(_ name: String, program: String) throws -> Tool {
-            let files = folder.appending(path: name)
-            let archive = files.appending(path: "tools.cpio.gz")
+            let files = Self.folder(of: name, environment)
+            let archive = Self.archive(in: files)
             guard FileManager.default.fileExists(atPath: archive.path) else {
                 throw HarnessError.infrastructure(
                     "\(name) is not there, which the plan needs: run \(Program.script("guest-tools")) \(name)")
@@ -58,9 +57,27 @@ package struct GuestTools: Sendable {
         if order == .big, let tool = plan.dumpTools.first {
             throw HarnessError.usage("\(tool.rawValue) is to be had for little-endian kernels only")
         }
-        kexec = try tool(order == .big ? "kexec-be" : "kexec", program: "kexec-tools")
+        kexec = try tool(Self.kexecName(order), program: "kexec-tools")
         var dump: [Plan.DumpTool: Tool] = [:]
         for name in plan.dumpTools { dump[name] = try tool(name.rawValue, program: "makedumpfile") }
         self.dump = dump
     }
+
+    /// The tools that a plan needs in a kernel of a byte order and that were not fetched yet, as scripts/guest-tools names them.
+    package static func missingNames(
+        for plan: Plan, _ order: ByteOrder, _ environment: [String: String]
+    ) -> [String] {
+        guard plan.guest.crashKernel != nil else { return [] }
+        return ([kexecName(order)] + plan.dumpTools.map(\.rawValue)).filter {
+            !FileManager.default.fileExists(atPath: archive(in: folder(of: $0, environment)).path)
+        }
+    }
+
+    private static func kexecName(_ order: ByteOrder) -> String { order == .big ? "kexec-be" : "kexec" }
+
+    private static func folder(of name: String, _ environment: [String: String]) -> URL {
+        GuestImages.cache(environment).appending(path: "tools/2").appending(path: name)
+    }
+
+    private static func archive(in folder: URL) -> URL { folder.appending(path: "tools.cpio.gz") }
 }

@@ -33,15 +33,6 @@ import Testing
             GuestChecks.lackingOptions(configuration: none) == ["CONFIG_DYNAMIC_DEBUG or CONFIG_KPROBE_EVENTS"])
     }
 
-    @Test(arguments: [
-        ("MemTotal: 5 kB\nMemAvailable:   24 kB\n", UInt64?(24 << 10)),
-        ("MemTotal: 5 kB\n", nil), ("MemAvailable: many kB\n", nil), ("", nil),
-        ("MemAvailable: 18446744073709551615 kB\n", nil),
-    ])
-    func availableMemoryIsRead(meminfo: String, expected: UInt64?) {
-        #expect(HostChecks.availableByteCount(meminfo: meminfo) == expected)
-    }
-
     /// Where a configuration lies, and what it is taken for.
     @Test(arguments: [
         ("vmlinux", "config", Diagnosis.Status.fail), ("vmlinux", ".config", .fail),

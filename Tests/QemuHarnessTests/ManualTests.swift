@@ -19,6 +19,7 @@ import Testing
             let shouldDisplay: Bool
         }
         let commandName: String
+        let shouldDisplay: Bool
         let abstract: String?
         let arguments: [Argument]?
         let subcommands: [Command]?
@@ -29,7 +30,7 @@ import Testing
     /// Each command with the name of its page.
     private static func pages(_ command: Command, under parent: String? = nil) -> [(name: String, command: Command)] {
         let name = (parent.map { $0 + "." } ?? "") + command.commandName
-        return [(name, command)] + (command.subcommands ?? []).flatMap { pages($0, under: name) }
+        return [(name, command)] + (command.subcommands ?? []).filter(\.shouldDisplay).flatMap { pages($0, under: name) }
     }
 
     /// A page's words, without its markup; a hyphen may be escaped.

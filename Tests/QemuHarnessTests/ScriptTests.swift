@@ -50,60 +50,61 @@ import Testing
 
     // MARK: - scripts/run
 
-    /// Which of the steps before the program the arguments need.
+    /// Which of the steps before the program the arguments need. What guests take, the program says.
     @Test(arguments: [
-        ([], ["setup", "guest-kernel", "build-agent", "swift"]),
-        (["--plug", "1GiB"], ["setup", "guest-kernel", "build-agent", "swift"]),
-        (["run", "first-light"], ["setup", "guest-kernel", "build-agent", "swift"]),
-        (["unplug-replug", "--kernel", "vmlinux"], ["setup", "build-agent", "swift"]),
-        (["run", "--kernel=vmlinux"], ["setup", "build-agent", "swift"]),
+        ([], ["setup", "swift", "build-agent", "guest-kernel 6.1", "build-agent", "guest-tools kexec"]),
         (["run", "--help"], ["setup --build", "swift"]), (["--version"], ["setup --build", "swift"]),
         (["-h"], ["setup --build", "swift"]), (["help", "run"], ["setup --build", "swift"]),
         (["report", "--format", "html"], ["setup --build", "swift"]), (["merge", "x"], ["setup --build", "swift"]),
         (["explain"], ["setup --build", "swift"]),
         (["verify", "runs/latest"], ["setup --build", "swift"]), (["emulate"], ["setup --build", "swift"]),
         (["plan", "list"], ["setup --build", "swift"]), (["prune"], ["setup --build", "swift"]),
-        (["doctor", "numa"], ["setup --build", "swift"]),
-        (["--bisect", "--kernel", "vmlinux"], ["setup", "build-agent", "swift"]),
-        (["kdump-stale"], ["setup", "guest-kernel", "guest-tools kexec", "build-agent", "swift"]),
-        (
-            ["run", "kdump"],
-            ["setup", "guest-kernel", "guest-tools kexec", "guest-tools makedumpfile", "build-agent", "swift"]
-        ),
-        (
-            ["kdump-hotplug", "--kernel", "vmlinux"],
-            ["setup", "guest-tools kexec", "guest-tools makedumpfile", "guest-tools makedumpfile-unstable"]
-                + ["build-agent", "swift"]
-        ),
+        (["doctor", "numa"], ["setup --build", "swift"]), (["inspect", "vmcore"], ["setup", "swift"]),
+        (["matrix", "--bisect"], ["setup", "swift", "build-agent"]),
     ])
     func runSetsUpWhatItsArgumentsNeed(arguments: [String], expected: [String]) throws {
         try FileManager.default.createDirectory(
             at: folder.url.appending(path: "tree/scripts"), withIntermediateDirectories: true)
         try FileManager.default.copyItem(
             at: Self.scripts.appending(path: "run"), to: folder.url.appending(path: "tree/scripts/run"))
-        try FileManager.default.copyItem(
-            at: Self.scripts.deletingLastPathComponent().appending(path: "plans"),
-            to: folder.url.appending(path: "tree/plans"))
         for name in ["setup", "guest-kernel", "guest-tools", "build-agent"] {
             try writeProgram(#"echo "${0##*/}${*:+ $*}" >>"$FAKE/log""#, to: "tree/scripts/\(name)")
         }
         try writeProgram(#"echo swift >>"$FAKE/log""#, to: "bin/swift")
-        try writeProgram(#"echo "$*""#, to: "tree/.build/release/qemu-harness")
+        // The tools are known when the kernel is there.
+        try writeProgram(
+            """
+            if [[ $* == needs ]]; then
+                echo build-agent
+                grep -qs kernel "$FAKE/log" && echo "guest-tools kexec" || echo "guest-kernel 6.1"
+            elif [[ ${1-} == needs ]]; then
+                if [[ ${2-} == matrix ]] && ! grep -qs agent "$FAKE/log"; then echo build-agent; fi
+            else
+                echo "$*"
+            fi
+            """, to: "tree/.build/release/qemu-harness")
         let ending = try run(folder.path("tree/scripts/run"), arguments)
         #expect(ending.status == 0)
         #expect(ending.output == arguments.joined(separator: " ") + "\n")
-        let log = try String(contentsOfFile: folder.path("log"), encoding: .utf8)
-        #expect(log.split(separator: "\n").map(String.init) == expected)
+        func log() throws -> [String] {
+            try String(contentsOfFile: folder.path("log"), encoding: .utf8).split(separator: "\n").map(String.init)
+        }
+        #expect(try log() == expected)
 
         // None of them says that a guest is wrong, which is what 1 would say.
         for step in expected.map({ $0.split(separator: " ")[0] }) {
             let path = step == "swift" ? "bin/swift" : "tree/scripts/\(step)"
             let working = try Data(contentsOf: folder.url.appending(path: path))
-            try writeProgram("exit 1", to: path)
+            try writeProgram(#"echo "${0##*/}${*:+ $*}" >>"$FAKE/log"; exit 1"#, to: path)
+            try FileManager.default.removeItem(atPath: folder.path("log"))
             let expected: Int32 = arguments.contains("--bisect") ? 125 : 2
             #expect(try run(folder.path("tree/scripts/run"), arguments).status == expected)
             try writeProgram(String(decoding: working, as: UTF8.self), to: path)
         }
+        // A name that nobody knows is for the program to refuse.
+        guard expected.contains("guest-kernel 6.1") else { return }
+        try writeProgram(#"echo "${0##*/}" >>"$FAKE/log"; exit 64"#, to: "tree/scripts/guest-kernel")
+        #expect(try run(folder.path("tree/scripts/run"), arguments).status == 0)
     }
 
     /// The record says how to do it again in the words that were typed.

@@ -25,7 +25,7 @@ struct QemuHarness: AsyncParsableCommand {
             EmulateCommand.self,
             VerifyCommand.self, ReportCommand.self, RunsCommand.self, MergeCommand.self, LogsCommand.self,
             CompareCommand.self,
-            InspectCommand.self, ExplainCommand.self, ScoreCommand.self,
+            InspectCommand.self, ExplainCommand.self, ScoreCommand.self, NeedsCommand.self,
         ],
         defaultSubcommand: RunCommand.self
     )

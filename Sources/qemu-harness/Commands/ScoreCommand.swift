@@ -127,10 +127,12 @@ struct ScoreCommand: AsyncParsableCommand {
 
     // MARK: - Guests
 
+    var kernels: [String] { kernel.isEmpty ? [RunCommand.defaultKernel] : kernel }
+
     /// Takes each guest in turn: boots it, plugs a DIMM, damages it, and verifies that it is whole again.
     private func damageGuests() async throws -> [(name: String, tally: DetectionTally)] {
         let environment = ProcessInfo.processInfo.environment
-        let subjects = (kernel.isEmpty ? [RunCommand.defaultKernel] : kernel).flatMap { kernel in
+        let subjects = kernels.flatMap { kernel in
             (cpu.isEmpty ? ["POWER8", "POWER9"] : cpu).map { (kernel: kernel, cpu: $0) }
         }
         return try await Interrupts.watching { interrupts in

@@ -160,7 +160,7 @@ struct SoakCommand: AsyncParsableCommand {
         if status != ExitStatus.passed { throw ExitCode(status) }
     }
 
-    private var kernels: [String] { kernel.isEmpty ? [RunCommand.defaultKernel] : kernel }
+    var kernels: [String] { kernel.isEmpty ? [RunCommand.defaultKernel] : kernel }
 
     /// The options that make the same histories, beside seed and numbers.
     private var repeated: [String] {

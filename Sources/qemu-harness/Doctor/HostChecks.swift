@@ -69,25 +69,15 @@ struct HostChecks {
 
     private func availableMemory() -> Diagnosis {
         let name = "memory"
-        let text = (try? String(contentsOf: URL(filePath: "/proc/meminfo"), encoding: .utf8)) ?? ""
-        guard let available = Self.availableByteCount(meminfo: text) else {
+        guard let available = AvailableMemory.ofThisProcess else {
             return .warn(name, "/proc/meminfo does not say what is available", fix: "mount -t proc proc /proc")
         }
         let numbers =
-            "\(ByteCount(available).gibibytes(rounded: .down)) available; the run takes up to "
+            "\(available.owner) has \(ByteCount(available.byteCount).gibibytes(rounded: .down)) available; the run takes up to "
             + ByteCount(neededByteCount).gibibytes(rounded: .up)
         // What the guest never touches is never taken, so this is no reason to refuse.
-        return available >= neededByteCount
+        return available.byteCount >= neededByteCount
             ? .ok(name, numbers) : .warn(name, numbers, fix: "end other programs, or give --memory and --plug less")
-    }
-
-    /// `MemAvailable` in bytes.
-    static func availableByteCount(meminfo: String) -> UInt64? {
-        guard let line = meminfo.split(separator: "\n").first(where: { $0.hasPrefix("MemAvailable:") }) else {
-            return nil
-        }
-        let kibibytes = line.split(separator: " ").dropFirst().first.flatMap { UInt64($0) }
-        return kibibytes.flatMap { $0 <= UInt64.max >> 10 ? $0 << 10 : nil }
     }
 
     private func acceleration() -> Diagnosis {

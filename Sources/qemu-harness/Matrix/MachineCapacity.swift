@@ -7,23 +7,18 @@ import Runs
 import SystemPackage
 
 extension MatrixCapacity {
-    /// What this machine has for guests whose memory lies in this folder: as much of that as its file system and the machine's
-    /// memory both have free, less a tenth. `jobs` takes the place of its number of cores.
+    /// What this machine, and the control groups of this process, have for guests whose memory lies in this folder: as much of
+    /// that as its file system and memory both have free, less a tenth. `jobs` takes the place of the number of cores.
     static func ofMachine(memoryFolder: FilePath?, jobs: Int?) -> MatrixCapacity {
         let folder = memoryFolder ?? RunFolders.standard.memory
         let room = FileSystem.freeByteCount(of: folder) ?? .max
-        let memory = availableByteCount ?? .max
-        let least = min(room, memory)
+        let memory = AvailableMemory.ofThisProcess
+        let least = min(room, memory?.byteCount ?? .max)
+        let cores = ProcessInfo.processInfo.activeProcessorCount
+        let owner = least == room ? "\(folder)" : memory?.owner ?? "the machine"
         return MatrixCapacity(
-            cpuCount: jobs ?? ProcessInfo.processInfo.activeProcessorCount,
+            cpuCount: jobs ?? min(cores, ControlGroups.ofThisProcess.cpuCount ?? cores),
             memoryByteCount: least == .max ? least : least / 10 * 9,
-            memoryPlace: room < memory ? "\(folder) has free, less a tenth" : "the machine has free, less a tenth")
-    }
-
-    /// `MemAvailable` of /proc/meminfo, which says it in KiB; nil where it does not.
-    private static var availableByteCount: UInt64? {
-        guard let text = try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8) else { return nil }
-        let line = text.split(separator: "\n").first { $0.hasPrefix("MemAvailable:") }
-        return line?.split(separator: " ").dropFirst().first.flatMap { UInt64($0) }.map { $0 << 10 }
+            memoryPlace: "\(owner) has free, less a tenth")
     }
 }

@@ -136,7 +136,7 @@ extension MatrixCommand {
         }
     }
 
-    private func axes() throws -> MatrixAxes {
+    func axes() throws -> MatrixAxes {
         var axes = MatrixAxes(plans: [], kernels: [], cpus: [])
         if let cells { axes = try Self.axes(at: URL(filePath: cells)) }
         for (name, option, planned) in [
