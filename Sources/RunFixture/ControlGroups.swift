@@ -82,7 +82,8 @@ package struct ControlGroups: Sendable {
         }
         let old = (folders[.cpu] ?? []).compactMap { folder in
             Self.cpuCount(
-                quota: Self.number(in: folder, "cpu.cfs_quota_us"), period: Self.number(in: folder, "cpu.cfs_period_us"))
+                quota: Self.number(in: folder, "cpu.cfs_quota_us"), period: Self.number(in: folder, "cpu.cfs_period_us")
+            )
         }
         return (unified + old).min()
     }

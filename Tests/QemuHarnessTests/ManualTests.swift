@@ -30,7 +30,8 @@ import Testing
     /// Each command with the name of its page.
     private static func pages(_ command: Command, under parent: String? = nil) -> [(name: String, command: Command)] {
         let name = (parent.map { $0 + "." } ?? "") + command.commandName
-        return [(name, command)] + (command.subcommands ?? []).filter(\.shouldDisplay).flatMap { pages($0, under: name) }
+        let shown = (command.subcommands ?? []).filter(\.shouldDisplay)
+        return [(name, command)] + shown.flatMap { pages($0, under: name) }
     }
 
     /// A page's words, without its markup; a hyphen may be escaped.

@@ -42,7 +42,8 @@ struct NeedsCommandTests {
         (["score", "--damages", "1", "--kernel", "6.12-64k"], ["build-agent", "guest-kernel 6.12-64k"]),
         (["score", "runs/latest", "--mutants", "1"], []),
         // Others boot nothing, and what is wrong is said by the command itself.
-        (["inspect", "vmcore"], []), (["verify", "runs/latest"], []), (["--help"], []), (["run", "--plug", "much"], []),
+        (["inspect", "vmcore"], []), (["verify", "runs/latest"], []), (["--help"], []),
+        (["run", "--plug", "much"], []),
         (["no-such-plan"], []), (["matrix", "--cells", "no-such-file"], []), (["matrix", "--resume", "nowhere"], []),
     ])
     func needs(arguments: [String], expected: [String]) {
