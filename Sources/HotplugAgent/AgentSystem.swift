@@ -72,7 +72,7 @@ public protocol AgentSystem: AnyObject {
     func kill(_ program: Int)
 
     /// Has the kernel allocate memory that it cannot move.
-    func allocateKernelBuffer(byteCount: UInt64) throws(ActionRefusal) -> KernelBuffer
+    func allocateKernelBuffer(byteCount: UInt64, from source: KernelBuffer.Source) throws(ActionRefusal) -> KernelBuffer
 
     /// Gives a buffer back.
     func free(_ buffer: KernelBuffer)
@@ -93,6 +93,14 @@ public protocol AgentSystem: AnyObject {
 
 /// Memory of the kernel's own that this process has mapped.
 public struct KernelBuffer: Equatable, Sendable {
+    /// What the kernel allocates it for.
+    public enum Source: Equatable, Sendable {
+        /// A perf event, which each kernel with a mirror's sources has.
+        case perfEvent
+        /// A packet socket's ring.
+        case packetSocket
+    }
+
     /// The descriptor that holds it.
     public let descriptor: Int
     /// Where it is mapped.

@@ -9,6 +9,9 @@ import GuestMemory
 final class HeldMemory<System: AgentSystem> {
     private let system: System
     private var buffers: [KernelBuffer] = []
+    /// Whose buffers /proc/self/pagemap tells the place of. Since 6.14 it passes over those of perf events: they are mapped by
+    /// their frames' numbers (`map_range`, kernel/events/core.c; `VM_PFNMAP`, `pagemap_ops`, fs/proc/task_mmu.c).
+    private var locatedSource = KernelBuffer.Source.perfEvent
 
     private static var bufferByteCount: UInt64 { 4 << 20 }
     /// The buffers of the last stretch to a size that is to stay free.
@@ -29,8 +32,14 @@ final class HeldMemory<System: AgentSystem> {
         defer { for buffer in elsewhere { system.free(buffer) } }
         let reserve = Self.reserveByteCount + spared
         while takableByteCount >= reserve + Self.bufferByteCount {
-            let buffer = try system.allocateKernelBuffer(byteCount: Self.bufferByteCount)
-            let pages = pageCount(of: buffer, in: range)
+            let buffer = try system.allocateKernelBuffer(byteCount: Self.bufferByteCount, from: locatedSource)
+            let frames = frames(of: buffer)
+            guard !frames.isEmpty || locatedSource == .packetSocket else {
+                system.free(buffer)
+                locatedSource = .packetSocket
+                continue
+            }
+            let pages = UInt64(frames.count { range.contains($0) })
             if pages > 0 {
                 buffers.append(buffer)
                 return pages
@@ -59,7 +68,7 @@ final class HeldMemory<System: AgentSystem> {
                 throw .outOfMemory
             }
             let size = free - byteCount >= 2 * Self.bufferByteCount ? Self.bufferByteCount : Self.smallBufferByteCount
-            buffers.append(try system.allocateKernelBuffer(byteCount: size))
+            buffers.append(try system.allocateKernelBuffer(byteCount: size, from: .perfEvent))
         }
     }
 
@@ -69,13 +78,13 @@ final class HeldMemory<System: AgentSystem> {
         buffers = []
     }
 
-    /// How many pages of a buffer lie in a physical range, as /proc/self/pagemap has it: a word for each page, its
-    /// frame's number in the low 55 bits, bit 63 set when there is one (Documentation/admin-guide/mm/pagemap.rst).
-    private func pageCount(of buffer: KernelBuffer, in range: Range<UInt64>) -> UInt64 {
+    /// Where the pages of a buffer lie, in bytes, as far as /proc/self/pagemap tells: a word for each page, its frame's number in
+    /// the low 55 bits, bit 63 set when there is one (Documentation/admin-guide/mm/pagemap.rst).
+    private func frames(of buffer: KernelBuffer) -> [UInt64] {
         let pageByteCount = system.pageByteCount
-        guard pageByteCount > 0, let pagemap = system.open("/proc/self/pagemap", .read) else { return 0 }
+        guard pageByteCount > 0, let pagemap = system.open("/proc/self/pagemap", .read) else { return [] }
         defer { system.close(pagemap) }
-        var count: UInt64 = 0
+        var frames: [UInt64] = []
         for index in 0..<buffer.byteCount / pageByteCount {
             let offset = (buffer.address / pageByteCount + index) * 8
             guard case .bytes(let word) = system.read(pagemap, at: offset, byteCount: 8), word.count == 8 else {
@@ -84,8 +93,8 @@ final class HeldMemory<System: AgentSystem> {
             let entry = ByteOrder.native.number(in: word, at: 0, byteCount: 8)
             let frame = entry & ((1 << 55) - 1)
             guard entry >> 63 == 1, frame < UInt64.max / pageByteCount else { continue }
-            if range.contains(frame * pageByteCount) { count += 1 }
+            frames.append(frame * pageByteCount)
         }
-        return count
+        return frames
     }
 }

@@ -88,6 +88,19 @@ import Testing
         #expect(try agent.ask("release").has(verb: "ok"))
     }
 
+    /// From 6.14 on the page map says nothing of a perf event's buffer, wherever it lies.
+    @Test func takesPacketSocketsWherePerfEventsAreNotTold() throws {
+        guest.hiddenBufferSource = .perfEvent
+        guest.bufferFrames = [0x4000, 0x100, 0x3fe0]
+        #expect(try agent.ask("hold start=0x40000000 end=0x80000000").number("pages") == 32)
+        #expect(guest.buffers.values.map(\.frame) == [0x3fe0])
+        #expect(guest.bufferSources == [.perfEvent, .packetSocket, .packetSocket])
+        // It is known from then on.
+        guest.bufferFrames = [0x4000]
+        #expect(try agent.ask("hold start=0x40000000 end=0x80000000").number("pages") == 64)
+        #expect(guest.bufferSources.last == .packetSocket)
+    }
+
     @Test func stopsBeforeMemoryRunsOut() throws {
         guest.files["/proc/meminfo"] = Array("MemFree:   131072 kB\n".utf8)
         guest.bufferFrames = [0x4000]

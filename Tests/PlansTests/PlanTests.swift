@@ -132,7 +132,7 @@ import Yams
                 "half-added-block.yaml", "hash-16m.yaml", "hpt-resize.yaml", "kdump-altmap.yaml", "kdump-hotplug.yaml",
                 "kdump-hpt-resize-fixed.yaml", "kdump-hpt-resize.yaml", "kdump-in-plug.yaml", "kdump-stale.yaml",
                 "kdump-unplug.yaml", "kdump.yaml", "many-dimms.yaml", "memory-load.yaml", "numa.yaml",
-                "refused-unplug.yaml", "unplug-replug.yaml",
+                "refused-unplug.yaml", "slab-in-unplug.yaml", "unplug-replug.yaml",
             ])
         let texts = try names.map { try String(contentsOf: folder.appending(path: $0), encoding: .utf8) }
         for (name, text) in zip(names, texts) {

@@ -93,7 +93,8 @@ import Testing
         let sections = try Self.text("README.md").split(separator: "\n## ")
         let section = try #require(sections.first { $0.hasPrefix("Commands\n") })
         let rows = section.matches(of: /\n\| `([a-z]+)`/).map { String($0.output.1) }
-        let commands = try QemuHarness.configuration.subcommands.map { try #require($0.configuration.commandName) }
+        let commands = try QemuHarness.configuration.subcommands.filter { $0.configuration.shouldDisplay }
+            .map { try #require($0.configuration.commandName) }
         #expect(rows.sorted() == commands.sorted())
     }
 }

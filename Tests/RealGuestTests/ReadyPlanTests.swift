@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import Guests
 import HarnessBasics
 import RunRecord
 import Subprocess
@@ -88,6 +89,29 @@ extension RealGuest {
             try await Self.expectToPass(plan, options)
         }
 
+        /// An unplug that never ends, and everything is as it was when the guest crashes in the middle of it.
+        @Test(
+            .long,
+            .enabled("needs scripts/guest-kernel 7-64k") {
+                (try? GuestImages.kernel(named: "7-64k", environment: ProcessInfo.processInfo.environment)) != nil
+            })
+        func anUnplugThatNeverEndsPasses() async throws {
+            try await Self.expectToPass("slab-in-unplug")
+        }
+
+        /// What is held is found by its page, however the kernel maps it, and refuses the unplug.
+        @Test(
+            .long,
+            .enabled("needs scripts/guest-kernel 7-4k and 7-64k") {
+                ["7-4k", "7-64k"].allSatisfy {
+                    (try? GuestImages.kernel(named: $0, environment: ProcessInfo.processInfo.environment)) != nil
+                }
+            },
+            arguments: ["7-4k", "7-64k"])
+        func heldMemoryRefusesOnTheNewestKernels(kernel: String) async throws {
+            try await Self.expectToPass("refused-unplug", ["--kernel", kernel])
+        }
+
         /// Guests that are no ready plan's, in the long tests too.
         @Test(
             .long,
@@ -150,7 +174,7 @@ extension RealGuest {
 
         /// Who waits for what never comes waits no longer than has to be.
         private static func slowdown(_ plan: String) -> String {
-            plan.contains("vmcore-silent") || plan == "kdump-hpt-resize" ? "1" : "4"
+            plan.contains("vmcore-silent") || ["kdump-hpt-resize", "slab-in-unplug"].contains(plan) ? "1" : "4"
         }
 
         /// What a plan expects, and what it does not, decides what the run comes to; the record says the same again.

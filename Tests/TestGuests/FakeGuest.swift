@@ -59,6 +59,11 @@ package final class FakeGuest: AgentSystem {
     package var refusals: [String: UInt64] = [:]
     /// Where the kernel puts its next buffers; each starts at its frame, pages one after another.
     package var bufferFrames: [UInt64] = []
+    /// What each buffer was asked of, in order.
+    package private(set) var bufferSources: [KernelBuffer.Source] = []
+    /// Whose buffers the process's page map passes over.
+    package var hiddenBufferSource: KernelBuffer.Source?
+    private var hiddenBuffers: Set<UInt64> = []
     /// How many pages the kernel has for itself above the 80 of its watermark and without its buffers; nil where
     /// /proc/zoneinfo is a file as any.
     package var kernelPageCount: UInt64?
@@ -533,12 +538,16 @@ package final class FakeGuest: AgentSystem {
         return piece.isEmpty ? .end : .bytes(Array(piece))
     }
 
-    package func allocateKernelBuffer(byteCount: UInt64) throws(ActionRefusal) -> KernelBuffer {
+    package func allocateKernelBuffer(
+        byteCount: UInt64, from source: KernelBuffer.Source
+    ) throws(ActionRefusal) -> KernelBuffer {
+        bufferSources.append(source)
         guard !bufferFrames.isEmpty else { throw ActionRefusal(errno: bufferErrno) }
         let buffer = KernelBuffer(descriptor: nextDescriptor, address: nextBufferAddress, byteCount: byteCount)
         nextDescriptor += 1
         nextBufferAddress += byteCount
         buffers[buffer.address] = (buffer, bufferFrames.removeFirst())
+        if source == hiddenBufferSource { hiddenBuffers.insert(buffer.address) }
         return buffer
     }
 
@@ -573,7 +582,10 @@ package final class FakeGuest: AgentSystem {
 
     private func readPagemap(at offset: UInt64) -> ReadResult {
         let address = offset / 8 * pageByteCount
-        let owner = buffers.values.first { $0.buffer.address..<$0.buffer.address + $0.buffer.byteCount ~= address }
+        let owner = buffers.values.first {
+            !hiddenBuffers.contains($0.buffer.address)
+                && $0.buffer.address..<$0.buffer.address + $0.buffer.byteCount ~= address
+        }
         let entry = owner.map { 1 << 63 | $0.frame + (address - $0.buffer.address) / pageByteCount } ?? 0
         return .bytes(FakeKernelMemory.bytes(of: entry, count: 8))
     }

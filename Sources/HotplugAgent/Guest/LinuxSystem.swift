@@ -33,7 +33,9 @@ func qhTake(_ path: UnsafePointer<UInt8>, _ buffer: UnsafeMutableRawPointer, _ b
 func qhStart(_ arguments: UnsafePointer<UInt8>, _ byteCount: Int, _ ends: UnsafeMutablePointer<Int>) -> Int
 @_extern(c, "qh_end") func qhEnd(_ child: Int, _ mayWait: Int) -> Int
 @_extern(c, "qh_kill") func qhKill(_ child: Int)
-@_extern(c, "qh_allocate") func qhAllocate(_ byteCount: UInt64, _ address: UnsafeMutablePointer<UInt64>) -> Int
+@_extern(c, "qh_allocate") func qhAllocate(
+    _ byteCount: UInt64, _ source: UInt64, _ address: UnsafeMutablePointer<UInt64>
+) -> Int
 @_extern(c, "qh_free") func qhFree(_ descriptor: Int, _ address: UInt64, _ byteCount: UInt64)
 @_extern(c, "qh_map_memory") func qhMapMemory(_ byteCount: UInt64, _ address: UnsafeMutablePointer<UInt64>) -> Int
 @_extern(c, "qh_fill") func qhFill(_ address: UInt64, _ byteCount: UInt64)
@@ -202,10 +204,12 @@ final class LinuxSystem: AgentSystem {
         qhKill(program)
     }
 
-    func allocateKernelBuffer(byteCount: UInt64) throws(ActionRefusal) -> KernelBuffer {
+    func allocateKernelBuffer(
+        byteCount: UInt64, from source: KernelBuffer.Source
+    ) throws(ActionRefusal) -> KernelBuffer {
         var address: UInt64 = 0
         // SAFETY: the C side writes one word.
-        let descriptor = unsafe qhAllocate(byteCount, &address)
+        let descriptor = unsafe qhAllocate(byteCount, source == .perfEvent ? 0 : 1, &address)
         guard descriptor >= 0 else { throw ActionRefusal(errno: UInt64(-descriptor)) }
         return KernelBuffer(descriptor: descriptor, address: address, byteCount: byteCount)
     }

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <linux/perf_event.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,6 +18,7 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -218,24 +220,41 @@ void qh_kill(int64_t child) {
 }
 
 // The buffer of a perf event that counts nothing: pages that the kernel has allocated for itself (rb_alloc), so that it
-// cannot move them, and that this process sees, so that /proc/self/pagemap tells where they are. Returns the descriptor.
-int64_t qh_allocate(uint64_t byte_count, uint64_t *address) {
+// cannot move them, and that this process sees. A page for the event's own words comes first.
+static int64_t perf_event(void) {
     struct perf_event_attr attributes = {
         .type = PERF_TYPE_SOFTWARE, .size = sizeof attributes, .config = PERF_COUNT_SW_DUMMY};
-    long event = syscall(SYS_perf_event_open, &attributes, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
-    if (event < 0) return -errno;
+    return syscall(SYS_perf_event_open, &attributes, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+}
+
+// The ring of a packet socket that receives nothing (alloc_pg_vec, net/packet/af_packet.c): likewise, a page more than is asked for.
+static int64_t packet_socket(uint64_t byte_count) {
+    uint32_t page = (uint32_t)qh_page_size(), count = (uint32_t)(byte_count / page) + 1;
+    struct tpacket_req ring = {.tp_block_size = page, .tp_block_nr = count, .tp_frame_size = page, .tp_frame_nr = count};
+    int descriptor = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (descriptor < 0 || setsockopt(descriptor, SOL_PACKET, PACKET_RX_RING, &ring, sizeof ring) == 0) return descriptor;
+    int error = errno;
+    close(descriptor);
+    errno = error;
+    return -1;
+}
+
+// Memory that the kernel cannot move, behind a first page: 0 for that of a perf event, 1 for that of a packet socket. Returns the
+// descriptor.
+int64_t qh_allocate(uint64_t byte_count, uint64_t source, uint64_t *address) {
+    int64_t descriptor = source == 0 ? perf_event() : packet_socket(byte_count);
+    if (descriptor < 0) return -errno;
     uint64_t page = qh_page_size();
-    // A page for the event's own words comes first.
-    uint8_t *base = mmap(NULL, page + byte_count, PROT_READ, MAP_SHARED, (int)event, 0);
+    uint8_t *base = mmap(NULL, page + byte_count, PROT_READ, MAP_SHARED, (int)descriptor, 0);
     if (base == MAP_FAILED) {
         int64_t status = -errno;
-        close((int)event);
+        close((int)descriptor);
         return status;
     }
     // Mapped as they are touched.
     for (uint64_t offset = page; offset < page + byte_count; offset += page) (void)*(volatile uint8_t *)(base + offset);
     *address = (uint64_t)(uintptr_t)(base + page);
-    return event;
+    return descriptor;
 }
 
 void qh_free(int64_t descriptor, uint64_t address, uint64_t byte_count) {

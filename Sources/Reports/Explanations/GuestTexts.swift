@@ -111,9 +111,13 @@ extension FindingText {
             causes: [
                 "the kernel refused the first LMB, of which QEMU hears nothing and goes on waiting until a reset",
                 "a DIMM whose plug had failed: its unplug has no end",
+                "the kernel: a page of the slab allocator in the block, which offlining neither moves nor refuses, and tries "
+                    + "again without end (seen on 7.2; plan 'slab-in-unplug'); it cannot be switched off then",
                 "a machine that is too slow: --slowdown",
             ],
-            kernel: [KernelPlace.dlpar],
+            kernel: [
+                KernelPlace.dlpar, "mm/memory_hotplug.c: offline_pages", "mm/page_isolation.c: page_is_unmovable",
+            ],
             example: "the guest has neither given ua-dimm1 up nor refused to within 60.0 seconds; the unplug is "
                 + "pending"),
         FindingText(
