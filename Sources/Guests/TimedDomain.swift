@@ -8,7 +8,7 @@ import Synchronization
 /// A domain whose QEMU answers within a time, or is killed. libvirt waits for a monitor's answer without end, and then neither
 /// a time limit nor a signal would end what waits for libvirt.
 final class TimedDomain: GuestDomain {
-    private let domain: any GuestDomain
+    let domain: any GuestDomain
     private let timeouts: Timeouts
     private let silent = Mutex<QemuSilent?>(nil)
 

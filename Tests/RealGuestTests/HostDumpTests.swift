@@ -30,9 +30,9 @@ extension RealGuest {
             var title: String { "core dump" }
 
             func perform(in context: inout RunContext, result: inout StepResult) async throws {
-                let guest = try context.runningGuest().domain as? LibvirtDomain
+                let domain = try libvirtDomain(of: context.runningGuest())
                 let file = file
-                try await guest?.domain.call("virDomainCoreDumpWithFormat") {
+                try await domain.call("virDomainCoreDumpWithFormat") {
                     virDomainCoreDumpWithFormat(
                         $0, file, VIR_DOMAIN_CORE_DUMP_FORMAT_RAW.rawValue, VIR_DUMP_MEMORY_ONLY.rawValue)
                 }
@@ -58,7 +58,7 @@ extension RealGuest {
 
             func perform(in context: inout RunContext, result: inout StepResult) async throws {
                 let running = try context.runningGuest()
-                let domain = try #require((running.domain as? LibvirtDomain)?.domain)
+                let domain = try libvirtDomain(of: running)
                 let guest = try await ForeignGuest(domain, connectedTo: domain.connection.uri())
                 @Sendable func look(_ access: ForeignGuest.Access) async throws -> Inspection {
                     try await guest.read(access) { try Inspection(of: $0) }
@@ -191,4 +191,10 @@ extension RealGuest {
             #expect(snapshot.accountEntries == live.accountEntries, way)
         }
     }
+}
+
+/// A guest's domain as libvirt has it.
+private func libvirtDomain(of guest: Guest) throws -> Domain {
+    let timed = try #require(guest.domain as? TimedDomain)
+    return try #require((timed.domain as? LibvirtDomain)?.domain)
 }
